@@ -1,0 +1,273 @@
+"""The configuration of a study: validated, with presets, overrides and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from entroloop.errors import InputError, unknown_name
+
+Settings = dict[str, Any]
+
+
+class ArmConfig(BaseModel):
+    """One combination of the five axes; complete, with every default filled in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = ""
+    paradigm: str = "replace"
+    paradigm_args: Settings = {}
+    strategy: str = "random"
+    strategy_args: Settings = {}
+    oversample: int = Field(default=1, ge=1)
+    features: str = "raw"
+    metric: str = "euclidean"
+    generator: Settings = {"name": "mlp_diffusion"}
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_file_name(cls, name: str) -> str:
+        if not all(c.isalnum() or c in "-_.+=" for c in name) or name.startswith("."):
+            raise ValueError("use letters, digits and - _ . + = only (it names a folder)")
+        return name
+
+
+class MetricsConfig(BaseModel):
+    """How generations are measured: the feature space, and metrics beyond the columns."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    features: str = "raw"
+    extra: list[str] = []
+
+
+class StudyConfig(BaseModel):
+    """A study: arms × seeds, each a loop of `generations` generations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(default="study", min_length=1)
+    data: Settings
+    generations: int = Field(ge=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    metrics: MetricsConfig = MetricsConfig()
+    threads: int = Field(default=1, ge=1)
+    arms: list[ArmConfig] = Field(min_length=1)
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("give different whole numbers ≥ 0")
+        return seeds
+
+    @model_validator(mode="after")
+    def _different_names(self) -> StudyConfig:
+        names = [arm.name for arm in self.arms]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"two arms are called '{twice}'; give one of them a `name`")
+        return self
+
+    @property
+    def n_train(self) -> int:
+        """N, the number of rows of a training set."""
+        return int(self.data["n_train"])
+
+    @property
+    def n_reference(self) -> int:
+        """The number of held-out real rows."""
+        return int(self.data["n_reference"])
+
+
+ARM_KEYS = set(ArmConfig.model_fields)
+
+
+def presets() -> dict[str, str]:
+    """Return the names of the presets and the text of each."""
+    folder = resources.files("entroloop") / "presets"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".yaml"): f.read_text() for f in files}
+
+
+def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> StudyConfig:
+    """Return the validated configuration of a preset's name, a YAML file or a mapping.
+
+    overrides: nested dicts or dotted keys; a list is replaced, a dict is merged, except that
+    another `name` or `source` starts afresh. `arms.<name or place>.<key>` reaches one arm.
+
+    Raises InputError that names the key, what is wrong with it, and the nearest valid one.
+    """
+    raw = dict(source) if isinstance(source, Mapping) else _read(source)
+    where = "the configuration" if isinstance(source, Mapping) else str(source)
+    changes: Settings = {}
+    for key, value in overrides.items():
+        changes = _merged(changes, _nested(key.split("."), value))
+    arm_changes = changes.pop("arms", None)
+    raw = _merged(raw, changes)
+    if isinstance(arm_changes, dict):
+        raw["arms"] = _changed_arms(raw, arm_changes)
+    elif arm_changes is not None:
+        raw["arms"] = arm_changes
+    return _validated(raw, where)
+
+
+def _read(source: str | Path) -> Settings:
+    import yaml
+
+    known = presets()
+    if str(source) in known:
+        text = known[str(source)]
+    elif Path(source).suffix in {".yaml", ".yml"} or Path(source).is_file():
+        try:
+            text = Path(source).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the study file {source}: {error}") from None
+    else:
+        raise unknown_name("preset", source, known, "or give a .yaml file")
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{source} must hold a mapping of keys, such as 'generations: 6'")
+    return raw
+
+
+def parse_overrides(items: list[str]) -> Settings:
+    """Return `KEY=VALUE` items as a mapping; VALUE is YAML.
+
+    >>> parse_overrides(["seeds=[0, 1]", "generator.steps=10"])
+    {'seeds': [0, 1], 'generator.steps': 10}
+    """
+    import yaml
+
+    parsed = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise InputError(f"'{item}' is not KEY=VALUE, such as seeds=[0,1]")
+        try:
+            parsed[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"the value of '{item}' is not valid YAML") from None
+    return parsed
+
+
+def _nested(path: list[str], value: Any) -> Settings:
+    for part in reversed(path):
+        value = {part: value}
+    return dict(value)
+
+
+SELECTORS = {"generator": "name", "data": "source"}
+
+
+def _merged(old: Settings, new: Settings) -> Settings:
+    """Return old with new laid over it, dict by dict.
+
+    Another generator or data source starts afresh: the old one's settings mean nothing to it.
+    """
+    out = dict(old)
+    for key, value in new.items():
+        before = out.get(key)
+        if key == "generator" and isinstance(before, str):
+            before = {"name": before}
+        if not (isinstance(before, dict) and isinstance(value, dict)):
+            out[key] = value
+        elif (selector := SELECTORS.get(key)) in value and before.get(selector) != value[selector]:
+            out[key] = value
+        else:
+            out[key] = _merged(before, value)
+    return out
+
+
+def _changed_arms(raw: Settings, changes: Settings) -> list[Settings]:
+    arms = [dict(arm) for arm in raw.get("arms", [])]
+    names = [_arm_name({**raw, **arm}, arm) for arm in arms]
+    for place, change in changes.items():
+        if place in names:
+            index = names.index(place)
+        elif str(place).isdigit() and int(place) < len(arms):
+            index = int(place)
+        else:
+            raise unknown_name("arm", place, names)
+        arms[index] = _merged(arms[index], change)
+    return arms
+
+
+def _arm_name(merged: Settings, arm: Settings) -> str:
+    return str(arm.get("name") or f"{merged.get('paradigm')}-{merged.get('strategy', 'random')}")
+
+
+def _validated(raw: Settings, where: str) -> StudyConfig:
+    top = {key: value for key, value in raw.items() if key not in ARM_KEYS or key == "name"}
+    shared = {key: raw[key] for key in ARM_KEYS & set(raw) if key != "name"}
+    valid = set(StudyConfig.model_fields) | ARM_KEYS
+    for key in top:
+        if key not in valid:
+            raise unknown_name("key", key, valid, where)
+    arms = raw.get("arms")
+    if not isinstance(arms, list) or not arms:
+        raise InputError(f"{where} needs `arms`, a list of at least one arm")
+    top["arms"] = [_full_arm(arm, i, shared, where) for i, arm in enumerate(arms)]
+    try:
+        return StudyConfig.model_validate(top)
+    except ValidationError as error:
+        raise InputError(one_line(error, where)) from None
+
+
+def _full_arm(arm: Any, index: int, shared: Settings, where: str) -> Settings:
+    if not isinstance(arm, dict):
+        raise InputError(f"arms.{index} in {where} must be a mapping such as {{paradigm: replace}}")
+    for key in arm:
+        if key not in ARM_KEYS:
+            raise unknown_name("key", key, ARM_KEYS, f"arms.{index} of {where}")
+    full = {**shared, **arm}
+    full.setdefault("paradigm", "replace")
+    generator = full.get("generator", ArmConfig.model_fields["generator"].default)
+    full["generator"] = {"name": generator} if isinstance(generator, str) else generator
+    full["name"] = _arm_name(full, arm)
+    return full
+
+
+def one_line(error: ValidationError, where: str) -> str:
+    """Return the first problem that pydantic found, in one line."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    given = "" if first["type"] == "missing" else f" (got {_short(first.get('input'))})"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place} in {where}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def validate_settings(model: type[BaseModel], raw: Settings, place: str) -> BaseModel:
+    """Return the settings object of a generator, source, …; InputError names the key."""
+    for key in raw:
+        if key not in model.model_fields:
+            raise unknown_name("key", key, model.model_fields, place)
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(one_line(error, place)) from None
+
+
+def fingerprint(content: Any) -> str:
+    """Return the hash of JSON-able content, 32 hexadecimal digits; the order of keys is nothing."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def runs(config: StudyConfig) -> Iterator[tuple[ArmConfig, int]]:
+    """Yield every run of the study: one arm at one seed, seeds outermost."""
+    for seed in config.seeds:
+        for arm in config.arms:
+            yield arm, seed

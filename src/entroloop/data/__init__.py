@@ -1,0 +1,65 @@
+"""Real data: one file per source, and the split into training, reference and reserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+from entroloop.seeding import rng_for
+
+
+@dataclass(frozen=True)
+class RealData:
+    """What a source loads.
+
+    data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
+    image_shape: (h, w) or (h, w, c) where vectors are images, for showing them.
+    """
+
+    data: Array
+    labels: NDArray[np.int64] | None = None
+    image_shape: tuple[int, ...] | None = None
+
+
+class Source(Protocol):
+    """The settings of a source, and how to load it."""
+
+    n_train: int
+    n_reference: int
+
+    def load(self) -> RealData:
+        """Read all real data."""
+
+
+def split_order(
+    n: int, labels: NDArray[np.int64] | None, seed: int
+) -> NDArray[np.int64]:
+    """Return a random order of n rows by seed, of which every stretch is stratified by label.
+
+    The first N rows are the training set, the next ones the reference, the rest the reserve: a
+    larger N extends a smaller one, and no row is in two of them.
+    """
+    rng = rng_for(seed, 0, "split")
+    order = rng.permutation(n)
+    if labels is None:
+        return order
+    # Row j of a class of m rows belongs at (j + u)/m of the way: all classes spread evenly.
+    position = np.empty(n)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        position[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return order[np.argsort(position[order], kind="stable")]
+
+
+def check_sizes(n: int, n_train: int, n_reference: int) -> None:
+    """Refuse a split that is larger than the data."""
+    if n_train + n_reference > n:
+        raise InputError(
+            f"data.n_train + data.n_reference = {n_train} + {n_reference} = "
+            f"{n_train + n_reference} is more than the {n} rows of the data; lower one of them"
+        )

@@ -1,0 +1,96 @@
+"""Arrays in .npy and .npz files; nothing is unpickled."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from entroloop.data import RealData
+from entroloop.errors import InputError
+from entroloop.samples import Array, check_rows
+
+
+class Arrays(BaseModel):
+    """Settings: where the rows are.
+
+    path: .npy, or .npz with `key` (default: the only array, or `data`, `x`, `images`). labels:
+    a .npy file, or the key of the .npz. image_shape: the shape of a row for showing it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: Literal["arrays"] = "arrays"
+    path: str
+    n_train: int = Field(ge=2)
+    n_reference: int = Field(ge=2)
+    key: str | None = None
+    labels: str | None = None
+    image_shape: tuple[int, ...] | None = None
+
+    def load(self) -> RealData:
+        """Return the rows: (n, d) float, or (n, h, w[, c]) uint8 images."""
+        data = read_array(Path(self.path), self.key)
+        if data.ndim == 3 and data.dtype == np.uint8:
+            data = data[..., None]
+        check_rows(data, self.path, minimum=2)
+        if data.ndim == 2 and data.dtype.kind in "iu":
+            data = data.astype(np.float32)
+        if data.ndim > 2 and data.dtype != np.uint8:
+            raise InputError(
+                f"{self.path} holds images of dtype {data.dtype}; images are uint8 in 0..255: "
+                "convert them, or flatten each to a vector"
+            )
+        if self.image_shape and math.prod(self.image_shape) != math.prod(data.shape[1:]):
+            raise InputError(
+                f"data.image_shape {list(self.image_shape)} does not hold the "
+                f"{math.prod(data.shape[1:])} values of a row of {self.path}"
+            )
+        return RealData(data, self._labels(len(data)), self.image_shape)
+
+    def _labels(self, n: int) -> Array | None:
+        if self.labels is None:
+            return None
+        if self.labels.endswith(".npy"):
+            labels = read_array(Path(self.labels), None)
+        else:
+            labels = read_array(Path(self.path), self.labels)
+        if labels.shape != (n,) or labels.dtype.kind not in "iu":
+            raise InputError(
+                f"data.labels must be {n} whole numbers; got {labels.shape}, {labels.dtype}"
+            )
+        return labels.astype(np.int64)
+
+
+def read_array(path: Path, key: str | None) -> Array:
+    """Return an array of a .npy (memory-mapped) or .npz file.
+
+    Raises InputError for a file that is missing, broken, pickled or has no such key.
+    """
+    try:
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}; check the path") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "pickle" in str(error).lower() or "object" in str(error).lower():
+            raise InputError(
+                f"{path} holds pickled Python objects, which are never loaded; "
+                "save a plain numeric array with numpy.save(path, array)"
+            ) from None
+        raise InputError(f"{path} is not a readable .npy or .npz file: {error}") from None
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        names = loaded.files
+        if key is None:
+            likely = [name for name in ("data", "x", "images") if name in names]
+            key = names[0] if len(names) == 1 else likely[0] if likely else None
+        if key is None or key not in names:
+            raise InputError(f"{path} has the arrays {', '.join(names)}; name one (key)")
+        try:
+            return np.asarray(loaded[key])
+        except (ValueError, zipfile.BadZipFile, OSError, EOFError) as error:
+            raise InputError(f"{path}: the array '{key}' cannot be read: {error}") from None

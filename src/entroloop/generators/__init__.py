@@ -1,0 +1,65 @@
+"""Generators: what is trained in each generation. One file each; they share one interface.
+
+A generator is its validated settings; `fit` returns a model, which samples, saves and is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from entroloop.samples import Array, SampleSet
+from entroloop.seeding import seed_for
+
+Progress = Callable[[float], None]  # called with the share done, in [0, 1]
+
+
+class Model(Protocol):
+    """A trained generator."""
+
+    @property
+    def batch(self) -> int:
+        """Rows of one sampling call; always the same, so that a row never depends on it."""
+
+    def sample(self, seeds: Sequence[int]) -> Array:
+        """Return one row for each seed, in the dtype and shape of the training rows."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model into an existing empty folder: safetensors and JSON only."""
+
+
+class Generator(Protocol):
+    """The settings of a generator, and how to train it.
+
+    SAMPLING names the settings that matter to sampling only: a change of those trains nothing.
+    """
+
+    SAMPLING: ClassVar[tuple[str, ...]]
+
+    def fit(
+        self, training_set: SampleSet, *, seed: int, device: str, threads: int, progress: Progress
+    ) -> Model:
+        """Train a new model from scratch on the training set."""
+
+    def load(self, folder: Path, *, device: str, threads: int) -> Model:
+        """Read a model that `Model.save` wrote."""
+
+
+def draw(
+    model: Model, seed: int, generation: int, start: int, stop: int, progress: Progress
+) -> Array:
+    """Return samples start … stop−1 of a generation.
+
+    Sample i depends on its own seed only. Whole batches are computed, aligned at multiples of
+    the batch, so that the same arithmetic makes row i whatever range is asked for: N samples are
+    bitwise a prefix of 2N.
+    """
+    rows = []
+    for first in range(start - start % model.batch, stop, model.batch):
+        seeds = [seed_for(seed, generation, "sample", i) for i in range(first, first + model.batch)]
+        rows.append(model.sample(seeds)[max(start - first, 0) : stop - first])
+        progress(min(1.0, (first + model.batch - start) / (stop - start)))
+    return np.concatenate(rows)

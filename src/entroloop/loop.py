@@ -1,0 +1,123 @@
+"""The self-consuming loop, one generation at a time: compose, select, fit, sample, measure, commit.
+
+Every stage is made once per key and found again by it, so that arms share what they have in
+common and a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from entroloop.build import Built
+from entroloop.generators import draw
+from entroloop.history import History, TrainingSet
+from entroloop.metrics import EXTRA_METRICS, METRICS, Sets
+from entroloop.plan import Step
+from entroloop.records import GenerationRecord, from_json, to_json
+from entroloop.samples import concatenate
+from entroloop.seeding import rng_for, seed_for
+from entroloop.selection import select
+from entroloop.store import Store
+
+Note = Callable[[str, float], None]  # called with a stage and the share of it that is done
+
+
+def run_generation(step: Step, built: Built, store: Store, device: str, note: Note) -> None:
+    """Make the four stages of one generation, as far as they are not there yet."""
+    history = History(step, built, store)
+    if not store.info("training_set", step.training_set):
+        note("training_set", 0.0)
+        with store.commit("training_set", step.training_set) as folder:
+            compose_and_select(step, built, history).write(folder)
+    fit_and_sample(step, built, store, history, device, note)
+    if not store.info("record", step.record):
+        note("record", 0.0)
+        with store.commit("record", step.record) as folder:
+            values = measure_generation(step, built, history)
+            (folder / "record.json").write_text(to_json(values))
+
+
+def compose_and_select(step: Step, built: Built, history: History) -> TrainingSet:
+    """Return the training set: real data in generation 1, then what paradigm and strategy say."""
+    if step.composition is None:
+        return TrainingSet.whole(history.real_train())
+    arm, composition = step.arm, step.composition
+    kept = history.kept(composition)
+    if composition.n_select == 0:
+        return TrainingSet.whole(kept)
+    candidates = concatenate([history.generation(g) for g in composition.candidates])
+    by_quota = arm.strategy == "random" and len(composition.candidates) > 1
+    selection = select(
+        built.arm(arm.name).extractor(candidates.data),
+        composition.n_select,
+        arm.strategy,
+        metric=arm.metric,
+        groups=candidates.provenance if by_quota else None,
+        quota="equal",
+        seed=seed_for(step.seed, step.generation, "select"),
+        **arm.strategy_args,
+    )
+    return TrainingSet.selected(kept, candidates, selection)
+
+
+def fit_and_sample(
+    step: Step, built: Built, store: Store, history: History, device: str, note: Note
+) -> None:
+    """Train the generator of this generation, and draw as many samples as the plan wants."""
+    generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
+    threads = built.config.threads
+    if not store.info("model", step.model):
+        training_set = history.training_set()
+        with store.commit("model", step.model) as folder:
+            generator.fit(
+                training_set,
+                seed=seed_for(seed, g, "fit"),
+                device=device,
+                threads=threads,
+                progress=lambda share: note("model", share),
+            ).save(folder)
+    have, wanted = len(store.samples(step.samples)), step.n_samples
+    if have < wanted:
+        # The stored model samples, never the one just trained: fresh or resumed, the same bits.
+        model = generator.load(store.path("model", step.model), device=device, threads=threads)
+        store.add_samples(
+            step.samples,
+            lambda: draw(model, seed, g, have, wanted, lambda share: note("samples", share)),
+        )
+
+
+def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:
+    """Return the measured part of the record, in the feature space of the metrics."""
+    n, extractor = built.config.n_train, built.extractor
+    training_set = history.training_set()
+    train = extractor(training_set.data)
+    drawn = slice(None)
+    if len(train) > n:  # grown: what depends on the number of rows is taken on n of them
+        rng = rng_for(step.seed, step.generation, "measure")
+        drawn = np.sort(rng.choice(len(train), n, replace=False))
+    sets = Sets(
+        generated=extractor(history.samples_of(step.samples, step.generation, n).data),
+        train=train[drawn],
+        train_whole=train,
+        reference=extractor(history.reference().data),
+    )
+    values: dict[str, object] = {name: metric(sets) for name, metric in METRICS.items()}
+    counts = np.bincount(training_set.provenance, minlength=step.generation)
+    shares = (counts / len(training_set)).tolist()
+    values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
+    extra = {name: EXTRA_METRICS[name](sets) for name in built.config.metrics.extra}
+    return values | ({"extra": extra} if extra else {})
+
+
+def read_record(step: Step, store: Store) -> GenerationRecord:
+    """Return the record of a generation that is complete."""
+    values = from_json((store.path("record", step.record) / "record.json").read_text())
+    for name, kind in (
+        ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
+    ):  # fmt: skip
+        info = store.info(kind, getattr(step, kind))
+        assert info is not None
+        values |= {f"seconds_{name}": info.seconds, f"peak_mb_{name}": info.peak_mb}
+    return GenerationRecord(step.arm.name, step.seed, step.generation, **values)

@@ -1,0 +1,106 @@
+"""SampleSet: samples with their labels, ids and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.errors import InputError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Samples of one or several generations.
+
+    data: (n, d) float vectors, or (n, height, width, channels) uint8 images in 0..255.
+    provenance: (n,) int32, the generation that made each row; 0 is real data.
+    source_index: (n,) int64, the row's index within its generation.
+    labels: (n,) int64 or None.
+    """
+
+    data: Array
+    provenance: NDArray[np.int32]
+    source_index: NDArray[np.int64]
+    labels: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.data)
+        columns = (self.provenance, self.source_index, self.labels)
+        if any(column is not None and len(column) != n for column in columns):
+            raise InputError(f"a sample set of {n} rows has labels or provenance of another length")
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @classmethod
+    def of_generation(
+        cls, data: Array, generation: int, labels: NDArray[np.int64] | None = None
+    ) -> SampleSet:
+        """Return a set whose rows all come from one generation, indexed in order."""
+        n = len(data)
+        provenance = np.full(n, generation, dtype=np.int32)
+        return cls(data, provenance, np.arange(n, dtype=np.int64), labels)
+
+    def take(self, rows: Array | slice) -> SampleSet:
+        """Return the given rows, in the given order."""
+        labels = None if self.labels is None else self.labels[rows]
+        return SampleSet(self.data[rows], self.provenance[rows], self.source_index[rows], labels)
+
+    @property
+    def ids(self) -> list[str]:
+        """One name a row: `real-17` for real data, `g3-17` for row 17 of generation 3."""
+        pairs = zip(self.provenance.tolist(), self.source_index.tolist(), strict=True)
+        return [f"real-{i}" if g == 0 else f"g{g}-{i}" for g, i in pairs]
+
+
+def concatenate(sets: Sequence[SampleSet]) -> SampleSet:
+    """Return the rows of all sets in order; labels are kept where every set has them."""
+    labels = [s.labels for s in sets if s.labels is not None]
+    return SampleSet(
+        np.concatenate([np.asarray(s.data) for s in sets]),
+        np.concatenate([s.provenance for s in sets]),
+        np.concatenate([s.source_index for s in sets]),
+        np.concatenate(labels) if len(labels) == len(sets) else None,
+    )
+
+
+def as_vectors(data: Array) -> Array:
+    """Return rows as vectors: images are flattened, vectors come back as they are."""
+    return data if data.ndim == 2 else data.reshape(len(data), -1)
+
+
+def check_rows(data: Array, name: str, minimum: int = 1) -> None:
+    """Refuse rows that no estimate can be made of: too few, not numeric, NaN or infinite.
+
+    Raises InputError that names the set, and the first bad rows by index.
+    """
+    if data.ndim < 2 or data.dtype.kind not in "fiu" or 0 in data.shape[1:]:
+        raise InputError(
+            f"{name} must be numeric rows (n, d) or images (n, h, w, c); "
+            f"got shape {data.shape}, dtype {data.dtype}"
+        )
+    if len(data) < minimum:
+        raise InputError(f"{name} holds {len(data)} rows; at least {minimum} are needed")
+    if data.dtype.kind == "f":
+        bad = nonfinite_rows(data)
+        if len(bad):
+            shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+            raise InputError(
+                f"{name} holds NaN or infinite values in {len(bad)} rows "
+                f"(rows {shown}); remove or repair them"
+            )
+
+
+def nonfinite_rows(data: Array, block: int = 8192) -> NDArray[np.int64]:
+    """Return the indices of rows with NaN or infinite values, read in blocks."""
+    found = [
+        start + np.flatnonzero(~np.isfinite(as_vectors(data[start : start + block])).all(axis=1))
+        for start in range(0, len(data), block)
+    ]
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])

@@ -1,0 +1,199 @@
+"""A study from its configuration to its folder: prepare, make what is missing, collect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from entroloop.build import Built, build, check_data
+from entroloop.config import Settings, StudyConfig, fingerprint, load_config, runs
+from entroloop.data import RealData
+from entroloop.engines import Schedule, StageProgress
+from entroloop.engines.local import default_workers, run_steps
+from entroloop.errors import InputError
+from entroloop.loop import read_record
+from entroloop.plan import STAGES, Step, plan
+from entroloop.real import real_key, write_real
+from entroloop.records import GenerationRecord, frame
+from entroloop.store import Store, write_atomically
+
+
+@dataclass
+class Study:
+    """A validated study with its folder, and which of its steps are still to be made."""
+
+    built: Built
+    real: RealData
+    real_key: str
+    store: Store
+    device: str
+    steps: list[Step]
+    todo: list[int] = field(default_factory=list)
+    damaged: int = 0
+    reused: dict[str, int] = field(default_factory=dict)  # stages found, by kind
+    missing: dict[str, int] = field(default_factory=dict)  # stages to be made, by kind
+
+    @property
+    def config(self) -> StudyConfig:
+        """The configuration."""
+        return self.built.config
+
+    def look(self) -> None:
+        """Find out which stages are there, whole; reads checksums, changes nothing."""
+        state: dict[tuple[str, str], bool] = {}
+        self.damaged = 0
+        for step in self.steps:
+            for kind, key in step.keys().items():
+                if (kind, key) not in state:
+                    state[kind, key] = self.store.intact(kind, key)
+                    self.damaged += not state[kind, key] and self.store.path(kind, key).exists()
+        short = {s.samples for s in self.steps if not self._enough(s)}
+        self.todo = [
+            number
+            for number, step in enumerate(self.steps)
+            if step.samples in short or not all(state[item] for item in step.keys().items())
+        ]
+        for counts, wanted in ((self.reused, True), (self.missing, False)):
+            counts.update({kind: sum(v == wanted for (k, _), v in state.items() if k == kind)
+                           for kind in STAGES})  # fmt: skip
+
+    def discard_damaged(self) -> None:
+        """Remove stages that are not what was committed."""
+        for step in self.steps:
+            for kind, key in step.keys().items():
+                if self.store.path(kind, key).exists() and not self.store.intact(kind, key):
+                    self.store.discard(kind, key)
+
+    def _enough(self, step: Step) -> bool:
+        try:
+            return len(self.store.samples(step.samples)) >= step.n_samples
+        except (OSError, ValueError):
+            return False
+
+
+def prepare(
+    study: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    overrides: Settings | None = None,
+) -> Study:
+    """Return a study that is checked in every respect; nothing is written.
+
+    Raises InputError for whatever is wrong with configuration, data or output folder.
+    """
+    config = load_config(study, overrides or {})
+    built = build(config)
+    real = built.source.load()
+    check_data(built, real)
+    key = real_key(real)
+    store = Store(out if out is not None else Path("runs") / config.name)
+    store.check(config.name, key)
+    chosen = resolve_device(device)
+    prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
+    prepared.look()
+    return prepared
+
+
+def run_study(
+    study: str | Path | Mapping[str, Any] = "digits",
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    listen: Callable[[StageProgress], None] = lambda progress: None,
+    **overrides: Any,
+) -> Iterator[GenerationRecord]:
+    """Run a study, or what is missing of it; yield the record of every generation as it is known.
+
+    study: name of a preset, path of a YAML file, or a mapping. out: the study folder (default
+    runs/<name>). overrides: nested dicts or dotted keys. Records that the folder holds come
+    first. Stopped at any moment, the same call goes on where it was.
+
+    Raises InputError for bad input, before anything is written.
+    """
+    prepared = prepare(study, out, device=device, overrides=overrides)
+    return run_prepared(prepared, workers=workers, listen=listen)
+
+
+def run_prepared(
+    study: Study,
+    *,
+    workers: int | None = None,
+    listen: Callable[[StageProgress], None] = lambda progress: None,
+) -> Iterator[GenerationRecord]:
+    """Run a prepared study; see `run_study`."""
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}")
+    store, config = study.store, study.config
+    store.open(config.name, study.real_key)
+    try:
+        study.look()  # again, now that nobody else can change it
+        if study.damaged:
+            study.discard_damaged()
+        write_real(store, study.real_key, study.real)
+        content = config.model_dump_json(indent=1)
+        write_atomically(store.root / "config.json", content)
+        store.drop_other_arms({(arm.name, seed) for arm, seed in runs(config)})
+        todo = set(study.todo)
+        records: dict[tuple[str, int, int], GenerationRecord] = {}
+        for number, step in enumerate(study.steps):
+            if number not in todo:
+                records[step.place] = read_record(step, store)
+        _collect(study, records)
+        yield from records.values()
+        if todo:
+            made = run_steps(
+                Schedule(study.steps, study.todo),
+                config,
+                store,
+                study.real_key,
+                study.device,
+                workers or default_workers(config.threads),
+                listen,
+            )
+            for steps in made:
+                new = {step.place: read_record(step, store) for step in steps}
+                records |= new
+                _collect(study, records)
+                yield from new.values()
+    finally:
+        store.close()
+
+
+def _collect(study: Study, records: dict[tuple[str, int, int], GenerationRecord]) -> None:
+    """Write the lists of the runs and the table of records, as far as they are complete."""
+    for arm, seed in runs(study.config):
+        own = [s for s in study.steps if (s.arm.name, s.seed) == (arm.name, seed)]
+        keys = [step.keys() for step in own if step.place in records]
+        study.store.write_arm(arm.name, seed, keys)
+    if records:
+        buffer = BytesIO()
+        frame(list(records.values())).to_parquet(buffer, index=False)
+        write_atomically(study.store.root / "records.parquet", buffer.getvalue())
+
+
+def resolve_device(device: str) -> str:
+    """Return "cpu" or "cuda"; "auto" takes a GPU where there is one."""
+    if device == "cpu":
+        return device
+    if device not in ("auto", "cuda"):
+        raise InputError(f"device must be auto, cpu or cuda; got {device}")
+    if device == "auto" and not Path("/dev/nvidia0").exists():
+        return "cpu"  # without the seconds that importing torch takes
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise InputError("device cuda: torch sees no CUDA GPU here; use --device cpu")
+    return "cpu"
+
+
+def study_fingerprint(config: StudyConfig) -> str:
+    """Return the hash of a whole configuration."""
+    return fingerprint(json.loads(config.model_dump_json()))
