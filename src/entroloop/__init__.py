@@ -1,0 +1,45 @@
+"""entroloop: run, measure, explain and prevent model collapse in self-consuming loops."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entroloop.errors import InputError as InputError
+    from entroloop.metrics.entropy import knn_entropy as knn_entropy
+    from entroloop.metrics.moments import frechet_distance as frechet_distance
+    from entroloop.metrics.neighbourhood import generalization_score as generalization_score
+    from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
+    from entroloop.records import GenerationRecord as GenerationRecord
+    from entroloop.records import load_records as load_records
+    from entroloop.report import render_report as render_report
+    from entroloop.selection import Selection as Selection
+    from entroloop.selection import select as select
+    from entroloop.study import run_study as run_study
+
+_HOMES = {
+    "InputError": "entroloop.errors",
+    "knn_entropy": "entroloop.metrics.entropy",
+    "frechet_distance": "entroloop.metrics.moments",
+    "generalization_score": "entroloop.metrics.neighbourhood",
+    "memorized_fraction": "entroloop.metrics.neighbourhood",
+    "GenerationRecord": "entroloop.records",
+    "load_records": "entroloop.records",
+    "render_report": "entroloop.report",
+    "Selection": "entroloop.selection",
+    "select": "entroloop.selection",
+    "run_study": "entroloop.study",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for (PEP 562): `import entroloop` is cheap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'entroloop' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

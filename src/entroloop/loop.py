@@ -12,13 +12,14 @@ import numpy as np
 
 from entroloop.build import Built
 from entroloop.generators import draw
-from entroloop.history import History, TrainingSet
+from entroloop.history import History
 from entroloop.metrics import EXTRA_METRICS, METRICS, Sets
 from entroloop.plan import Step
 from entroloop.records import GenerationRecord, from_json, to_json
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import select
+from entroloop.stages import TrainingSet
 from entroloop.store import Store
 
 Note = Callable[[str, float], None]  # called with a stage and the share of it that is done

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from entroloop.build import Built, build, check_data
-from entroloop.config import Settings, StudyConfig, fingerprint, load_config, runs
+from entroloop.config import Settings, StudyConfig, load_config, runs
 from entroloop.data import RealData
 from entroloop.engines import Schedule, StageProgress
 from entroloop.engines.local import default_workers, run_steps
+from entroloop.environment import environment
 from entroloop.errors import InputError
 from entroloop.loop import read_record
 from entroloop.plan import STAGES, Step, plan
-from entroloop.real import real_key, write_real
 from entroloop.records import GenerationRecord, frame
+from entroloop.stages import real_key, write_real
 from entroloop.store import Store, write_atomically
 
 
@@ -138,6 +139,8 @@ def run_prepared(
         write_real(store, study.real_key, study.real)
         content = config.model_dump_json(indent=1)
         write_atomically(store.root / "config.json", content)
+        facts = json.dumps(environment(study.device), indent=1)
+        write_atomically(store.root / "environment.json", facts)
         store.drop_other_arms({(arm.name, seed) for arm, seed in runs(config)})
         todo = set(study.todo)
         records: dict[tuple[str, int, int], GenerationRecord] = {}
@@ -193,7 +196,3 @@ def resolve_device(device: str) -> str:
         raise InputError("device cuda: torch sees no CUDA GPU here; use --device cpu")
     return "cpu"
 
-
-def study_fingerprint(config: StudyConfig) -> str:
-    """Return the hash of a whole configuration."""
-    return fingerprint(json.loads(config.model_dump_json()))

@@ -44,11 +44,11 @@ class MLPDiffusion(BaseModel):
     SAMPLING: ClassVar[tuple[str, ...]] = ("sampler_steps",)
     name: Literal["mlp_diffusion"] = "mlp_diffusion"
     steps: int = Field(default=1200, ge=1)
-    batch_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=384, ge=1)
     width: int = Field(default=192, ge=8)
     blocks: int = Field(default=3, ge=1)
     prediction: Literal["v", "epsilon"] = "v"
-    lr: float = Field(default=4e-3, gt=0)
+    lr: float = Field(default=8e-3, gt=0)
     weight_decay: float = Field(default=1e-6, ge=0)
     warmup: int = Field(default=100, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
@@ -223,7 +223,7 @@ def denoise(weights: Parameters, settings: MLPDiffusion, x: Tensor, t: Tensor) -
     def linear(name: str, h: Tensor) -> Tensor:
         return F.linear(h, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
-    octaves = torch.logspace(0, 2, FREQUENCIES, device=x.device)  # 1 … 100 half turns over [0, 1]
+    octaves = torch.logspace(0, 1, FREQUENCIES, device=x.device)  # 1 … 10 half turns over [0, 1]
     phase = math.pi * t[:, None] * octaves
     time = torch.cat([phase.sin(), phase.cos()], dim=1)
     h = linear("in", x)

@@ -79,7 +79,8 @@ def _by_strength(
         if strength > 0 and largest <= 0:
             picks.fill_with_duplicates(order[left == 0])
             break
-        enough = (left >= 0) & (np.sqrt(np.maximum(left, 0)) >= strength * np.sqrt(largest))
+        least = strength * np.sqrt(largest) if strength > 0 else 0.0
+        enough = (left >= 0) & (np.sqrt(np.maximum(left, 0)) >= least)
         index = int(order[np.flatnonzero(enough)[0]])
         picks.duplicates += bool(distances.squared[index] == 0)
         picks.add(index, distances.choose(index))

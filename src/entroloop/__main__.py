@@ -1,0 +1,5 @@
+"""`python -m entroloop` is the command `entroloop`."""
+
+from entroloop.cli import main
+
+main()

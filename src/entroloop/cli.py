@@ -1,0 +1,197 @@
+"""The command line: run, report, presets, doctor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from entroloop.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from entroloop.study import Study
+
+app = typer.Typer(
+    name="entroloop",
+    help="Run, measure, explain and prevent model collapse in self-consuming loops.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(context: typer.Context, version: Annotated[bool, typer.Option("--version")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("entroloop"))
+        raise typer.Exit()
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="a preset's name or a YAML file")] = "digits",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="study folder [default: runs/<name>]")] = None,
+    engine: Annotated[str, typer.Option(help="where the work runs: local")] = "local",
+    workers: Annotated[int | None, typer.Option(help="processes [default: cores/threads]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan only")] = False,
+) -> None:
+    """Run a study, or what is missing of it; the same command resumes it."""
+    from entroloop.config import parse_overrides
+    from entroloop.study import prepare, run_prepared
+
+    if engine != "local":
+        raise InputError(f"--engine {engine} is unknown; valid: local")
+    overrides = parse_overrides(set_ or [])
+    prepared = prepare(study, out, device=device, overrides=overrides)
+    console = _console()
+    _tell_plan(prepared, console)
+    if dry_run:
+        print(json.dumps(_plan_as_json(prepared)))
+        return
+    from entroloop.progress import Bars, PlainLines
+
+    display: Any = Bars if console.is_terminal else PlainLines
+    with display(prepared, console) as progress:
+        for record in run_prepared(prepared, workers=workers, listen=progress.stage):
+            progress.record(record)
+    _finish(prepared, console)
+
+
+def _finish(study: Study, console: Console) -> None:
+    from entroloop.records import load_records
+    from entroloop.report import render_if_changed
+    from entroloop.report.table import print_table
+
+    print_table(load_records(study.store.root), console)
+    html = render_if_changed([study.store.root], study.store.root / "report.html")
+    summary = {
+        "study": study.config.name,
+        "out": str(study.store.root),
+        "report": str(html),
+        "complete": True,
+        "arms": [arm.name for arm in study.config.arms],
+    }
+    print(json.dumps(summary))
+
+
+def _tell_plan(study: Study, console: Console) -> None:
+    config, reused, missing = study.config, study.reused, study.missing
+    found = sum(reused.values())
+    text = (
+        f"study {config.name}: {len(config.arms)} arms × {len(config.seeds)} seeds × "
+        f"{config.generations} generations; {missing['model']} trainings to do"
+    )
+    if found:
+        text += f", {found} of {found + sum(missing.values())} stages re-used"
+    if study.damaged:
+        text += f"; {study.damaged} damaged stages will be made again"
+    console.print(f"{text}; folder {study.store.root}", highlight=False, soft_wrap=True)
+
+
+def _plan_as_json(study: Study) -> dict[str, Any]:
+    return {
+        "study": study.config.name,
+        "out": str(study.store.root),
+        "arms": [arm.name for arm in study.config.arms],
+        "seeds": study.config.seeds,
+        "generations": study.config.generations,
+        "device": study.device,
+        "real_rows": len(study.real.data),
+        "stages_to_make": study.missing,
+        "stages_reused": study.reused,
+        "config": study.config.model_dump(mode="json"),
+    }
+
+
+@app.command()
+def report(
+    dirs: Annotated[list[Path], typer.Argument(help="study folders", metavar="DIR…")],
+    html: Annotated[Path | None, typer.Option(help="the page [default: DIR/report.html]")] = None,
+) -> None:
+    """Write the report of one or several studies: one HTML file that opens offline."""
+    from entroloop.report import render_report
+
+    print(json.dumps({"report": str(render_report(dirs, html or dirs[0] / "report.html"))}))
+
+
+@app.command()
+def presets(name: Annotated[str | None, typer.Argument(help="show this one")] = None) -> None:
+    """List the presets, or print one as YAML to start a study file from."""
+    from entroloop.config import presets as all_presets
+    from entroloop.errors import unknown_name
+
+    known = all_presets()
+    if name is None:
+        for preset, text in known.items():
+            print(f"{preset:16} {text.splitlines()[0].lstrip('# ')}")
+    elif name in known:
+        print(known[name], end="")
+    else:
+        raise unknown_name("preset", name, known)
+
+
+@app.command()
+def doctor(
+    dir: Annotated[Path | None, typer.Argument(help="a study folder to check")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="remove damaged stages and those no longer listed")
+    ] = False,
+) -> None:
+    """Tell the environment; with DIR, check every stage of a study against its checksums."""
+    from entroloop.doctor import examine
+    from entroloop.environment import environment
+
+    facts: dict[str, Any] = {"environment": environment("auto")}
+    if dir is not None:
+        facts["folder"] = examine(dir, clear=clear)
+    print(json.dumps(facts, indent=1))
+    if dir is not None and facts["folder"]["damaged"] and not clear:
+        raise typer.Exit(1)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal else Console(stderr=True, width=160)
+
+
+def main() -> None:
+    """Run the command line; see the module for the exit codes.
+
+    0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except (InputError, TyperException) as error:
+        message = error.format_message() if isinstance(error, TyperException) else str(error)
+        message = " ".join(message.split())
+        hint = "" if isinstance(error, InputError) else "; see entroloop --help"
+        print(f"entroloop: {message.rstrip('.')}{hint}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

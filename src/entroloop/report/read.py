@@ -1,0 +1,83 @@
+"""A study as its report sees it: read from the store, nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from entroloop.errors import InputError
+from entroloop.records import load_records
+from entroloop.samples import Array
+from entroloop.stages import StoredReal, read_real, read_training_set
+from entroloop.store import Store
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study folder."""
+
+    store: Store
+    records: pd.DataFrame
+    config: dict[str, Any]
+    environment: dict[str, str]
+
+    @classmethod
+    def open(cls, folder: Path) -> StudyView:
+        """Read a study folder; raises InputError where it holds no records."""
+        records = load_records(folder)
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            environment = json.loads((folder / "environment.json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} is no complete study folder: {error}") from None
+        return cls(Store(folder), records, config, environment)
+
+    @property
+    def arms(self) -> list[dict[str, Any]]:
+        """The arms' configurations, in order."""
+        return list(self.config["arms"])
+
+    @property
+    def n_train(self) -> int:
+        """N."""
+        return int(self.config["data"]["n_train"])
+
+    @cached_property
+    def real(self) -> StoredReal:
+        """The real data."""
+        return read_real(self.store)
+
+    def keys(self, arm: str, seed: int) -> list[dict[str, str]]:
+        """The keys of the stages of each complete generation of a run."""
+        path = self.store.root / "arms" / arm / f"seed-{seed}.json"
+        keys: list[dict[str, str]] = json.loads(path.read_text())["generations"]
+        return keys
+
+    def samples(self, arm: str, seed: int, generation: int) -> Array:
+        """The samples of a generation, as many as N."""
+        key = self.keys(arm, seed)[generation - 1]["samples"]
+        return self.store.samples(key)[: self.n_train]
+
+    def training_set(self, arm: str, seed: int, generation: int) -> Array:
+        """The training rows of a generation."""
+        keys = self.keys(arm, seed)
+        history = [k["samples"] for k in keys]
+        return read_training_set(self.store, keys[generation - 1]["training_set"], history).data
+
+    def as_images(self, rows: Array) -> Array | None:
+        """Rows as uint8 images (n, h, w) or (n, h, w, 3), or None where they are none."""
+        shape = rows.shape[1:] if rows.ndim == 4 else self.real.image_shape
+        if shape is None:
+            return None
+        images = np.asarray(rows).reshape(len(rows), *shape)
+        if images.dtype != np.uint8:
+            low, high = float(self.real.data.min()), float(self.real.data.max())
+            scaled = (images - low) / (high - low) if high > low else np.zeros_like(images)
+            images = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+        return images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images

@@ -1,0 +1,205 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32"]
+
+
+def one_line(answer):
+    assert answer.returncode == 2, answer.stderr
+    lines = answer.stderr.strip().splitlines()
+    assert len(lines) == 1, answer.stderr
+    assert answer.stdout == ""
+    return lines[0]
+
+
+def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entroloop, tmp_path):
+    answer = entroloop("run", *FAST)
+    assert answer.returncode == 0, answer.stderr
+    summary = json.loads(answer.stdout)
+    assert summary["study"] == "digits"
+    assert summary["complete"] is True
+    assert len(summary["arms"]) == 5
+    assert (tmp_path / summary["out"] / "records.parquet").is_file()
+    assert summary["out"] == "runs/digits"
+    page = (tmp_path / summary["report"]).read_text()
+    assert "<h2>Verdict</h2>" in page
+    assert "generation 2" in answer.stderr
+    again = entroloop("run", *FAST)
+    assert json.loads(again.stdout) == summary
+    assert "0 trainings to do" in again.stderr
+
+
+def test_the_report_opens_offline(entroloop, tmp_path):
+    entroloop("run", *FAST)
+    page = (tmp_path / "runs/digits/report.html").read_text()
+    head, _, rest = page.partition("<script>")
+    body = rest.split("</script>", 1)[1]  # the library itself names addresses in its texts
+    for part in (head, body):
+        assert "http" not in part
+        assert "src=\"data:" in part or "src=" not in part
+    assert body.count("data:image/png;base64,") > 10
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop, tmp_path):
+    answer = entroloop("run", "--dry-run", *FAST)
+    plan = json.loads(answer.stdout)
+    assert plan["stages_to_make"]["model"] == 6
+    assert plan["config"]["generations"] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_file_runs(entroloop, tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    answer = entroloop("run", "my.yaml", "--out", "here", "--workers", 1)
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "here/records.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "digit"], "did you mean 'digits'"),
+        (["run", "missing.yaml"], "cannot read the study file"),
+        (["run", "--otu", "x"], "--out"),
+        (["run", "--workers", "two"], "--workers"),
+        (["run", "--workers", "0"], "workers"),
+        (["run", "--device", "tpu"], "device must be"),
+        (["run", "--device", "cuda"], "device cuda"),
+        (["run", "--engine", "spark"], "--engine spark"),
+        (["rum"], "rum"),
+        ([], ""),
+        (["run", "a", "b"], "unexpected"),
+        (["run", "--set", "generations=0"], "generations"),
+        (["run", "--set", "seeds=[]"], "seeds"),
+        (["run", "--set", "generaions=3"], "did you mean 'generations'"),
+        (["run", "--set", "arms.replace-randm.oversample=2"], "did you mean 'replace-random'"),
+        (["run", "--set", "arms.0.strategy=randm"], "did you mean 'random'"),
+        (["run", "--set", "data.n_train=1700"], "more than the 1797 rows"),
+        (["run", "--set", "arms.0.paradigm=fresh", "--set", "data.n_reference=1285"], "reserve"),
+        (["run", "--set", "nonsense"], "KEY=VALUE"),
+        (["presets", "cifar"], "unknown preset"),
+        (["report", "nowhere"], "nowhere"),
+        (["doctor", "nowhere"], "no study folder"),
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
+    entroloop, tmp_path, arguments, message
+):
+    answer = entroloop(*arguments)
+    if arguments:
+        assert message in one_line(answer)
+    else:
+        assert answer.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.array([[1.0, np.nan]] * 90), "NaN or infinite values in 90 rows"),
+        (np.empty((0, 4)), "holds 0 rows"),
+        (np.array([{"a": 1}, None], dtype=object), "pickled Python objects"),
+    ],
+)
+def test_bad_arrays_are_one_line_and_nothing_is_written(entroloop, tmp_path, content, message):
+    np.save(tmp_path / "x.npy", content, allow_pickle=True)
+    answer = entroloop("run", "--set", "data={source: arrays, path: x.npy, n_train: 4, n_reference: 4}")
+    assert message in one_line(answer)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize("out", ["/proc/nothing", "/dev/null/x", "file.txt", "file.txt/x"])
+def test_a_folder_that_cannot_be_written_is_one_line(entroloop, tmp_path, out):
+    (tmp_path / "file.txt").write_text("mine")
+    assert "choose another" in one_line(entroloop("run", *FAST, "--out", out))
+    assert (tmp_path / "file.txt").read_text() == "mine"
+
+
+def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop, tmp_path, tiny):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    assert "something else than a study" in one_line(entroloop("run", *FAST, "--out", "other"))
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 1}))
+    entroloop("run", "my.yaml", "--out", "mine")
+    assert "holds the study 'tiny'" in one_line(entroloop("run", *FAST, "--out", "mine"))
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
+    command = [sys.executable, "-m", "entroloop", "run", "--set", "generator=gaussian"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stderr.readline()  # the plan
+    process.stderr.readline()  # the first generation
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "re-used" in done.stderr
+
+
+def test_a_terminal_shows_bars_with_time_left(tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 6}))
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entroloop", "run", "my.yaml"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=child,
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(parent, 65536)
+        except OSError:
+            break
+    assert process.wait() == 0
+    text = shown.decode(errors="replace")
+    assert "trainings," in text
+    assert "left" in text
+    assert "generations" in text
+
+
+def test_help_is_fast_and_lists_the_commands(entroloop):
+    entroloop("--help")  # compiles what is not compiled yet
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        answer = entroloop("--help")
+        seconds.append(time.perf_counter() - start)
+    for command in ("run", "report", "presets", "doctor"):
+        assert command in answer.stdout
+    print(f"--help took {sorted(seconds)[1]:.2f} s (median of 3)")
+
+
+def test_presets_lists_and_prints(entroloop):
+    assert "digits" in entroloop("presets").stdout
+    assert yaml.safe_load(entroloop("presets", "digits").stdout)["generations"] == 6
+
+
+def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop, tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    entroloop("run", "my.yaml", "--out", "s")
+    assert json.loads(entroloop("doctor", "s").stdout)["folder"]["damaged"] == []
+    entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    assert json.loads(entroloop("doctor", "s").stdout)["folder"]["not_listed"] > 0
+    next((tmp_path / "s/stages/samples").rglob("samples.npy")).write_bytes(b"x")
+    found = entroloop("doctor", "s")
+    assert found.returncode == 1
+    assert len(json.loads(found.stdout)["folder"]["damaged"]) == 1
+    entroloop("doctor", "s", "--clear")
+    after = json.loads(entroloop("doctor", "s").stdout)["folder"]
+    assert (after["damaged"], after["not_listed"]) == ([], 0)
+    assert entroloop("run", "my.yaml", "--out", "s").returncode == 0

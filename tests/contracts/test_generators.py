@@ -1,0 +1,100 @@
+"""Every generator passes the same tests."""
+
+import json
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.build import GENERATORS
+from entroloop.config import validate_settings
+from entroloop.generators import draw
+from entroloop.samples import SampleSet
+
+SMALL = {"mlp_diffusion": {"steps": 20, "width": 16, "blocks": 1}}
+
+
+def silent(share):
+    assert 0 <= share <= 1
+
+
+@pytest.fixture(params=sorted(GENERATORS))
+def generator(request):
+    module, name = GENERATORS[request.param].split(":")
+    settings = getattr(__import__(module, fromlist=[name]), name)
+    raw = {"name": request.param, **SMALL.get(request.param, {})}
+    return validate_settings(settings, raw, "test")
+
+
+@pytest.fixture(params=["float32", "float64", "uint8"])
+def training_set(request):
+    rng = np.random.default_rng(0)
+    if request.param == "uint8":
+        data = rng.integers(0, 256, (40, 3, 3, 2)).astype(np.uint8)
+    else:
+        data = rng.standard_normal((40, 6)).astype(request.param)
+    return SampleSet.of_generation(data, 0)
+
+
+def fit(generator, training_set, seed=1):
+    return generator.fit(training_set, seed=seed, device="cpu", threads=1, progress=silent)
+
+
+def test_samples_have_the_shape_and_dtype_of_the_training_rows(generator, training_set):
+    rows = draw(fit(generator, training_set), 0, 1, 0, 10, silent)
+    assert rows.shape == (10, *training_set.data.shape[1:])
+    assert rows.dtype == training_set.data.dtype
+    assert np.isfinite(rows).all()
+
+
+def test_fewer_samples_are_a_prefix_of_more_bitwise(generator, training_set):
+    model = fit(generator, training_set)
+    many = draw(model, 0, 1, 0, 300, silent)
+    assert np.array_equal(draw(model, 0, 1, 0, 7, silent), many[:7])
+    assert np.array_equal(draw(model, 0, 1, 250, 300, silent), many[250:])
+
+
+def test_samples_of_another_seed_or_generation_differ(generator, training_set):
+    model = fit(generator, training_set)
+    rows = draw(model, 0, 1, 0, 5, silent)
+    assert not np.array_equal(rows, draw(model, 1, 1, 0, 5, silent))
+    assert not np.array_equal(rows, draw(model, 0, 2, 0, 5, silent))
+
+
+def test_a_saved_model_samples_as_the_model_itself(generator, training_set, tmp_path):
+    model = fit(generator, training_set)
+    model.save(tmp_path)
+    again = generator.load(tmp_path, device="cpu", threads=1)
+    assert np.array_equal(draw(again, 0, 1, 0, 9, silent), draw(model, 0, 1, 0, 9, silent))
+    assert {p.suffix for p in tmp_path.iterdir()} == {".safetensors", ".json"}
+    json.loads((tmp_path / "model.json").read_text())
+
+
+def test_the_same_seed_trains_the_same_model(generator, training_set):
+    one, two = fit(generator, training_set), fit(generator, training_set)
+    assert np.array_equal(draw(one, 0, 1, 0, 5, silent), draw(two, 0, 1, 0, 5, silent))
+
+
+def test_training_leaves_its_rows_alone(generator, training_set):
+    before = training_set.data.copy()
+    fit(generator, training_set)
+    assert np.array_equal(training_set.data, before)
+
+
+@pytest.mark.parametrize("bad", ["one row", "nan"])
+def test_rows_that_cannot_be_trained_on_are_refused(generator, bad):
+    data = np.zeros((1, 3), np.float32) if bad == "one row" else np.full((4, 3), np.nan)
+    with pytest.raises(el.InputError, match="the training set"):
+        fit(generator, SampleSet.of_generation(data, 0))
+
+
+def test_equal_rows_are_trained_on_without_a_failure(generator):
+    rows = draw(
+        fit(generator, SampleSet.of_generation(np.full((10, 3), 0.5, np.float32), 0)),
+        0, 1, 0, 5, silent,
+    )  # fmt: skip
+    assert np.allclose(rows, 0.5, atol=1e-5)
+
+
+def test_sampling_settings_are_settings(generator):
+    assert set(generator.SAMPLING) <= set(type(generator).model_fields)

@@ -1,0 +1,132 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.store import Store, write_atomically
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path / "s")
+    opened.open("study", "real")
+    yield opened
+    opened.close()
+
+
+def test_a_stage_is_there_whole_or_not_at_all(store):
+    with pytest.raises(RuntimeError, match="boom"), store.commit("model", "k") as folder:
+        (folder / "a").write_text("half")
+        raise RuntimeError("boom")
+    assert store.info("model", "k") is None
+    assert not list(store.root.glob(".tmp-*"))
+    with store.commit("model", "k", note=1) as folder:
+        (folder / "a").write_text("whole")
+    assert store.intact("model", "k")
+    assert store.info("model", "k").about == {"note": 1}
+
+
+def test_a_changed_byte_is_found(store):
+    with store.commit("model", "k") as folder:
+        (folder / "a").write_text("whole")
+    (store.path("model", "k") / "a").write_text("whale")
+    assert not store.intact("model", "k")
+    store.discard("model", "k")
+    assert store.info("model", "k") is None
+
+
+def test_a_stage_that_another_process_made_first_is_kept(store):
+    with store.commit("model", "k") as folder:
+        (folder / "a").write_text("mine")
+        with store.commit("model", "k") as other:
+            (other / "a").write_text("first")
+    assert (store.path("model", "k") / "a").read_text() == "first"
+    assert store.intact("model", "k")
+
+
+def test_more_samples_extend_fewer(store):
+    store.add_samples("k", lambda: np.arange(6.0).reshape(3, 2))
+    old = store.samples("k")
+    store.add_samples("k", lambda: np.full((2, 2), 9.0))
+    assert store.samples("k").tolist() == [[0, 1], [2, 3], [4, 5], [9, 9], [9, 9]]
+    assert old.tolist() == [[0, 1], [2, 3], [4, 5]]  # a reader keeps what it opened
+    assert store.intact("samples", "k")
+
+
+def test_a_crash_while_samples_are_extended_leaves_the_stage_intact(store, monkeypatch):
+    store.add_samples("k", lambda: np.zeros((3, 2)))
+    calls = []
+    for crash_at in range(6):
+        real_replace = os.replace
+
+        def crash(source, target, stop=crash_at, real_replace=real_replace):
+            calls.append(target)
+            if len(calls) > stop:
+                raise KeyboardInterrupt
+            real_replace(source, target)
+
+        calls.clear()
+        monkeypatch.setattr(os, "replace", crash)
+        try:
+            store.add_samples("k", lambda: np.ones((1, 2)))
+        except KeyboardInterrupt:
+            pass
+        monkeypatch.undo()
+        assert store.intact("samples", "k"), crash_at
+    assert store.samples("k").max() == 1
+
+
+def test_a_folder_is_locked_against_a_second_run(store):
+    with pytest.raises(el.InputError, match="in use by another entroloop process"):
+        Store(store.root).open("study", "real")
+
+
+def test_the_lock_goes_when_its_process_is_killed(tmp_path):
+    code = (
+        "import sys, os, signal; from entroloop.store import Store; "
+        f"Store({str(tmp_path / 's')!r}).open('study', 'real'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    again = Store(tmp_path / "s")
+    again.open("study", "real")
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "message"),
+    [("other", "real", "holds the study 'study', not 'other'"), ("study", "x", "other real data")],
+)
+def test_a_folder_of_another_study_is_refused(store, name, real, message):
+    with pytest.raises(el.InputError, match=message):
+        Store(store.root).check(name, real)
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(el.InputError, match="holds something else than a study"):
+        Store(tmp_path).open("study", "real")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_a_crash_left_is_cleared_at_the_next_start(tmp_path):
+    first = Store(tmp_path / "s")
+    first.open("study", "real")
+    (tmp_path / "s" / ".tmp-1-2").mkdir()
+    (tmp_path / "s" / ".tmp-1-2" / "half").write_text("x")
+    first.close()
+    again = Store(tmp_path / "s")
+    again.open("study", "real")
+    assert not list((tmp_path / "s").glob(".tmp-*"))
+    again.close()
+
+
+def test_a_file_is_replaced_at_once(tmp_path):
+    file = tmp_path / "x.json"
+    write_atomically(file, json.dumps({"a": 1}))
+    write_atomically(file, json.dumps({"a": 2}))
+    assert json.loads(file.read_text()) == {"a": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import entroloop as el
+from entroloop.metrics.moments import total_variance
+from entroloop.metrics.neighbourhood import auth_pct, coverage_distance
+
+rows = arrays(np.float64, (7, 3), elements=st.floats(-100, 100, width=32))
+
+
+def test_generalization_score_of_a_copy_is_0(rng):
+    x = rng.standard_normal((20, 4)).astype(np.float32)
+    assert el.generalization_score(generated=x[:5], train=x) == 0
+    assert el.memorized_fraction(generated=x[:5], train=x) == 1
+
+
+def test_generalization_score_of_a_far_shift_is_the_shift():
+    train = np.random.default_rng(0).random((30, 2))
+    score = el.generalization_score(generated=np.array([[1000.0, 0.5]]), train=train)
+    assert score == pytest.approx(999.0, rel=0.01)
+
+
+def test_generalization_score_is_not_symmetric_in_its_roles():
+    train = np.array([[0.0], [10.0]])
+    generated = np.array([[0.0]])
+    assert el.generalization_score(generated=generated, train=train) == 0
+    assert el.generalization_score(generated=train, train=generated) == 5
+    assert coverage_distance(generated=generated, reference=train) == 5
+
+
+@given(rows)
+def test_frechet_distance_of_a_set_to_itself_is_0(x):
+    assert el.frechet_distance(generated=x, reference=x) == pytest.approx(0, abs=1e-6 * 100**2)
+
+
+def test_frechet_distance_of_a_shift_is_its_square(rng):
+    x = rng.standard_normal((50, 4))
+    shift = np.array([1.0, 2.0, 0.0, -2.0])
+    assert el.frechet_distance(generated=x + shift, reference=x) == pytest.approx(9)
+
+
+def test_frechet_distance_of_scaled_rows_is_the_closed_form(rng):
+    # N(0, Σ) and N(0, a²Σ): (a − 1)² tr Σ.
+    x = rng.standard_normal((80, 3))
+    x -= x.mean(axis=0)
+    expected = 4 * total_variance(x)
+    assert el.frechet_distance(generated=3 * x, reference=x) == pytest.approx(expected)
+
+
+def test_frechet_distance_stays_exact_with_fewer_rows_than_features(rng):
+    x = rng.standard_normal((5, 40))
+    assert el.frechet_distance(generated=x, reference=x) == pytest.approx(0, abs=1e-6)
+    assert el.frechet_distance(generated=x + 1, reference=x) == pytest.approx(40, rel=1e-6)
+
+
+def test_memorized_fraction_follows_the_ratio_of_distances():
+    train = np.array([[0.0], [1.0]])
+    generated = np.array([[0.24], [0.26], [0.5], [-1.0]])  # d1/d2 = .316, .351, 1, .5
+    assert el.memorized_fraction(generated=generated, train=train) == 0.25
+    assert el.memorized_fraction(generated=generated, train=train, ratio=0.34) == 0.25
+    assert el.memorized_fraction(generated=generated, train=train, ratio=0.36) == 0.5
+
+
+def test_copies_in_the_training_set_do_not_hide_memorization():
+    train = np.array([[0.0], [0.0], [9.0]])
+    assert el.memorized_fraction(generated=np.array([[0.1]]), train=train) == 1
+
+
+def test_auth_pct_of_a_copy_is_0_and_of_far_rows_100(rng):
+    train = rng.standard_normal((30, 3))
+    assert auth_pct(generated=train, train=train) == 0
+    assert auth_pct(generated=train + 100, train=train) == 100
+
+
+def test_total_variance_is_the_trace_of_the_covariance(rng):
+    x = rng.standard_normal((30, 4))
+    assert total_variance(x) == pytest.approx(np.trace(np.cov(x.T)))
+
+
+def test_sets_of_different_width_are_refused_by_name():
+    with pytest.raises(el.InputError, match=r"generated has 2 values a row and train 3"):
+        el.generalization_score(generated=np.zeros((4, 2)), train=np.zeros((4, 3)))

@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+
+import entroloop as el
+
+
+def gaussian_entropy(d):
+    return d / 2 * math.log(2 * math.pi * math.e)
+
+
+@pytest.mark.parametrize("d", [1, 2, 8])
+@pytest.mark.parametrize("k", [1, 4])
+def test_entropy_of_a_standard_gaussian_is_the_closed_form(d, k):
+    estimates = [
+        el.knn_entropy(np.random.default_rng(s).standard_normal((1000, d)), k).nats
+        for s in range(10)
+    ]
+    error = np.std(estimates, ddof=1) / math.sqrt(10)
+    # Bias at n = 1,000 is below 0.05 nats up to d = 2 and below 0.3 at d = 8.
+    bias = 0.05 if d < 8 else 0.3
+    assert abs(np.mean(estimates) - gaussian_entropy(d)) < 3 * error + bias
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_entropy_of_a_uniform_cube_is_d_ln_a(d):
+    a = 3.0
+    estimates = [
+        el.knn_entropy(a * np.random.default_rng(s).random((2000, d))).nats for s in range(10)
+    ]
+    error = np.std(estimates, ddof=1) / math.sqrt(10)
+    edge = 0.15 if d == 3 else 0.02  # the cube's faces bias the estimate upwards
+    assert abs(np.mean(estimates) - d * math.log(a)) < 3 * error + edge
+
+
+def test_entropy_of_scaled_and_shifted_rows_rises_by_d_ln_a(rng):
+    x = rng.standard_normal((200, 5))
+    for a in (0.1, 2.0, 255.0):
+        rise = el.knn_entropy(a * x + 7).nats - el.knn_entropy(x).nats
+        assert rise == pytest.approx(5 * math.log(a), abs=1e-9)
+
+
+def test_copies_are_merged_as_neighbours_and_reported(rng):
+    x = rng.standard_normal((50, 4))
+    both = el.knn_entropy(np.concatenate([x, x]))
+    assert both.duplicate_fraction == 0.5
+    assert both.min_distance > 0
+    assert math.isfinite(both.nats)
+    # Same distances, n doubled: the only change is ψ(2n) − ψ(n).
+    from scipy.special import digamma
+
+    assert both.nats - el.knn_entropy(x).nats == pytest.approx(digamma(100) - digamma(50))
+
+
+def test_floor_reproduces_the_reference_codes_constant(rng):
+    x = rng.standard_normal((50, 4))
+    doubled = np.concatenate([x, x])
+    # With half the set duplicated every distance is 0, and the constant alone is left.
+    assert el.knn_entropy(doubled, floor=1e-10).min_distance == 1e-10
+
+
+def test_equal_rows_have_entropy_minus_infinity_with_a_note():
+    result = el.knn_entropy(np.ones((5, 2)))
+    assert result.nats == -math.inf
+    assert "equal" in result.note
+
+
+def test_negative_zero_is_a_copy_of_zero():
+    assert el.knn_entropy(np.array([[0.0], [-0.0], [1.0], [3.0]])).duplicate_fraction == 0.25
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "message"),
+    [
+        (np.zeros((1, 2)), 1, "at least 2"),
+        (np.arange(6.0).reshape(3, 2), 3, "between 1 and n − 1"),
+        (np.array([[0.0], [0.0], [1.0]]), 2, "distinct"),
+        (np.array([[0.0], [np.nan]]), 1, "rows 1"),
+    ],
+)
+def test_entropy_refuses_what_it_cannot_estimate(x, k, message):
+    with pytest.raises(el.InputError, match=message):
+        el.knn_entropy(x, k)
