@@ -90,5 +90,5 @@ def test_overrides_on_the_command_line_are_yaml():
 def test_a_file_that_is_no_study_is_refused(tmp_path, text):
     file = tmp_path / "s.yaml"
     file.write_text(text)
-    with pytest.raises(el.InputError, match="s.yaml"):
+    with pytest.raises(el.InputError, match=r"s\.yaml"):
         load_config(file, {})

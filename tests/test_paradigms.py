@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -15,14 +17,12 @@ def compositions(tiny, tmp_path):
     """Return a function that runs a paradigm and gives its training sets as tables."""
 
     def run(paradigm, strategy="random", generations=4, oversample=1, **paradigm_args):
-        tiny["arms"] = [
-            {"paradigm": paradigm, "strategy": strategy, "oversample": oversample,
-             "paradigm_args": paradigm_args}
-        ]  # fmt: skip
-        tiny |= {"seeds": [0], "generations": generations}
+        arm = {"paradigm": paradigm, "strategy": strategy, "oversample": oversample}
+        arms = [arm | {"paradigm_args": paradigm_args}]
+        config = tiny | {"arms": arms, "seeds": [0], "generations": generations}
         out = tmp_path / f"{paradigm}-{strategy}"
-        records = list(run_study(tiny, out=out, workers=1))
-        steps = prepare(tiny, out).steps
+        records = list(run_study(config, out=out, workers=1))
+        steps = prepare(config, out).steps
         return [read_table(Store(out), step.training_set) for step in steps], records
 
     return run
@@ -39,7 +39,7 @@ def test_replace_trains_on_the_newest_samples_only(compositions):
 
 def test_accumulate_keeps_the_training_set_and_grows_by_n(compositions):
     tables, records = compositions("accumulate")
-    for before, after in zip(tables, tables[1:], strict=False):
+    for before, after in pairwise(tables):
         assert len(after) == len(before) + N
         kept = after.iloc[: len(before)]
         assert kept["id"].tolist() == before["id"].tolist()

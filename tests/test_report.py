@@ -76,8 +76,9 @@ def test_the_bootstrap_resamples_whole_runs():
 
 def test_the_verdict_says_what_the_records_say():
     sentences = " ".join(verdict(records(), ARMS))
-    assert "replace-random: from generation 2 to 4 the entropy of the training set fell by 10.0" in (
-        sentences
+    assert (
+        "replace-random: from generation 2 to 4 the entropy of the training set fell by 10.0"
+        in (sentences)
     )
     assert "lowest under sub-greedy (1.00)" in sentences
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -71,10 +72,8 @@ def test_a_crash_while_samples_are_extended_leaves_the_stage_intact(store, monke
 
         calls.clear()
         monkeypatch.setattr(os, "replace", crash)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             store.add_samples("k", lambda: np.ones((1, 2)))
-        except KeyboardInterrupt:
-            pass
         monkeypatch.undo()
         assert store.intact("samples", "k"), crash_at
     assert store.samples("k").max() == 1
@@ -88,7 +87,8 @@ def test_a_folder_is_locked_against_a_second_run(store):
 def test_the_lock_goes_when_its_process_is_killed(tmp_path):
     code = (
         "import sys, os, signal; from entroloop.store import Store; "
-        f"Store({str(tmp_path / 's')!r}).open('study', 'real'); os.kill(os.getpid(), signal.SIGKILL)"
+        f"Store({str(tmp_path / 's')!r}).open('study', 'real'); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code], check=False)
     again = Store(tmp_path / "s")

@@ -6,8 +6,8 @@ import sys
 import time
 
 import numpy as np
-import psutil
 import pandas as pd
+import psutil
 import pytest
 
 import entroloop as el
@@ -168,6 +168,12 @@ def start(tiny, out):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def end(parent):
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+
 def wait_for_end(processes, seconds=20):
     gone, alive = psutil.wait_procs(processes, timeout=seconds)
     assert not alive, alive
@@ -180,8 +186,7 @@ def test_workers_end_when_their_parent_is_killed(tiny, tmp_path):
     parent.stdout.readline()
     workers = psutil.Process(parent.pid).children(recursive=True)
     assert len(workers) == 2
-    parent.kill()
-    parent.wait()
+    end(parent)
     wait_for_end(workers)
 
 
@@ -193,7 +198,8 @@ def test_a_killed_worker_is_replaced_and_changes_no_record(tiny, tmp_path):
     parent.stdout.readline()
     for worker in psutil.Process(parent.pid).children():
         worker.kill()
-    assert parent.wait(timeout=120) == 0
+    parent.communicate(timeout=120)
+    assert parent.returncode == 0
     got = el.load_records(out)
     pd.testing.assert_frame_equal(comparable(expected), comparable(got), check_exact=True)
 
@@ -206,8 +212,7 @@ def kill_and_resume(config, tmp_path, expected, moments):
         parent.stdout.readline()
         workers = psutil.Process(parent.pid).children(recursive=True)
         time.sleep(moment)
-        parent.kill()
-        parent.wait()
+        end(parent)
         wait_for_end(workers)
         got = run(config, out)
         pd.testing.assert_frame_equal(comparable(expected), comparable(got), check_exact=True)

@@ -27,7 +27,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _main(context: typer.Context, version: Annotated[bool, typer.Option("--version")] = False) -> None:
+def _main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version")] = False
+) -> None:
     if version:
         from importlib.metadata import version as installed
 
@@ -53,22 +55,24 @@ def run(
 ) -> None:
     """Run a study, or what is missing of it; the same command resumes it."""
     from entroloop.config import parse_overrides
-    from entroloop.study import prepare, run_prepared
+    from entroloop.study import prepare, run_opened
 
     if engine != "local":
         raise InputError(f"--engine {engine} is unknown; valid: local")
     overrides = parse_overrides(set_ or [])
-    prepared = prepare(study, out, device=device, overrides=overrides)
+    prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
-    _tell_plan(prepared, console)
     if dry_run:
+        _tell_plan(prepared, console)
         print(json.dumps(_plan_as_json(prepared)))
         return
+    prepared.open()
+    _tell_plan(prepared, console)
     from entroloop.progress import Bars, PlainLines
 
     display: Any = Bars if console.is_terminal else PlainLines
     with display(prepared, console) as progress:
-        for record in run_prepared(prepared, workers=workers, listen=progress.stage):
+        for record in run_opened(prepared, workers=workers, listen=progress.stage):
             progress.record(record)
     _finish(prepared, console)
 
@@ -186,10 +190,11 @@ def main() -> None:
         print(f"entroloop: {message.rstrip('.')}{hint}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
-        print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         code = 0
+    if code == 130:  # typer turns Ctrl-C into this code
+        print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
     sys.exit(code or 0)
 
 

@@ -177,9 +177,12 @@ def _merged(old: Settings, new: Settings) -> Settings:
         before = out.get(key)
         if key == "generator" and isinstance(before, str):
             before = {"name": before}
-        if not (isinstance(before, dict) and isinstance(value, dict)):
-            out[key] = value
-        elif (selector := SELECTORS.get(key)) in value and before.get(selector) != value[selector]:
+        selector = SELECTORS.get(key)
+        if (
+            not isinstance(before, dict)
+            or not isinstance(value, dict)
+            or (selector in value and before.get(selector) != value[selector])
+        ):
             out[key] = value
         else:
             out[key] = _merged(before, value)

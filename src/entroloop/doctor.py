@@ -26,7 +26,9 @@ def examine(folder: Path, *, clear: bool = False) -> dict[str, Any]:
     for path in folder.glob("arms/*/seed-*.json"):
         for keys in json.loads(path.read_text())["generations"]:
             listed |= set(keys.values())
-    stages = [(kind, p.name) for kind in KINDS for p in sorted(store.path(kind, "x").parent.glob("*"))]
+    stages = [
+        (kind, p.name) for kind in KINDS for p in sorted(store.path(kind, "x").parent.glob("*"))
+    ]
     damaged = [stage for stage in stages if not store.intact(*stage)]
     unlisted = [(kind, key) for kind, key in stages if key not in listed]
     if clear:

@@ -46,7 +46,7 @@ def compose_and_select(step: Step, built: Built, history: History) -> TrainingSe
         return TrainingSet.whole(history.real_train())
     arm, composition = step.arm, step.composition
     kept = history.kept(composition)
-    if composition.n_select == 0:
+    if kept is not None and composition.n_select == 0:
         return TrainingSet.whole(kept)
     candidates = concatenate([history.generation(g) for g in composition.candidates])
     by_quota = arm.strategy == "random" and len(composition.candidates) > 1
@@ -94,7 +94,7 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     n, extractor = built.config.n_train, built.extractor
     training_set = history.training_set()
     train = extractor(training_set.data)
-    drawn = slice(None)
+    drawn = np.arange(len(train))
     if len(train) > n:  # grown: what depends on the number of rows is taken on n of them
         rng = rng_for(step.seed, step.generation, "measure")
         drawn = np.sort(rng.choice(len(train), n, replace=False))

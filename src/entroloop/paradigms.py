@@ -40,7 +40,7 @@ def accumulate(generation: int, n: int) -> Composition:
 
 
 def accumulate_subsample(generation: int, n: int) -> Composition:
-    """n of the real data and of all samples so far."""
+    """N of the real data and of all samples so far."""
     return Composition(tuple(range(generation)), n)
 
 

@@ -59,7 +59,9 @@ def plan(built: Built, real_key: str, device: str) -> list[Step]:
             history: tuple[str, ...] = ()
             previous: str | None = None
             for generation in range(1, config.generations + 1):
-                step = _step(built, arm.config, seed, generation, history, previous, real_key, device)
+                step = _step(
+                    built, arm.config, seed, generation, history, previous, real_key, device
+                )
                 steps.append(step)
                 history, previous = (*history, step.samples), step.training_set
     wanted: dict[str, int] = defaultdict(int)

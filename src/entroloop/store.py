@@ -171,7 +171,7 @@ class Store:
     # -- samples: more extend fewer -----------------------------------------------------------
 
     def samples(self, key: str) -> Array:
-        """Return the samples of a stage, memory-mapped; an empty (0,) array where there are none."""
+        """Return the samples of a stage, memory-mapped; an empty array where there are none."""
         path = self.path("samples", key) / "samples.npy"
         if self.info("samples", key) is None:
             return np.empty(0)
@@ -202,7 +202,7 @@ class Store:
             seconds, peak = info.seconds + usage.seconds, max(info.peak_mb, usage.peak_mb)
             both, after = [sha256(file), sha256(new)], [sha256(new)]
             self._write_info(file.parent, StageInfo({file.name: both}, seconds, peak, info.about))
-            os.replace(new, file)
+            new.replace(file)
             self._write_info(file.parent, StageInfo({file.name: after}, seconds, peak, info.about))
         finally:
             new.unlink(missing_ok=True)
@@ -233,7 +233,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     _flush(temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def sha256(path: Path) -> str:

@@ -23,6 +23,10 @@ from entroloop.stages import real_key, write_real
 from entroloop.store import Store, write_atomically
 
 
+def ignore(progress: StageProgress) -> None:
+    """Listen to nothing."""
+
+
 @dataclass
 class Study:
     """A validated study with its folder, and which of its steps are still to be made."""
@@ -62,6 +66,14 @@ class Study:
             counts.update({kind: sum(v == wanted for (k, _), v in state.items() if k == kind)
                            for kind in STAGES})  # fmt: skip
 
+    def open(self) -> None:
+        """Take the folder: create and lock it, and look again now that nobody else can change it.
+
+        Raises InputError where it cannot be written or is in use.
+        """
+        self.store.open(self.config.name, self.real_key)
+        self.look()
+
     def discard_damaged(self) -> None:
         """Remove stages that are not what was committed."""
         for step in self.steps:
@@ -81,12 +93,15 @@ def prepare(
     out: str | Path | None = None,
     *,
     device: str = "auto",
+    workers: int | None = None,
     overrides: Settings | None = None,
 ) -> Study:
     """Return a study that is checked in every respect; nothing is written.
 
     Raises InputError for whatever is wrong with configuration, data or output folder.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}")
     config = load_config(study, overrides or {})
     built = build(config)
     real = built.source.load()
@@ -106,7 +121,7 @@ def run_study(
     *,
     workers: int | None = None,
     device: str = "auto",
-    listen: Callable[[StageProgress], None] = lambda progress: None,
+    listen: Callable[[StageProgress], None] = ignore,
     **overrides: Any,
 ) -> Iterator[GenerationRecord]:
     """Run a study, or what is missing of it; yield the record of every generation as it is known.
@@ -117,23 +132,20 @@ def run_study(
 
     Raises InputError for bad input, before anything is written.
     """
-    prepared = prepare(study, out, device=device, overrides=overrides)
-    return run_prepared(prepared, workers=workers, listen=listen)
+    prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
+    prepared.open()
+    return run_opened(prepared, workers=workers, listen=listen)
 
 
-def run_prepared(
+def run_opened(
     study: Study,
     *,
     workers: int | None = None,
-    listen: Callable[[StageProgress], None] = lambda progress: None,
+    listen: Callable[[StageProgress], None] = ignore,
 ) -> Iterator[GenerationRecord]:
-    """Run a prepared study; see `run_study`."""
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1; got {workers}")
+    """Run a study that is prepared and opened; see `run_study`."""
     store, config = study.store, study.config
-    store.open(config.name, study.real_key)
     try:
-        study.look()  # again, now that nobody else can change it
         if study.damaged:
             study.discard_damaged()
         write_real(store, study.real_key, study.real)
@@ -195,4 +207,3 @@ def resolve_device(device: str) -> str:
     if device == "cuda":
         raise InputError("device cuda: torch sees no CUDA GPU here; use --device cpu")
     return "cpu"
-

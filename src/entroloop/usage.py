@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,9 @@ def measured() -> Iterator[Usage]:
 
 
 def _reset_peak() -> None:
-    try:
+    # Not Linux, or not allowed: then the peak since the process began is reported.
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # not Linux, or not allowed: the peak since the process began is reported
 
 
 def _peak_bytes() -> int:

@@ -45,7 +45,7 @@ def test_the_report_opens_offline(entroloop, tmp_path):
     body = rest.split("</script>", 1)[1]  # the library itself names addresses in its texts
     for part in (head, body):
         assert "http" not in part
-        assert "src=\"data:" in part or "src=" not in part
+        assert 'src="data:' in part or "src=" not in part
     assert body.count("data:image/png;base64,") > 10
 
 
@@ -112,7 +112,9 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 )
 def test_bad_arrays_are_one_line_and_nothing_is_written(entroloop, tmp_path, content, message):
     np.save(tmp_path / "x.npy", content, allow_pickle=True)
-    answer = entroloop("run", "--set", "data={source: arrays, path: x.npy, n_train: 4, n_reference: 4}")
+    answer = entroloop(
+        "run", "--set", "data={source: arrays, path: x.npy, n_train: 4, n_reference: 4}"
+    )
     assert message in one_line(answer)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
@@ -135,14 +137,15 @@ def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop, tmp_
 
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
     command = [sys.executable, "-m", "entroloop", "run", "--set", "generator=gaussian"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    process.stderr.readline()  # the plan
-    process.stderr.readline()  # the first generation
+    command += ["--set", "generations=12", "--set", "data.n_train=64"]
+    log = tmp_path / "stderr.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=stream, stderr=stream)
+    while "[1/" not in log.read_text():
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.wait(timeout=60) == 130
+    errors = log.read_text()
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -155,7 +158,7 @@ def test_a_terminal_shows_bars_with_time_left(tmp_path, tiny):
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "entroloop", "run", "my.yaml"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=child,
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=child,
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"},
     )  # fmt: skip
     os.close(child)
@@ -165,6 +168,7 @@ def test_a_terminal_shows_bars_with_time_left(tmp_path, tiny):
             shown += os.read(parent, 65536)
         except OSError:
             break
+    os.close(parent)
     assert process.wait() == 0
     text = shown.decode(errors="replace")
     assert "trainings," in text

@@ -28,7 +28,7 @@ def test_exactly_n_different_rows_are_picked(strategy, x, data):
     selection = el.select(x, n, strategy, seed=data.draw(st.integers(0, 5)))
     assert len(selection.indices) == len(set(selection.indices.tolist())) == n
     assert selection.indices.dtype == np.int64
-    assert 0 <= selection.indices.min()
+    assert selection.indices.min() >= 0
     assert selection.indices.max() < len(x)
     assert len(selection.radii) == n
 

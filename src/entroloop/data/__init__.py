@@ -36,9 +36,7 @@ class Source(Protocol):
         """Read all real data."""
 
 
-def split_order(
-    n: int, labels: NDArray[np.int64] | None, seed: int
-) -> NDArray[np.int64]:
+def split_order(n: int, labels: NDArray[np.int64] | None, seed: int) -> NDArray[np.int64]:
     """Return a random order of n rows by seed, of which every stretch is stratified by label.
 
     The first N rows are the training set, the next ones the reference, the rest the reserve: a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,7 +71,13 @@ def read_array(path: Path, key: str | None) -> Array:
     Raises InputError for a file that is missing, broken, pickled or has no such key.
     """
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        if path.suffix == ".npy":
+            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
+        with path.open("rb") as file:
+            return _member(np.load(file, allow_pickle=False), path, key)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; check the path") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -81,16 +87,16 @@ def read_array(path: Path, key: str | None) -> Array:
                 "save a plain numeric array with numpy.save(path, array)"
             ) from None
         raise InputError(f"{path} is not a readable .npy or .npz file: {error}") from None
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        names = loaded.files
-        if key is None:
-            likely = [name for name in ("data", "x", "images") if name in names]
-            key = names[0] if len(names) == 1 else likely[0] if likely else None
-        if key is None or key not in names:
-            raise InputError(f"{path} has the arrays {', '.join(names)}; name one (key)")
-        try:
-            return np.asarray(loaded[key])
-        except (ValueError, zipfile.BadZipFile, OSError, EOFError) as error:
-            raise InputError(f"{path}: the array '{key}' cannot be read: {error}") from None
+
+
+def _member(archive: Any, path: Path, key: str | None) -> Array:
+    """Return one array of an open .npz."""
+    if isinstance(archive, np.ndarray):
+        return archive
+    names = archive.files
+    if key is None:
+        likely = [name for name in ("data", "x", "images") if name in names]
+        key = names[0] if len(names) == 1 else likely[0] if likely else None
+    if key is None or key not in names:
+        raise InputError(f"{path} has the arrays {', '.join(names)}; name one (key)")
+    return np.asarray(archive[key])

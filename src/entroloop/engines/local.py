@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -65,6 +66,7 @@ def run_steps(
             worker, message = inbox.get()
             if message is None:  # the worker has died
                 crew.remove(worker)
+                worker.end()
                 if worker.step is not None:
                     if attempts[worker.step] >= ATTEMPTS:
                         raise RuntimeError(worker.last_words())
@@ -111,7 +113,8 @@ class _Worker:
                 bufsize=1,
                 start_new_session=True,  # Ctrl-C reaches the parent, which ends the workers
             )
-        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
+        self._listener.start()
         self._send(start)
 
     def begin(self, number: int) -> None:
@@ -123,6 +126,11 @@ class _Worker:
         """Stop the process at once; what it has committed stays."""
         self.process.kill()
         self.process.wait()
+        self._listener.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     def last_words(self) -> str:
         """Return what the process left in its log."""
@@ -132,11 +140,9 @@ class _Worker:
 
     def _send(self, line: str) -> None:
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it has died: the inbox will say so
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died: the inbox will say so
 
     def _listen(self, inbox: SimpleQueue[Any]) -> None:
         assert self.process.stdout is not None

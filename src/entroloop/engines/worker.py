@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from entroloop.build import build
 from entroloop.config import StudyConfig
 from entroloop.errors import InputError
-from entroloop.loop import run_generation
+from entroloop.loop import Note, run_generation
 from entroloop.plan import plan
 from entroloop.store import Store
 
@@ -52,13 +52,14 @@ def _read(lines: SimpleQueue[str]) -> None:
     os._exit(0)  # the parent is gone: nothing half-made is ever visible, so stop at once
 
 
-def _notes(answers: TextIO, number: int) -> Any:
-    said = [0.0, ""]
+def _notes(answers: TextIO, number: int) -> Note:
+    last_time, last_stage = 0.0, ""
 
     def note(stage: str, share: float) -> None:
+        nonlocal last_time, last_stage
         now = time.monotonic()
-        if stage != said[1] or now - float(said[0]) > REPORT_SECONDS:
-            said[:] = [now, stage]
+        if stage != last_stage or now - last_time > REPORT_SECONDS:
+            last_time, last_stage = now, stage
             _say(answers, step=number, stage=stage, share=share)
 
     return note

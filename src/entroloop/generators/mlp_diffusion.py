@@ -205,7 +205,7 @@ def initial_parameters(settings: MLPDiffusion, d: int, rng: object) -> Parameter
         shapes |= {f"block{b}.time": time, f"block{b}.0": (w, w), f"block{b}.1": (w, w)}
     weights = {}
     for name, shape in shapes.items():
-        zero = name == "out" or name.endswith(".1") and name.startswith("block")
+        zero = name == "out" or (name.endswith(".1") and name.startswith("block"))
         gain = 0.0 if zero else 1 / math.sqrt(shape[1])
         weights[f"{name}.weight"] = torch.randn(shape, generator=rng) * gain
         weights[f"{name}.bias"] = torch.zeros(shape[0])

@@ -27,7 +27,7 @@ class RowFormat:
 
     def encode(self, data: Array, dtype: type = np.float32) -> Array:
         """Return rows as float vectors (n, d)."""
-        vectors = as_vectors(np.asarray(data)).astype(dtype)
+        vectors: Array = as_vectors(np.asarray(data)).astype(dtype)
         return vectors / 127.5 - 1 if self.dtype == "uint8" else vectors
 
     def decode(self, vectors: Array) -> Array:

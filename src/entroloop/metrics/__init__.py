@@ -37,15 +37,9 @@ METRICS: dict[str, Callable[[Sets], float]] = {
     "generalization_score_reference": lambda s: generalization_score(
         generated=s.reference, train=s.train
     ),
-    "memorized_fraction": lambda s: memorized_fraction(
-        generated=s.generated, train=s.train_whole
-    ),
-    "frechet_distance": lambda s: frechet_distance(
-        generated=s.generated, reference=s.reference
-    ),
-    "coverage_distance": lambda s: coverage_distance(
-        generated=s.generated, reference=s.reference
-    ),
+    "memorized_fraction": lambda s: memorized_fraction(generated=s.generated, train=s.train_whole),
+    "frechet_distance": lambda s: frechet_distance(generated=s.generated, reference=s.reference),
+    "coverage_distance": lambda s: coverage_distance(generated=s.generated, reference=s.reference),
     "total_variance": lambda s: total_variance(s.generated),
     "duplicate_fraction": lambda s: duplicate_fraction(s.train_whole),
 }

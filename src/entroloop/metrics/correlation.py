@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from entroloop.errors import InputError
+from entroloop.samples import Array
 from entroloop.seeding import rng_for
 
 
@@ -43,22 +44,23 @@ def correlation(
     arms share their random numbers and nothing can be said of the spread: no interval.
     Points that are not finite are left out.
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    run, seed_of_run = np.asarray(run), np.asarray(seed_of_run)
-    if not len(x) == len(y) == len(run) == len(seed_of_run):
+    xs: Array = np.asarray(x, dtype=np.float64)
+    ys: Array = np.asarray(y, dtype=np.float64)
+    of_run, of_seed = np.asarray(run), np.asarray(seed_of_run)
+    if not len(xs) == len(ys) == len(of_run) == len(of_seed):
         raise InputError("x, y, run and seed_of_run must have one length")
-    finite = np.isfinite(x) & np.isfinite(y)
-    x, y, run, seed_of_run = x[finite], y[finite], run[finite], seed_of_run[finite]
-    names = np.unique(run)
-    slope = float(np.polyfit(x, y, 1)[0]) if len(x) > 1 and x.std() > 0 else float("nan")
+    finite = np.isfinite(xs) & np.isfinite(ys)
+    xs, ys, of_run = xs[finite], ys[finite], of_run[finite]
+    names = np.unique(of_run)
+    slope = float(np.polyfit(xs, ys, 1)[0]) if len(xs) > 1 and xs.std() > 0 else float("nan")
     interval = None
-    if len(np.unique(seed_of_run)) > 1:
-        rows = [np.flatnonzero(run == name) for name in names]
+    if len(np.unique(of_seed[finite])) > 1:
+        rows = [np.flatnonzero(of_run == name) for name in names]
         rng = rng_for(0, 0, "bootstrap")
         drawn = []
         for _ in range(draws):
             chosen = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-            drawn.append(pearson(x[chosen], y[chosen]))
+            drawn.append(pearson(xs[chosen], ys[chosen]))
         low, high = np.nanpercentile(drawn, [2.5, 97.5])
         interval = (float(low), float(high))
-    return Correlation(pearson(x, y), slope, len(x), len(names), interval)
+    return Correlation(pearson(xs, ys), slope, len(xs), len(names), interval)

@@ -56,8 +56,10 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
     g, t = _pair(generated, "generated", train, "train")
     distinct = t[distinct_rows(t)[0]]
     d = nearest(g, distinct, min(2, len(distinct))).distances
-    copied = d[:, 0] == 0
-    return copied | (d[:, 0] < ratio * d[:, 1]) if len(distinct) > 1 else copied
+    memorized: NDArray[np.bool_] = d[:, 0] == 0
+    if len(distinct) > 1:
+        memorized |= d[:, 0] < ratio * d[:, 1]
+    return memorized
 
 
 def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) -> float:

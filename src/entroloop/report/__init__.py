@@ -103,5 +103,3 @@ def _section(view: Any, place: int) -> dict[str, Any]:
         "config": yaml.safe_dump(view.config, sort_keys=False, allow_unicode=True),
         "environment": view.environment,
     }
-
-

@@ -70,9 +70,7 @@ def claims(records: pd.DataFrame, arms: list[dict[str, object]]) -> list[Claim]:
     return [claim for claim in found if claim.by_seed]
 
 
-def _collapse(
-    records: pd.DataFrame, arms: list[dict[str, object]], last: int
-) -> Iterator[Claim]:
+def _collapse(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -> Iterator[Claim]:
     for arm in arms:
         if (arm["paradigm"], arm["strategy"]) != ("replace", "random") or last < 3:
             continue
@@ -91,9 +89,7 @@ def _collapse(
         )
 
 
-def _selection(
-    records: pd.DataFrame, arms: list[dict[str, object]], last: int
-) -> Iterator[Claim]:
+def _selection(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -> Iterator[Claim]:
     """Compare each selecting arm with the random one of the same paradigm, seed by seed."""
     random = {str(a["paradigm"]): str(a["name"]) for a in arms if a["strategy"] == "random"}
     final = records[records["generation"] == last].set_index(["arm", "seed"])

@@ -133,4 +133,3 @@ def _lay_out(figure: Figure, title: str, x_title: str) -> None:
         legend={"orientation": "h", "y": -0.2, "font": {"size": 11}},
         xaxis_title=x_title,
     )
-

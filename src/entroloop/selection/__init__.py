@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import as_vectors, check_rows
 from entroloop.selection.greedy import greedy
 from entroloop.selection.picks import Picks
 from entroloop.selection.random import random

@@ -65,10 +65,14 @@ def equal_quotas(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """
     if n > sizes.sum():
         raise InputError(f"n = {n} is more than the {sizes.sum()} rows of all groups")
-    quotas = np.zeros_like(sizes)
-    while quotas.sum() < n:
-        open_groups = np.flatnonzero(quotas < sizes)
-        share, rest = divmod(n - int(quotas.sum()), len(open_groups))
-        extra = share + (np.arange(len(open_groups)) < rest)
-        quotas[open_groups] = np.minimum(quotas[open_groups] + extra, sizes[open_groups])
+    # The highest water level that n fills; what is left over raises the first open groups by one.
+    level, above = 0, int(sizes.max(initial=0)) + 1
+    while above - level > 1:
+        middle = (level + above) // 2
+        if np.minimum(sizes, middle).sum() <= n:
+            level = middle
+        else:
+            above = middle
+    quotas = np.minimum(sizes, level)
+    quotas[np.flatnonzero(sizes > level)[: n - int(quotas.sum())]] += 1
     return quotas

@@ -9,7 +9,12 @@ from entroloop.selection.picks import Picks, equal_quotas
 
 
 def random(
-    x: Array, n: int, *, seed: int, initial: Array | None = None, groups: Array | None = None
+    x: Array,
+    n: int,
+    *,
+    seed: int,
+    initial: Array | None = None,  # noqa: ARG001  # what is chosen already changes no random draw
+    groups: Array | None = None,
 ) -> Picks:
     """Pick n rows evenly at random, the same number from each group; radii are not known (NaN)."""
     order = np.random.default_rng(seed).permutation(len(x))
