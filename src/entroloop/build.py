@@ -18,7 +18,8 @@ from entroloop.features import EXTRACTORS, Extractor
 from entroloop.generators import Generator
 from entroloop.metrics import EXTRA_METRICS, METRICS
 from entroloop.paradigms import PARADIGMS, Composition
-from entroloop.selection import DISTANCES, STRATEGIES, select
+from entroloop.selection import STRATEGIES, select
+from entroloop.selection.pool import METRICS as DISTANCES
 
 SOURCES = {
     "digits": "entroloop.data.digits:Digits",
@@ -102,7 +103,7 @@ def _arm(arm: ArmConfig, n_train: int) -> Arm:
     _row(DISTANCES, "metric", arm.metric, where)
     extractor = _row(EXTRACTORS, "features", arm.features, where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
-    own = {"x", "n", "seed", "initial", "groups", "order"}
+    own = {"task", "order"}
     _check_arguments(strategy, arm.strategy_args, "strategy_args", own, where)
     generator = _settings(GENERATORS, "generator", arm.generator, f"generator of {where}")
     built = Arm(arm, cast(Generator, generator), extractor)

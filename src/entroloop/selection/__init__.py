@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.samples import as_vectors, check_rows
+from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.selection.greedy import greedy
-from entroloop.selection.picks import Picks
+from entroloop.selection.pool import METRICS, check, in_metric, plan, space_for
+from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.random import random
+from entroloop.selection.result import Selection
+from entroloop.selection.task import Picks, Progress, Task
 from entroloop.selection.threshold_decay import threshold_decay
+from entroloop.shards import Shard
 
 STRATEGIES: dict[str, Callable[..., Picks]] = {
     "random": random,
     "greedy": greedy,
     "threshold_decay": threshold_decay,
 }
-
-
-DISTANCES = {"euclidean": "‖a − b‖"}
-QUOTAS = {"equal": "the same number from each group"}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The chosen rows of a pool.
-
-    indices: int64 (n,), in pick order. radii: float64 (n,), the distance of each pick to those
-    before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
-    "duplicates" where copies had to fill up. duplicates: how many picks lie at distance 0.
-    """
-
-    indices: NDArray[np.int64]
-    radii: NDArray[np.float64]
-    stopped_by: str
-    duplicates: int
 
 
 def select(
@@ -51,58 +34,153 @@ def select(
     initial: Any = None,
     candidates: Any = None,
     groups: Any = None,
-    quota: str = "equal",
+    quota: str = "proportional",
+    weights: Any = None,
     seed: int = 0,
+    device: str = "auto",
+    progress: bool | Progress = False,
     **strategy_args: Any,
 ) -> Selection:
-    """Choose n rows of the pool x (m, d), float or uint8.
+    """Choose n rows of the pool x (m, d), float16/32/64 or uint8; memory maps are read in blocks.
 
-    initial: indices of the pool (1-d, integer) or rows from outside it (2-d) that count as chosen
-    already and are never returned. candidates: mask or indices of the rows that may be chosen.
-    groups (m,): `random` takes the same number from each. strategy_args: first (greedy);
-    threshold, decay, order, strength (threshold_decay).
+    metric: euclidean, cosine, manhattan or mahalanobis. initial: indices of the pool (1-d,
+    integer) or rows from outside it (2-d) that count as chosen already and are never returned.
+    candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
+    "proportional" or "equal": exact numbers from each group, distances taken across all.
+    weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. progress:
+    True for a line on standard error, or a function of (made, wanted); an exception that it raises
+    cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
+    (threshold_decay); see the strategies.
 
-    Raises InputError for n outside 1 … candidates, bad rows, or an unknown strategy.
+    Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
+    in no table, groups too small, or too little memory.
 
     >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
     [0, 2]
     """
-    x = as_vectors(np.asarray(x))
+    x = as_vectors(_as_array(x))
     check_rows(x, "the pool")
     for kind, name, table in (
-        ("strategy", strategy, STRATEGIES), ("metric", metric, DISTANCES), ("quota", quota, QUOTAS),
+        ("strategy", strategy, STRATEGIES), ("metric", metric, METRICS), ("quota", quota, QUOTAS),
     ):  # fmt: skip
         if name not in table:
             raise unknown_name(kind, name, table)
-    allowed = np.ones(len(x), dtype=bool)
-    if candidates is not None:
-        allowed[:] = False
-        allowed[np.asarray(candidates)] = True
-    initial_rows = None
-    if initial is not None:
-        initial_rows = np.asarray(initial)
-        if initial_rows.ndim == 1:
-            allowed[initial_rows] = False
-            initial_rows = x[initial_rows]
-        if initial_rows.shape[1] != x.shape[1]:
-            raise InputError(
-                f"initial has {initial_rows.shape[1]} values a row, the pool {x.shape[1]}"
-            )
-    rows = np.flatnonzero(allowed)
-    if not 1 <= n <= len(rows):
-        raise InputError(f"n must lie in 1 … {len(rows)} (the candidates); got {n}")
+    open_rows, initial_index, outside = _what_may_be_chosen(x, candidates, initial)
+    allowed = int(open_rows.sum())
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= allowed:
+        raise InputError(f"n must be a whole number in 1 … {allowed} (the candidates); got {n}")
+    of_group = quotas = None
     if groups is not None:
-        strategy_args["groups"] = np.asarray(groups)[rows]
-    pool = x if len(rows) == len(x) else x[rows]
+        of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
+        open_rows &= quotas[of_group] > 0
+    rows, outside = _transformed(x, outside, metric)
+    given = len(initial_index) + len(outside)
+    needs = plan(x, int(n), metric, given)
+    check(needs)
+    space, multiplier = space_for(rows, metric, device, needs.operations)
+    shard = Shard(
+        rows,
+        space,
+        open_rows=open_rows,
+        capacity=int(n) + given,
+        weights=_checked_weights(weights, len(x)),
+        held=needs.held,
+        multiplier=multiplier,
+    )
+    if given:
+        shard.add(np.concatenate([rows[initial_index], outside.astype(rows.dtype)]))
+    task = Task(shard, int(n), seed, of_group, quotas, _progress(progress))
+    picks = _run(strategy, task, strategy_args)
+    return Selection.of(picks, space.power)
+
+
+def _run(strategy: str, task: Task, strategy_args: dict[str, Any]) -> Picks:
     try:
-        picks = STRATEGIES[strategy](pool, n, seed=seed, initial=initial_rows, **strategy_args)
+        return STRATEGIES[strategy](task, **strategy_args)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise InputError(f"strategy {strategy}: {str(error).split('() ')[-1]}") from None
-    return Selection(
-        rows[np.array(picks.indices, dtype=np.int64)],
-        np.sqrt(np.array(picks.squared_radii)),
-        "duplicates" if picks.duplicates else "n",
-        picks.duplicates,
-    )
+
+
+def _as_array(x: Any) -> Array:
+    if type(x).__module__.startswith("torch"):
+        x = x.detach().cpu().numpy()
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def _what_may_be_chosen(x: Array, candidates: Any, initial: Any) -> tuple[Array, Array, Array]:
+    """Return the mask of rows that may be chosen, the initial rows' indices, and rows outside."""
+    open_rows = np.ones(len(x), dtype=bool)
+    if candidates is not None:
+        open_rows[:] = False
+        open_rows[_checked_index(candidates, len(x), "candidates")] = True
+    index, outside = np.empty(0, dtype=np.int64), x[:0]
+    if initial is not None:
+        given = _as_array(initial)
+        if given.ndim == 2:
+            check_rows(given, "initial", minimum=0)
+            outside = given
+            if outside.shape[1] != x.shape[1]:
+                raise InputError(
+                    f"initial has {outside.shape[1]} values a row, the pool {x.shape[1]}"
+                )
+        else:
+            index = _checked_index(given, len(x), "initial")
+            open_rows[index] = False
+    return open_rows, index, outside
+
+
+def _checked_index(given: Any, m: int, name: str) -> Array:
+    index = np.asarray(given)
+    if index.dtype == bool and index.shape == (m,):
+        return np.flatnonzero(index)
+    if index.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise InputError(f"{name} must be a mask of {m} rows, or whole numbers; got {index.dtype}")
+    wrong = index[(index < 0) | (index >= m)]
+    if len(wrong):
+        raise InputError(f"{name} must lie in 0 … {m - 1}; got {wrong[0]}")
+    return index.astype(np.int64)
+
+
+def _transformed(x: Array, outside: Array, metric: str) -> tuple[Array, Array]:
+    """Return pool and outside rows in the metric's space; whitening is learned on both."""
+    if metric not in ("cosine", "mahalanobis"):
+        if outside.dtype != x.dtype and len(outside):
+            both = np.result_type(x.dtype, outside.dtype)
+            return x.astype(both, copy=False), outside.astype(both)
+        return x, outside
+    if metric == "cosine":
+        return in_metric(x, metric), in_metric(outside, metric)
+    rows = in_metric(np.concatenate([x, outside]) if len(outside) else x, metric)
+    return rows[: len(x)], rows[len(x) :]
+
+
+def _checked_weights(weights: Any, m: int) -> Array | None:
+    if weights is None:
+        return None
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (m,) or not np.isfinite(weights).all() or (weights <= 0).any():
+        raise InputError(f"weights must be {m} finite numbers above 0; got shape {weights.shape}")
+    return weights
+
+
+def _groups_and_quotas(groups: Any, open_rows: Array, n: int, quota: str) -> tuple[Array, Array]:
+    groups = np.asarray(groups)
+    if groups.shape != open_rows.shape:
+        raise InputError(f"groups must name one group a row: {open_rows.shape}; got {groups.shape}")
+    names, inverse = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(inverse[open_rows], minlength=len(names)).astype(np.int64)
+    return inverse.astype(np.int64), QUOTAS[quota](sizes, n)
+
+
+def _progress(progress: bool | Progress) -> Progress | None:
+    if callable(progress):
+        return progress
+    if not progress:
+        return None
+    from entroloop.selection.line import line_on_stderr
+
+    return line_on_stderr()

@@ -1,31 +1,24 @@
-"""Random selection: the baseline, with equal quotas where there are groups."""
+"""Random selection: the baseline that every other strategy is measured against."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from entroloop.samples import Array
-from entroloop.selection.picks import Picks, equal_quotas
+from entroloop.selection.task import Picks, Task
 
 
-def random(
-    x: Array,
-    n: int,
-    *,
-    seed: int,
-    initial: Array | None = None,  # noqa: ARG001  # what is chosen already changes no random draw
-    groups: Array | None = None,
-) -> Picks:
-    """Pick n rows evenly at random, the same number from each group; radii are not known (NaN)."""
-    order = np.random.default_rng(seed).permutation(len(x))
-    if groups is not None:
-        names, inverse = np.unique(groups, return_inverse=True)
-        quotas = equal_quotas(np.bincount(inverse, minlength=len(names)), n)
-        parts = [order[inverse[order] == g][:quota] for g, quota in enumerate(quotas)]
-        chosen = np.zeros(len(x), dtype=bool)
-        chosen[np.concatenate(parts)] = True
-        order = order[chosen[order]]
-    picks = Picks(n)
-    for index in order[:n]:
-        picks.add(index, np.nan)
+def random(task: Task) -> Picks:
+    """Pick rows evenly at random, within the quotas of groups; radii are not known (NaN)."""
+    return in_order(task, task.rng.permutation(task.open_rows))
+
+
+def in_order(task: Task, order: np.ndarray) -> Picks:
+    """Pick rows in the order given, as quotas allow."""
+    picks = Picks(task.n)
+    if task.groups is not None and task.quotas is not None:
+        groups = task.groups[order]
+        kept = [np.flatnonzero(groups == g)[:q] for g, q in enumerate(task.quotas)]
+        order = order[np.sort(np.concatenate(kept))]
+    picks.indices = order[: task.n].tolist()
+    picks.values = [np.nan] * len(picks.indices)
     return picks

@@ -1,96 +1,228 @@
-"""Threshold decay: accept in random order what is far enough, then lower the threshold."""
+"""Threshold decay: accept in visiting order what is far enough, then lower the threshold.
+
+The paper's Threshold Decay Filter, with the certainty and at the speed of greedy selection: rows
+are treated in blocks, one after the other within a block by the block's own distances, and one
+multiply applies a block's picks to the rows that may still matter. A row whose upper bound is below
+the threshold is passed over without any work.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.neighbors import squared_distances
 from entroloop.samples import Array
-from entroloop.selection.greedy import greedy
-from entroloop.selection.picks import Distances, Picks
+from entroloop.selection.block import Block
+from entroloop.selection.greedy import greedy, level_set, take_first
+from entroloop.selection.task import Picks, Task
+
+BLOCK = 512  # rows that are visited at once
+LARGEST_DECAY = 1 - 1e-7
 
 
 def threshold_decay(
-    x: Array,
-    n: int,
+    task: Task,
     *,
-    seed: int,
-    initial: Array | None = None,
     threshold: float | None = None,
     decay: float | None = None,
     order: Array | None = None,
     strength: float | None = None,
 ) -> Picks:
-    """Pick n rows by the paper's Threshold Decay Filter.
+    """Pick n rows: visit them in `order`, accept one if it is farther than τ from all accepted.
 
-    Rows are visited in `order` (default: a permutation by seed); one is accepted if its squared
-    distance to every accepted row is > τ²; after a pass τ ← decay · τ. Default τ₀: the largest
-    distance to order[0]; decay 0.95. Once only rows at distance 0 are left, they fill up in
-    visiting order.
+    Accepted is what has a value > τ² to every accepted row (weights multiply the distance); after
+    a pass τ ← decay · τ in float64, and what is left is visited again. Defaults: order, a
+    permutation by the seed; threshold, the largest distance to order[0]; decay, 0.95. Once only
+    rows at distance 0 are left, they fill up in visiting order.
 
-    `strength` in [0, 1] instead of both: each pick is the first row in visiting order whose
-    distance is at least `strength` times the largest one at that moment. So 0 takes order[:n],
-    1 is greedy from order[0], and the threshold between follows the radius of the data itself.
+    strength in [0, 1], instead of threshold and decay: each pick is the first row in visiting
+    order whose value is at least strength² times the largest at that moment. So 0 takes order[:n],
+    1 is greedy from order[0], and between them the threshold follows the radius of the data.
+
+    Raises InputError for values outside these ranges, or an order that is no permutation.
     """
-    order = _checked_order(order, len(x), seed)
-    distances = Distances(x, initial)
-    picks = Picks(n)
+    places = _checked_order(task, order)
     if strength is not None:
         if threshold is not None or decay is not None:
             raise InputError("give strength, or threshold and decay, not both")
-        return _by_strength(distances, picks, order, strength, initial)
+        return _by_strength(task, places, float(strength))
     decay = 0.95 if decay is None else float(decay)
-    if not 0 <= decay < 1:
-        raise InputError(f"decay must lie in [0, 1); got {decay}")
+    if not 0 <= decay <= LARGEST_DECAY:
+        raise InputError(
+            f"decay must lie in [0, 1), at most {LARGEST_DECAY}; got {decay} (for the limit of 1 "
+            "take the strategy greedy)"
+        )
     if threshold is None:
-        threshold = float(np.sqrt(squared_distances(x, x[order[0]]).max()))
+        threshold = _default_threshold(task, places)
     if not 0 <= threshold < np.inf:
         raise InputError(f"threshold must be finite and not negative; got {threshold}")
-    tau = float(threshold)
+    return _passes(task, places, float(threshold), decay)
+
+
+def _passes(task: Task, order: NDArray[np.int64], tau: float, decay: float) -> Picks:
+    shard, picks, power = task.shard, Picks(task.n), task.shard.space.power
     while picks.missing:
-        position = 0
-        while picks.missing:
-            ahead = np.flatnonzero(distances.squared[order[position:]] > tau * tau)
-            if not len(ahead):
-                break
-            position += int(ahead[0])
-            picks.add(order[position], distances.choose(order[position]))
-        largest = distances.squared.max()
-        if picks.missing and largest <= 0:
-            picks.fill_with_duplicates(order[distances.squared[order] == 0])
-        while picks.missing and largest <= tau * tau:  # passes that accept nothing
-            tau *= decay
-        tau = tau if picks.missing else 0.0
+        _visit(task, picks, order, tau * tau if power == 2 else tau)
+        largest = shard.upper.max()
+        if not picks.missing:
+            break
+        if tau == 0 or largest <= 0:  # what is left is at distance 0
+            task.fill_with_duplicates(picks, order[shard.open[order]])
+            break
+        tau = _next_threshold(tau, decay, largest, power)
     return picks
 
 
-def _by_strength(
-    distances: Distances, picks: Picks, order: Array, strength: float, initial: Array | None
-) -> Picks:
+def _next_threshold(tau: float, decay: float, largest: float, power: int) -> float:
+    """Return the first of decay τ, decay² τ, … that a value up to `largest` may exceed.
+
+    Multiplied step by step, as passes that accept nothing would do.
+    """
+    while True:
+        steps = np.full(4096, decay)
+        steps[0] = tau * decay
+        taus = np.multiply.accumulate(steps)
+        levels = taus * taus if power == 2 else taus
+        found = np.flatnonzero((levels < largest) | (taus == 0))
+        if len(found):
+            return float(taus[found[0]])
+        tau = float(taus[-1])
+
+
+def _visit(task: Task, picks: Picks, order: NDArray[np.int64], level: float) -> None:
+    """Make one pass: accept what has a value > level to all accepted."""
+    shard, position = task.shard, 0
+    while picks.missing and position < len(order):
+        ahead = np.flatnonzero(shard.upper[order[position:]] > level)[:BLOCK]
+        if not len(ahead):
+            return
+        index = order[position + ahead]
+        position += int(ahead[-1]) + 1
+        shard.refresh(index)
+        index = index[shard.upper[index] > level]
+        if not len(index):
+            continue
+        block = task.block(index)  # with defining values: a value at the threshold decides
+        shard.tighten(index, block.base)
+        _accept_in_order(task, block, level, picks.missing)
+        task.accept(picks, block.index[block.picks], block.radii())
+
+
+def _accept_in_order(task: Task, block: Block, level: float, missing: int) -> None:
+    place = 0
+    while missing:
+        far = block.values[place:] > level - block.error
+        step = int(far.argmax())
+        if not far[step]:
+            return
+        place += step
+        if block.values[place] > level + block.error or block.defining(place) > level:
+            block.take(place)
+            missing -= 1
+            full = task.count_group(int(block.index[place]))
+            if full is not None and task.groups is not None:
+                block.drop(np.flatnonzero(task.groups[block.index] == full))
+        place += 1
+        if place == len(block.index):
+            return
+
+
+def _by_strength(task: Task, order: NDArray[np.int64], strength: float) -> Picks:
     if not 0 <= strength <= 1:
         raise InputError(f"strength must lie in [0, 1]; got {strength}")
     if strength == 1:
-        first = None if initial is not None else int(order[0])
-        return greedy(distances.x, picks.n, seed=0, initial=initial, first=first)
+        return greedy(task, first=None if task.shard.count else int(order[0]))
+    shard, picks = task.shard, Picks(task.n)
+    share = strength * strength if shard.space.power == 2 else strength
+    rank = np.empty(len(shard.rows), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    if not shard.count:
+        take_first(task, picks, int(order[0]))
     while picks.missing:
-        left = distances.squared[order]
-        largest = left.max()
-        if strength > 0 and largest <= 0:
-            picks.fill_with_duplicates(order[left == 0])
+        level, farthest, _ = level_set(task, BLOCK // 2)
+        # A level near the largest value keeps the rows that may be eligible few.
+        level = max(level, 0.95 * float(shard.lower(farthest).max(initial=0.0)) or -1.0)
+        farthest = farthest[shard.upper[farthest] >= level]
+        largest = float(shard.upper[farthest].max(initial=0.0))
+        first, last = _first_in_order(task, order, share * level, share * largest)
+        if share > 0 and level < 0 and not (shard.exact(farthest) > 0).any():
+            task.fill_with_duplicates(picks, order[shard.open[order]])
             break
-        least = strength * np.sqrt(largest) if strength > 0 else 0.0
-        enough = (left >= 0) & (np.sqrt(np.maximum(left, 0)) >= least)
-        index = int(order[np.flatnonzero(enough)[0]])
-        picks.duplicates += bool(distances.squared[index] == 0)
-        picks.add(index, distances.choose(index))
+        index = np.union1d(first, farthest)
+        index = index[np.argsort(rank[index])]
+        block = task.block(index)
+        eligible = int(np.searchsorted(rank[index], last, side="right"))
+        _pick_by_share(task, block, share, level, eligible, picks.missing)
+        values = block.radii()
+        picks.duplicates += int((values == 0).sum())
+        task.accept(picks, block.index[block.picks], values)
     return picks
 
 
-def _checked_order(order: Array | None, n: int, seed: int) -> Array:
+def _first_in_order(
+    task: Task, order: NDArray[np.int64], level: float, enough: float
+) -> tuple[NDArray[np.int64], int]:
+    """Return the first rows in visiting order whose value may reach a level, up to date, and the
+    place in the order up to which no other row may; one of them certainly has a value ≥ enough.
+    """
+    shard, position = task.shard, 0
+    level, certain = max(level, 0.0), False
+    found: list[NDArray[np.int64]] = []
+    while position < len(order) and not (certain and sum(map(len, found)) >= BLOCK // 2):
+        ahead = np.flatnonzero(shard.upper[order[position:]] >= level)[:BLOCK]
+        if not len(ahead):
+            position = len(order)
+            break
+        index = order[position + ahead]
+        position += int(ahead[-1]) + 1
+        shard.refresh(index)
+        found.append(index[shard.upper[index] >= level])
+        certain = certain or bool((shard.lower(index) >= enough).any())
+    return np.concatenate([np.empty(0, dtype=np.int64), *found]), position - 1
+
+
+def _pick_by_share(
+    task: Task, block: Block, share: float, level: float, eligible: int, missing: int
+) -> None:
+    """Pick the first eligible row of at least `share` of the largest value, while that is known."""
+    while missing:
+        largest_at = block.best()
+        largest = block.values[largest_at]
+        if share == 0:
+            found = np.flatnonzero(block.values[:eligible] > -np.inf)
+        elif (block.count and largest - block.error <= level) or largest == -np.inf:
+            return
+        else:
+            if largest <= block.error and block.defining(largest_at) <= 0:
+                return
+            doubt = 2 * block.error
+            found = np.flatnonzero(block.values[:eligible] >= share * largest - doubt)
+            if len(found) and block.values[found[0]] <= share * largest + doubt:
+                limit = share * block.defining(largest_at)
+                found = found[[block.defining(int(place)) >= limit for place in found]]
+        if not len(found):
+            return
+        block.take(int(found[0]))
+        missing -= 1
+        full = task.count_group(int(block.index[found[0]]))
+        if full is not None and task.groups is not None:
+            block.drop(np.flatnonzero(task.groups[block.index] == full))
+
+
+def _checked_order(task: Task, order: Array | None) -> NDArray[np.int64]:
+    m = len(task.shard.rows)
     if order is None:
-        return np.random.default_rng(seed).permutation(n)
+        order = task.rng.permutation(m)
     order = np.asarray(order)
-    if sorted(order.tolist()) != list(range(n)):
-        raise InputError(f"order must be a permutation of the pool's indices 0 … {n - 1}")
-    return order
+    if order.shape != (m,) or not np.array_equal(np.sort(order), np.arange(m)):
+        raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
+    places: NDArray[np.int64] = order[task.shard.open[order]].astype(np.int64)
+    return places
+
+
+def _default_threshold(task: Task, order: NDArray[np.int64]) -> float:
+    shard = task.shard
+    values = shard.space.exact(shard.rows, shard.rows[order[0]])
+    largest = float(shard.weighted(values, np.arange(len(values)))[order].max())
+    return float(np.sqrt(largest)) if shard.space.power == 2 else largest

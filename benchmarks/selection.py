@@ -1,0 +1,225 @@
+"""Selection against the reference code, the peers and the machine's multiply rate, in one run.
+
+python benchmarks/selection.py [core] [decay] [uint8] [memmap] [growth] [cuda]
+--repeats K, --reference-seconds S. Prints ratios; a figure is the median of K runs [min, max].
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import reference
+import torch
+from pools import NEAR_DUPLICATES, clustered, memory_mapped
+
+import entroloop as el
+from entroloop.multiply import fastest_on_cpu
+from entroloop.usage import measured
+
+N, D, PICKS = 16_384, 384, 8_192
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workloads", nargs="*", default=["core", "decay", "growth"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--reference-seconds", type=float, default=600)
+    options = parser.parse_args()
+    print(f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}")
+    print(f"pools: seed 0, near-duplicates {NEAR_DUPLICATES:.0%}; {torch.get_num_threads()} threads")
+    for workload in options.workloads:
+        WORKLOADS[workload](options)
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def shown(values: list[float], form: str = "{:.2f}") -> str:
+    low, middle, high = np.min(values), np.median(values), np.max(values)
+    return f"{form.format(middle)} [{form.format(low)}, {form.format(high)}]"
+
+
+def multiply_rate(x: np.ndarray) -> float:
+    """Return the better of NumPy's and torch's float32 rate now, in operations a second."""
+    picks = x[:512].astype(np.float32)
+    rows = x[: min(len(x), 16_384)].astype(np.float32)
+    operations = 2.0 * rows.shape[0] * rows.shape[1] * 512
+    a, b = torch.from_numpy(rows), torch.from_numpy(picks)
+    best = float("inf")
+    for multiply in (lambda: rows @ picks.T, lambda: a @ b.T):
+        time.sleep(0.25)  # the other library's idle threads spin for a while
+        best = min([best, *(timed(multiply) for _ in range(5))])
+    return operations / best
+
+
+def median_distance(x: np.ndarray) -> float:
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(len(x), size=(2, 20_000))
+    return float(np.median(np.linalg.norm(x[i].astype(np.float64) - x[j], axis=1)))
+
+
+def core(options: argparse.Namespace) -> None:
+    """Greedy, 16,384 × 384 → 8,192, against the reference greedy, skmatter and fpsample."""
+    x = clustered(N, D)
+    el.select(x, PICKS, first=0)
+    few = 200
+    reference_seconds, skmatter_seconds, fpsample_seconds = [], [], []
+    ours, shares, rates = [], [], []
+    for _ in range(options.repeats):
+        rate = multiply_rate(x)
+        seconds = timed(lambda: el.select(x, PICKS, first=0))
+        rate = max(rate, multiply_rate(x))
+        rates.append(rate / 1e9)
+        ours.append(seconds)
+        shares.append(2.0 * N * PICKS * D / seconds / rate)
+        reference_seconds.append(timed(lambda: reference.greedy(x, few)) / few * PICKS)
+        if _installed("skmatter"):
+            from skmatter.sample_selection import FPS
+
+            peer = FPS(n_to_select=300, initialize=0)
+            skmatter_seconds.append(timed(lambda peer=peer: peer.fit(x)) / 300 * PICKS)
+        if _installed("fpsample"):
+            import fpsample
+
+            fpsample_seconds.append(
+                timed(lambda: fpsample.fps_sampling(x, 300, start_idx=0)) / 300 * PICKS
+            )
+    print(f"greedy {N:,} × {D} → {PICKS:,}: {shown(ours)} s")
+    print(f"  multiply rate {shown(rates, '{:.0f}')} GFLOP/s ({fastest_on_cpu().name} is faster)")
+    print(f"  N·n·D·2 / time over that rate: {shown(shares)}")
+    for name, seconds in (
+        ("reference greedy", reference_seconds),
+        (f"skmatter {_version('skmatter')}", skmatter_seconds),
+        (f"fpsample {_version('fpsample')} vanilla", fpsample_seconds),
+    ):
+        if seconds:
+            ratios = [a / b for a, b in zip(seconds, ours, strict=True)]
+            print(f"  {name}: {shown(seconds)} s (extrapolated from its first picks), "
+                  f"{shown(ratios, '{:.0f}')} times slower")  # fmt: skip
+    same = el.select(x, few, first=0).indices == reference.greedy(x, few)
+    print(f"  first {few} picks equal to the reference's float32 picks: {same.sum()}")
+
+
+def decay(options: argparse.Namespace) -> None:
+    """Threshold decay on the same pool, against the reference rule."""
+    x, threshold = clustered(N, D), median_distance(clustered(N, D))
+    order = np.random.default_rng(0).permutation(N)
+
+    def ours() -> el.Selection:
+        return el.select(
+            x, PICKS, "threshold_decay", threshold=threshold, decay=0.95, order=order
+        )
+
+    ours()
+    seconds, against_greedy, strength = [], [], []
+    for _ in range(options.repeats):
+        greedy = timed(lambda: el.select(x, PICKS, first=0))
+        seconds.append(timed(ours))
+        against_greedy.append(seconds[-1] / greedy)
+        strength.append(timed(lambda: el.select(x, PICKS, "threshold_decay", strength=0.5)))
+    print(f"threshold decay {N:,} × {D} → {PICKS:,}, threshold {threshold:.2f}: {shown(seconds)} s")
+    print(f"  over greedy's time: {shown(against_greedy)}; strength 0.5: {shown(strength)} s")
+    accepted, passes = reference.threshold_decay(
+        x, PICKS, threshold, 0.95, order, options.reference_seconds
+    )
+    mine = ours().indices.tolist()
+    print(f"  equal to the reference's {len(accepted):,} accepted: {mine[: len(accepted)] == accepted}")
+    if len(accepted) == PICKS:
+        whole = passes[-1][0] if passes else 0.0
+        how = "run to its end"
+    else:
+        # Every later pass tests at least as many rows against at least as many accepted ones, so
+        # the rate of acceptance in the last passes carried on is a lower bound.
+        (t0, n0), (t1, n1) = passes[-3], passes[-1]
+        whole = t1 + (PICKS - n1) * (t1 - t0) / max(n1 - n0, 1)
+        how = f"{n1:,} accepted in {len(passes)} passes and {t1:.0f} s, the last two carried on"
+    print(f"  reference rule: {whole:.0f} s ({how}), {whole / np.median(seconds):.0f} times slower")
+
+
+def uint8(options: argparse.Namespace) -> None:
+    """Greedy, 65,536 × 3,072 uint8 → 32,768: a pool of the paper's size in pixels."""
+    x = clustered(65_536, 3_072, dtype="uint8")
+    with measured() as usage:
+        el.select(x, 32_768, first=0)
+    operations = 2.0 * 65_536 * 32_768 * 3_072
+    rate = multiply_rate(x)
+    print(f"greedy 65,536 × 3,072 uint8 → 32,768: {usage.seconds:.0f} s, peak {usage.peak_mb:.0f} MB "
+          f"of the process; rate {rate / 1e9:.0f} GFLOP/s, share of it "
+          f"{operations / usage.seconds / rate:.2f}")  # fmt: skip
+
+
+def memmap(options: argparse.Namespace) -> None:
+    """Greedy, 1,000,000 × 128 float32 memory map → 20,000."""
+    x = memory_mapped(1_000_000, 128)
+    before = _private_mb()
+    peak = [before]
+    start = time.perf_counter()
+    el.select(x, 20_000, first=0, progress=lambda made, wanted: peak.append(_private_mb()))
+    seconds = time.perf_counter() - start
+    rate = multiply_rate(np.asarray(x[:16_384]))
+    print(f"greedy 1,000,000 × 128 memory map → 20,000: {seconds:.0f} s, "
+          f"{max(peak) - before:.0f} MB beyond the map's pages; rate {rate / 1e9:.0f} GFLOP/s, share "
+          f"of it {2.0 * 1e6 * 20_000 * 128 / seconds / rate:.2f}")  # fmt: skip
+
+
+def growth(options: argparse.Namespace) -> None:
+    """Time over N·n at n = N/2."""
+    figures = []
+    for n in (4_096, 8_192, 16_384, 32_768):
+        x = clustered(n, D)
+        el.select(x, n // 2, first=0)
+        trials = [timed(lambda x=x, n=n: el.select(x, n // 2, first=0)) for _ in range(options.repeats)]
+        figures.append([1e9 * t / (n * (n // 2)) for t in trials])
+        print(f"growth N = {n:,}: time/(N·n) {shown(figures[-1])} ns")
+    print(f"  largest over second largest: {np.median(figures[-1]) / np.median(figures[-2]):.2f}")
+
+
+def cuda(options: argparse.Namespace) -> None:
+    """65,536 × 384 → 32,768 on a CUDA GPU."""
+    if not torch.cuda.is_available():
+        print("cuda: not measured, torch sees no CUDA GPU here")
+        return
+    x = clustered(65_536, D)
+    el.select(x, 32_768, first=0, device="cuda")
+    seconds = [timed(lambda: el.select(x, 32_768, first=0, device="cuda")) for _ in range(3)]
+    rows = torch.from_numpy(x).cuda()
+    distances = torch.full((len(x),), float("inf"), device="cuda")
+    farthest = 0
+    start = time.perf_counter()
+    for _ in range(1_000):
+        distances = torch.minimum(distances, torch.linalg.vector_norm(rows - rows[farthest], dim=1))
+        farthest = int(torch.argmax(distances))
+    whole = (time.perf_counter() - start) / 1_000 * 32_768
+    print(f"cuda {torch.cuda.get_device_name()}: 65,536 × 384 → 32,768 {shown(seconds)} s; reference "
+          f"{whole:.0f} s, {whole / np.median(seconds):.1f} times slower")  # fmt: skip
+
+
+def _private_mb() -> float:
+    with open("/proc/self/smaps_rollup") as file:
+        fields = dict(line.split(":", 1) for line in file if ":" in line)
+    return int(fields["Anonymous"].split()[0]) / 1000
+
+
+def _installed(package: str) -> bool:
+    return _version(package) != "-"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "-"
+
+
+WORKLOADS = {f.__name__: f for f in (core, decay, uint8, memmap, growth, cuda)}
+
+if __name__ == "__main__":
+    main()

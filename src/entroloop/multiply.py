@@ -1,0 +1,175 @@
+"""Who multiplies: NumPy or torch on the CPU, whichever is faster here, or torch on a CUDA GPU.
+
+One operation is needed: the least and second least of |y|² − 2 x·y over the columns of a block.
+Multipliers differ in rounding only, within the bound that `rounding` states; what is decided from
+their results is certain whichever is used.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+LeastTwo = tuple[Array, Array, Array]
+
+
+class Multiplier(Protocol):
+    """The multiply interface; a handle is whatever `hold` returns, and can be sliced."""
+
+    name: str
+
+    def hold(self, rows: Array) -> Any:
+        """Return rows (m, d) where this multiplier wants them."""
+
+    def gather(self, handle: Any, index: Array) -> Any:
+        """Return some rows of a handle."""
+
+
+    def least_two(self, handle: Any, picks: Array, squares: Array) -> LeastTwo:
+        """Return (least, where, second least) over picks j of squares_j − 2 x_i·y_j.
+
+        picks (p, d) and squares (p,) in the dtype of the rows; results (m,), `where` int64. The
+        second is inf where p = 1.
+        """
+
+
+def rounding(d: int, dtype: Any) -> float:
+    """Return κ such that each squared distance from these products is off by < κ (|x| + |y|)².
+
+    A dot product of length d, in any order of summation, fused or not, is off by at most
+    γ_d |x||y|, γ_d = d u/(1 − d u), u the unit roundoff (Higham 2002, § 3.1); 16 more roundings
+    cover centring, squares and final sums.
+    """
+    u = float(np.finfo(dtype).eps) / 2
+    return 1.05 * (d + 16) * u
+
+
+class NumpyMultiplier:
+    """NumPy's multiply on the CPU."""
+
+    name = "numpy"
+
+    def hold(self, rows: Array) -> Array:
+        """Return the rows themselves."""
+        return rows
+
+    def gather(self, handle: Array, index: Array) -> Array:
+        """Return a copy of some rows."""
+        return handle[index]
+
+    def least_two(self, handle: Array, picks: Array, squares: Array) -> LeastTwo:
+        """See `Multiplier`."""
+        tile = handle @ (-2 * picks).T
+        tile += squares
+        return _least_two_of(tile)
+
+
+class TorchMultiplier:
+    """torch's multiply on the CPU."""
+
+    name = "torch"
+
+    def hold(self, rows: Array) -> Array:
+        """Return the rows themselves; torch shares their memory."""
+        return rows
+
+    def gather(self, handle: Array, index: Array) -> Array:
+        """Return a copy of some rows."""
+        return handle[index]
+
+    def least_two(self, handle: Array, picks: Array, squares: Array) -> LeastTwo:
+        """See `Multiplier`."""
+        import torch
+
+        x, y, bias = (torch.from_numpy(a) for a in (handle, picks, squares))
+        return _least_two_of(torch.addmm(bias, x, y.T, alpha=-2).numpy())
+
+
+class CudaMultiplier:
+    """torch's multiply on a CUDA GPU: the rows stay there, three columns come back. TF32 is off."""
+
+    name = "torch on cuda"
+
+    def hold(self, rows: Array) -> Any:
+        """Return the rows on the GPU."""
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = False
+        return torch.from_numpy(np.ascontiguousarray(rows)).to("cuda")
+
+    def gather(self, handle: Any, index: Array) -> Any:
+        """Return some rows, on the GPU."""
+        import torch
+
+        return handle.index_select(0, torch.from_numpy(index).to("cuda"))
+
+    def least_two(self, handle: Any, picks: Array, squares: Array) -> LeastTwo:
+        """See `Multiplier`."""
+        import torch
+
+        y, bias = torch.from_numpy(picks).to("cuda"), torch.from_numpy(squares).to("cuda")
+        tile = torch.addmm(bias, handle, y.T, alpha=-2)
+        least, where = tile.min(dim=1)
+        tile.scatter_(1, where[:, None], torch.inf)
+        both = torch.stack([least, tile.amin(dim=1)]).cpu().numpy()
+        return both[0], where.cpu().numpy(), both[1]
+
+
+def _least_two_of(tile: Array) -> LeastTwo:
+    lines = np.arange(len(tile))
+    where = tile.argmin(axis=1)
+    least = tile[lines, where]
+    tile[lines, where] = np.inf
+    return least, where, tile[lines, tile.argmin(axis=1)]
+
+
+@cache
+def fastest_on_cpu() -> Multiplier:
+    """Return the faster of NumPy and torch here, by a trial of some milliseconds."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((2048, 384), dtype=np.float32)
+    picks = rng.standard_normal((256, 384), dtype=np.float32)
+    squares = np.square(picks).sum(axis=1)
+    candidates: list[Multiplier] = [NumpyMultiplier(), TorchMultiplier()]
+    seconds = []
+    for multiplier in candidates:
+        time.sleep(0.25)  # the idle threads of the other library spin for a while, and would count
+        trials = []
+        for _ in range(6):
+            start = time.perf_counter()
+            multiplier.least_two(rows, picks, squares)
+            trials.append(time.perf_counter() - start)
+        seconds.append(min(trials))
+    return candidates[int(np.argmin(seconds))]
+
+
+def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
+    """Return the multiplier for "auto", "cpu" or "cuda" and so many multiplications.
+
+    "auto" takes a CUDA GPU where torch sees one; NumPy does small work, where a trial, or the
+    import of torch, would take longer. Raises InputError for "cuda" where there is no GPU.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device must be auto, cpu or cuda; got {device}")
+    small = work < 5e11
+    if device == "cuda" or (device == "auto" and not small):
+        if _has_gpu():
+            return CudaMultiplier()
+        if device == "cuda":
+            raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
+    return NumpyMultiplier() if small else fastest_on_cpu()
+
+
+def _has_gpu() -> bool:
+    if not Path("/dev/nvidia0").exists():
+        return False  # without the seconds that importing torch takes
+    import torch
+
+    return bool(torch.cuda.is_available())

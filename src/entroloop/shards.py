@@ -1,0 +1,193 @@
+"""A shard: rows that lie in one place, and what a selection asks of them.
+
+A shard keeps, for every row, the value to its nearest pick as far as it has been computed. Values
+only fall as picks are added, so an old value is an upper bound, and a row whose upper bound is
+below what is asked for needs no work at all (lazy bounds): most of the saving over all pairs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.multiply import Multiplier, NumpyMultiplier
+from entroloop.neighbors import Float64
+from entroloop.samples import Array
+from entroloop.spaces import Space
+
+TILE_BYTES = 2 * 2**20  # of one product of rows and picks: stays in the cache
+PICKS_AT_ONCE = 512
+
+
+class Shard:
+    """Rows (m, d) of a pool with their distances to the picks so far.
+
+    weights: every value is multiplied by weights ** power. held: keep a centred copy of the rows
+    in memory; else they are read and centred anew for each use (memory maps beyond memory).
+    Results never depend on `held` or on the precision; only the time does.
+    """
+
+    def __init__(
+        self,
+        rows: Array,
+        space: Space,
+        *,
+        open_rows: NDArray[np.bool_],
+        capacity: int,
+        weights: Float64 | None = None,
+        held: bool = True,
+        multiplier: Multiplier | None = None,
+    ) -> None:
+        self.rows, self.space = rows, space
+        self._weights = None if weights is None else weights**space.power
+        self._multiplier = multiplier or NumpyMultiplier()
+        self._held = held
+        self.dtype: Any = np.float32
+        self.pairs = 0  # multiplied so far
+        m = len(rows)
+        self.open = open_rows.copy()
+        self.least = np.full(m, np.inf)
+        self.second = np.full(m, np.inf)
+        self.where = np.zeros(m, dtype=np.int64)
+        self.seen = np.zeros(m, dtype=np.int64)
+        self.error = np.zeros(m)
+        self.upper = np.where(self.open, np.inf, -np.inf)  # weighted
+        self.count = 0  # of picks so far; at most `capacity`
+        self._picks = np.empty((capacity, rows.shape[1]), dtype=rows.dtype)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Centre the rows in the present precision."""
+        if self._held:
+            prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
+            self._handle = self._multiplier.hold(prepared)
+        else:
+            self.sizes = np.empty(len(self.rows))
+            for start in range(0, len(self.rows), 8192):
+                part = slice(start, start + 8192)
+                self.sizes[part] = self.space.prepare(self.rows[part], self.dtype)[1]
+        kind = self.dtype if self.space.power == 2 else np.float64
+        self._prepared_picks = np.empty(self._picks.shape, dtype=kind)
+        self._prepared_picks[: self.count], sizes = self.space.prepare(self.picks, self.dtype)
+        self._largest = float(sizes.max(initial=0))
+
+    @property
+    def picks(self) -> Array:
+        """The picks so far, as they are stored."""
+        return self._picks[: self.count]
+
+    def raise_precision(self) -> bool:
+        """Go from float32 to float64, where float32 can no longer tell rows apart; False if it
+        is float64 already. What was known stays as upper bounds.
+        """
+        if self.dtype == np.float64:
+            return False
+        self.dtype = np.float64
+        self._held = False  # few rows still matter by now: they are centred as they are used
+        self._prepare()
+        self.seen[:] = 0
+        self.least[:] = np.inf
+        self.second[:] = np.inf
+        return True
+
+    def add(self, rows: Array) -> None:
+        """Append picks, as they are stored; nothing is computed yet."""
+        prepared, sizes = self.space.prepare(rows, self.dtype)
+        new = slice(self.count, self.count + len(rows))
+        self._picks[new], self._prepared_picks[new] = rows, prepared
+        self.count += len(rows)
+        self._largest = max(self._largest, float(sizes.max(initial=0)))
+
+    def close(self, index: Array) -> None:
+        """Take rows out of what can still be picked."""
+        self.open[index] = False
+        self.upper[index] = -np.inf
+
+    def tighten(self, index: Array, values: Float64) -> None:
+        """Replace the bounds of rows that are up to date by their defining values, weighted."""
+        self.upper[index] = np.where(self.open[index], values, -np.inf)
+
+    def weighted(self, values: Float64, index: Array) -> Float64:
+        """Return values times weights ** power."""
+        return values if self._weights is None else values * self._weights[index]
+
+    def above(self, level: float) -> NDArray[np.int64]:
+        """Return the open rows whose value is at least `level`, or may be, up to date."""
+        index = np.flatnonzero(self.upper >= level)
+        self.refresh(index)
+        return index[self.upper[index] >= level]
+
+    def lower(self, index: Array) -> Float64:
+        """Return lower bounds of the values of rows that are up to date."""
+        values = np.maximum(self.least[index] - self.error[index], 0.0)
+        return self.weighted(values, index)
+
+    def refresh(self, index: NDArray[np.int64]) -> None:
+        """Bring rows up to date with all picks."""
+        stale = index[self.seen[index] < self.count]
+        if not len(stale):
+            return
+        stale = stale[np.argsort(self.seen[stale], kind="stable")]
+        itemsize = np.dtype(self.dtype).itemsize
+        chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
+        chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
+        for part in chunks:
+            self._refresh_chunk(part)
+
+    def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
+        """Bring up to date rows that are sorted by how many picks they have seen."""
+        handle, seen = self._gather(index), self.seen[index]
+        total = self.count
+        least, second, where = self.least[index], self.second[index], self.where[index]
+        stops = np.unique(seen)[1:].tolist()
+        first = int(seen[0])
+        while first < total:
+            stop = min(first + PICKS_AT_ONCE, total, next((s for s in stops if s > first), total))
+            q = int(np.searchsorted(seen, first, side="right"))  # those that miss these picks
+            new, at, next_new = self.space.least_two(
+                handle[:q], self.sizes[index[:q]], self._prepared_picks[first:stop]
+            )
+            self.pairs += q * (stop - first)
+            better = new < least[:q]
+            runner_up = np.where(better, least[:q], new)
+            second[:q] = np.minimum(second[:q], np.minimum(runner_up, next_new))
+            where[:q] = np.where(better, at + first, where[:q])
+            least[:q] = np.where(better, new, least[:q])
+            first = stop
+        self.least[index], self.second[index], self.where[index] = least, second, where
+        self.seen[index] = total
+        self.error[index] = self.space.bound(self.sizes[index], self._largest, self.dtype)
+        upper = self.weighted(np.maximum(least, 0) + self.error[index], index)
+        self.upper[index] = np.where(self.open[index], np.minimum(upper, self.upper[index]), -np.inf)
+
+    def _gather(self, index: NDArray[np.int64]) -> Any:
+        if self._held:
+            return self._multiplier.gather(self._handle, index)
+        return self._multiplier.hold(self.space.prepare(self.rows[index], self.dtype)[0])
+
+    def exact(self, index: NDArray[np.int64]) -> Float64:
+        """Return the defining values of rows that are up to date, weighted; inf without picks."""
+        values = np.full(len(index), np.inf)
+        if not self.count or not len(index):
+            return values
+        near = self.picks[self.where[index]]
+        values = self.space.exact(self.rows[index], near)
+        # Another pick can only be the nearest where its approximate value is as near as doubt.
+        doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
+        block = max(1, 8 * TILE_BYTES // (8 * self.count))
+        for start in range(0, len(doubt), block):
+            part = doubt[start : start + block]
+            values[part] = np.minimum(values[part], self._scan(index[part]))
+        return self.weighted(values, index)
+
+    def _scan(self, index: NDArray[np.int64]) -> Float64:
+        """Return the least defining value over all picks, by going through those in doubt."""
+        best = np.full(len(index), np.inf)
+        x = self.rows[index]
+        prepared, sizes = self.space.prepare(x, self.dtype)
+        tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
+        i, j = np.nonzero(tile <= (self.least[index] + 2 * self.error[index])[:, None])
+        np.minimum.at(best, i, self.space.exact(x[i], self.picks[j]))
+        return best

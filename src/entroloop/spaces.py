@@ -1,0 +1,175 @@
+"""Spaces: how the distance of two rows is defined, how it is approximated fast, and how well.
+
+A space measures distances by a *value*: the square of a Euclidean distance, the Manhattan distance
+itself. `exact` is the definition, in float64 between the stored rows, and decides; `least_two` and
+`matrix` are fast and off by less than their stated bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from entroloop.multiply import LeastTwo, Multiplier, rounding
+from entroloop.neighbors import Float64
+from entroloop.samples import Array
+
+PAIR_BYTES = 16 * 2**20  # of one block of differences
+
+
+class Space(Protocol):
+    """A metric with its definition and its approximations."""
+
+    power: int  # value = distance ** power
+    name: str
+
+    def exact(self, a: Array, b: Array) -> Float64:
+        """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
+
+    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+        """Return rows as `least_two` wants them, and the size of each, from which bounds follow."""
+
+    def least_two(self, handle: Any, sizes: Float64, picks: Array) -> LeastTwo:
+        """Return (least value, where, second least) over picks for held rows of these sizes."""
+
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
+        """Return all values of prepared rows of these sizes and prepared picks, within the bound."""
+
+    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+        """Return how far values of rows of these sizes and picks up to `largest` can be off."""
+
+    def matrix(self, rows: Array) -> tuple[Float64, float]:
+        """Return all values among rows, float64, and how far they can be off."""
+
+
+class Euclidean:
+    """Value Σ (a − b)², as `((a64 − b64)**2).sum()`: the order of summation belongs to it.
+
+    The approximation takes rows less a common centre, times a power of two that brings the
+    farthest of them near 1, so that float32 neither cancels nor overflows more than it must.
+    """
+
+    power = 2
+    name = "euclidean"
+
+    def __init__(self, centre: Float64, reach: float, multiplier: Multiplier) -> None:
+        # A float32 number, so that float32 rows lose no more in float32 than in float64.
+        self._moderate = reach < 1e37
+        self._centre = centre.astype(np.float32).astype(np.float64) if self._moderate else centre
+        exponent = -int(np.frexp(reach)[1]) if 0 < reach < np.inf else 0
+        self._scale = float(np.ldexp(1.0, exponent))
+        self.multiplier = multiplier
+
+    def exact(self, a: Array, b: Array) -> Float64:
+        """See `Space`."""
+        out = np.empty(len(a))
+        block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
+        for start in range(0, len(a), block):
+            part = slice(start, start + block)
+            other = b if b.ndim == 1 else b[part]
+            difference = a[part].astype(np.float64) - other.astype(np.float64)
+            out[part] = np.square(difference, out=difference).sum(axis=1)
+        return out
+
+    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+        """See `Space`; the size is the length of the centred, scaled row."""
+        centred = np.empty(rows.shape, dtype=dtype)
+        squares = np.empty(len(rows))
+        block = max(1, PAIR_BYTES // (32 * max(1, rows.shape[1])))
+        narrow = rows.dtype == np.float32 and self._moderate
+        centre = self._centre.astype(dtype if narrow else np.float64)
+        for start in range(0, len(rows), block):
+            part = slice(start, start + block)
+            np.subtract(rows[part], centre, out=centred[part], casting="same_kind")
+            centred[part] *= self._scale
+            squares[part] = _squared_lengths(centred[part])
+        return centred, np.sqrt(squares)
+
+    def least_two(self, handle: Any, sizes: Float64, picks: Array) -> LeastTwo:
+        """See `Space`."""
+        squares = _squared_lengths(picks)
+        least, where, second = self.multiplier.least_two(handle, picks, squares)
+        own, unit = np.square(sizes), self._scale**-2
+        return (least + own) * unit, where, (second + own) * unit
+
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
+        """See `Space`."""
+        squares = _squared_lengths(picks)
+        values = (rows @ picks.T).astype(np.float64)
+        values *= -2
+        values += squares + np.square(sizes)[:, None]
+        values *= self._scale**-2
+        return values
+
+    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+        """See `Space`; the definition's own rounding is within it."""
+        d = len(self._centre)
+        kappa = rounding(d, dtype) + rounding(d, np.float64)
+        underflow = 4 * d * float(np.finfo(dtype).tiny)
+        return (kappa * np.square(sizes + largest) + underflow) * self._scale**-2
+
+    def matrix(self, rows: Array) -> tuple[Float64, float]:
+        """See `Space`."""
+        x, sizes = self.prepare(rows, np.float64)
+        values = self.tile(x, sizes, x)
+        largest = float(sizes.max(initial=0))
+        return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
+
+
+def _squared_lengths(rows: Array) -> Array:
+    """Return Σ x² of each row, in the rows' dtype."""
+    squares: Array = np.einsum("ij,ij->i", rows, rows)
+    return squares
+
+
+class Manhattan:
+    """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up."""
+
+    power = 1
+    name = "manhattan"
+
+    def __init__(self, d: int) -> None:
+        self._d = d
+
+    def exact(self, a: Array, b: Array) -> Float64:
+        """See `Space`."""
+        out = np.empty(len(a))
+        block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
+        for start in range(0, len(a), block):
+            part = slice(start, start + block)
+            other = b if b.ndim == 1 else b[part]
+            difference = a[part].astype(np.float64) - other.astype(np.float64)
+            out[part] = np.abs(difference, out=difference).sum(axis=1)
+        return out
+
+    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+        """See `Space`; the size is the Manhattan length of the row."""
+        x = np.asarray(rows).astype(np.float64)
+        return x, np.abs(x).sum(axis=1)
+
+    def least_two(self, handle: Array, sizes: Float64, picks: Array) -> LeastTwo:
+        """See `Space`."""
+        tile = self.tile(handle, sizes, picks)
+        lines = np.arange(len(tile))
+        where = tile.argmin(axis=1)
+        least = tile[lines, where]
+        tile[lines, where] = np.inf
+        return least, where, tile.min(axis=1)
+
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
+        """See `Space`."""
+        values: Float64 = cdist(rows, picks, "cityblock")
+        return values
+
+    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+        """See `Space`."""
+        return 2 * rounding(self._d, np.float64) * (sizes + largest)
+
+    def matrix(self, rows: Array) -> tuple[Float64, float]:
+        """See `Space`."""
+        x, sizes = self.prepare(rows, np.float64)
+        largest = float(sizes.max(initial=0))
+        bound = float(self.bound(np.array([largest]), largest, np.float64)[0])
+        return cdist(x, x, "cityblock"), bound
