@@ -1,7 +1,7 @@
 """The reference code's two selection algorithms, restated from the paper's description.
 
-Greedy: one pass over the pool for every pick. Threshold decay: candidates in random order, each
-against all accepted rows, which are gathered anew for every candidate.
+Greedy: for every pick one `torch.cdist` of the pool to it. Threshold decay: candidates in random
+order, each by `numpy.linalg.norm` against all accepted rows, gathered anew for every candidate.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ def greedy(x: np.ndarray, picks: int) -> np.ndarray:
     """Return the first picks of farthest-point sampling from row 0, one pass of the pool each."""
     rows = torch.from_numpy(x)
     chosen = [0]
-    distances = torch.linalg.vector_norm(rows - rows[0], dim=1)
+    nearest = torch.cdist(rows, rows[:1])[:, 0]
     for _ in range(picks - 1):
-        farthest = int(torch.argmax(distances))
-        chosen.append(farthest)
-        distances = torch.minimum(
-            distances, torch.linalg.vector_norm(rows - rows[farthest], dim=1)
-        )
+        nearest[chosen] = -float("inf")
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, torch.cdist(rows, rows[chosen[-1:]])[:, 0])
     return np.array(chosen)
 
 
@@ -30,7 +28,6 @@ def threshold_decay(
     x: np.ndarray, n: int, threshold: float, decay: float, order: np.ndarray, seconds: float
 ) -> tuple[list[int], list[tuple[float, int]]]:
     """Return the accepted rows after at most `seconds`, and (seconds, accepted) after each pass."""
-    rows = torch.from_numpy(x)
     accepted: list[int] = []
     taken = np.zeros(len(x), dtype=bool)
     passes: list[tuple[float, int]] = []
@@ -40,9 +37,8 @@ def threshold_decay(
             if taken[candidate]:
                 continue
             if accepted:
-                gathered = rows[accepted]
-                nearest = torch.linalg.vector_norm(gathered - rows[candidate], dim=1).min()
-                if float(nearest) <= threshold:
+                distances = np.linalg.norm(x[accepted] - x[candidate], axis=1)
+                if not (distances > threshold).all():
                     continue
             accepted.append(int(candidate))
             taken[candidate] = True

@@ -17,7 +17,7 @@ from entroloop.neighbors import Float64
 from entroloop.samples import Array
 from entroloop.spaces import Space
 
-TILE_BYTES = 2 * 2**20  # of one product of rows and picks: stays in the cache
+TILE_BYTES = 4 * 2**20  # of one product of rows and picks: stays in the cache
 PICKS_AT_ONCE = 512
 
 

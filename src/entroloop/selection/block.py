@@ -63,12 +63,17 @@ class Block:
 
     def best(self) -> int:
         """Return the place of the row of largest value; the lowest index of the pool wins ties."""
-        place = int(self.values.argmax())
+        values = self.values
+        place = int(values.argmax())
         if self._matrix is None:
             return place  # values are the defining ones, and argmax takes the first of equals
-        rivals = np.flatnonzero(self.values >= self.values[place] - 2 * self.error)
-        if len(rivals) == 1:
+        largest = values[place]
+        values[place] = -np.inf
+        next_largest = values.max()
+        values[place] = largest
+        if next_largest < largest - 2 * self.error:
             return place
+        rivals = np.flatnonzero(values >= largest - 2 * self.error)
         return int(rivals[int(np.argmax([self.defining(int(r)) for r in rivals]))])
 
     def defining(self, place: int) -> float:
