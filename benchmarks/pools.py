@@ -10,7 +10,9 @@ import numpy as np
 NEAR_DUPLICATES = 0.1  # of the rows are another row plus noise of 1e-4 a value
 
 
-def clustered(n: int, d: int, seed: int = 0, dtype: str = "float32", block: int = 65_536) -> np.ndarray:
+def clustered(
+    n: int, d: int, seed: int = 0, dtype: str = "float32", block: int = 65_536
+) -> np.ndarray:
     """Return n rows of d values: a random two-layer map of a 24-dimensional mixture of 64
     Gaussians plus noise, one in ten a near-duplicate of another.
     """

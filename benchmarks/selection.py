@@ -11,15 +11,16 @@ import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
-import reference
 import torch
-from pools import NEAR_DUPLICATES, clustered, memory_mapped
 
 import entroloop as el
+import reference
 from entroloop.multiply import fastest_on_cpu
 from entroloop.usage import measured
+from pools import NEAR_DUPLICATES, clustered, memory_mapped
 
 N, D, PICKS = 16_384, 384, 8_192
 
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--reference-seconds", type=float, default=600)
     options = parser.parse_args()
     print(f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}")
-    print(f"pools: seed 0, near-duplicates {NEAR_DUPLICATES:.0%}; {torch.get_num_threads()} threads")
+    print(
+        f"pools: seed 0, near-duplicates {NEAR_DUPLICATES:.0%}; {torch.get_num_threads()} threads"
+    )
     for workload in options.workloads:
         WORKLOADS[workload](options)
 
@@ -114,9 +117,7 @@ def decay(options: argparse.Namespace) -> None:
     order = np.random.default_rng(0).permutation(N)
 
     def ours() -> el.Selection:
-        return el.select(
-            x, PICKS, "threshold_decay", threshold=threshold, decay=0.95, order=order
-        )
+        return el.select(x, PICKS, "threshold_decay", threshold=threshold, decay=0.95, order=order)
 
     ours()
     seconds, against_greedy, strength = [], [], []
@@ -131,7 +132,9 @@ def decay(options: argparse.Namespace) -> None:
         x, PICKS, threshold, 0.95, order, options.reference_seconds
     )
     mine = ours().indices.tolist()
-    print(f"  equal to the reference's {len(accepted):,} accepted: {mine[: len(accepted)] == accepted}")
+    print(
+        f"  equal to the reference's {len(accepted):,} accepted: {mine[: len(accepted)] == accepted}"
+    )
     if len(accepted) == PICKS:
         whole = passes[-1][0] if passes else 0.0
         how = "run to its end"
@@ -176,7 +179,9 @@ def growth(options: argparse.Namespace) -> None:
     for n in (4_096, 8_192, 16_384, 32_768):
         x = clustered(n, D)
         el.select(x, n // 2, first=0)
-        trials = [timed(lambda x=x, n=n: el.select(x, n // 2, first=0)) for _ in range(options.repeats)]
+        trials = [
+            timed(lambda x=x, n=n: el.select(x, n // 2, first=0)) for _ in range(options.repeats)
+        ]
         figures.append([1e9 * t / (n * (n // 2)) for t in trials])
         print(f"growth N = {n:,}: time/(N·n) {shown(figures[-1])} ns")
     print(f"  largest over second largest: {np.median(figures[-1]) / np.median(figures[-2]):.2f}")
@@ -203,8 +208,8 @@ def cuda(options: argparse.Namespace) -> None:
 
 
 def _private_mb() -> float:
-    with open("/proc/self/smaps_rollup") as file:
-        fields = dict(line.split(":", 1) for line in file if ":" in line)
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(fields["Anonymous"].split()[0]) / 1000
 
 

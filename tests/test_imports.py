@@ -15,23 +15,25 @@ ROOT = Path(entroloop.__file__).parent
 LAYERS = [
     ["errors", "usage"],
     ["seeding"],
-    ["samples"],
-    ["neighbors", "environment"],
-    ["data", "features", "metrics", "selection", "paradigms", "generators", "records", "store",
-     "config"],
+    ["samples", "environment", "memory"],
+    ["multiply"],
+    ["spaces"],
+    ["neighbors", "shards"],
+    ["data", "features", "metrics", "paradigms", "generators", "records", "store", "config"],
+    ["selection"],
     ["stages", "build"],
     ["plan"],
     ["history"],
     ["loop"],
     ["engines"],
-    ["study"],
+    ["study", "choose", "estimators"],
     ["report", "progress", "doctor"],
     ["cli"],
     ["__main__"],
 ]  # fmt: skip
-PEERS = {"data", "features", "metrics", "selection", "paradigms", "generators", "store"}
+PEERS = {"data", "features", "metrics", "paradigms", "generators", "store"}
 HEAVY_ONLY_IN = {
-    "torch": {"generators", "study", "features", "selection", "neighbors"},
+    "torch": {"generators", "study", "features", "multiply"},
     "diffusers": {"generators"},
     "accelerate": {"generators"},
     "transformers": {"features"},

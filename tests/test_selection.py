@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import entroloop as el
-from entroloop.selection.picks import equal_quotas
+from entroloop.selection.quotas import equal as equal_quotas
+from entroloop.selection.quotas import proportional
 
 lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14),
@@ -72,6 +73,225 @@ def test_greedy_radii_never_increase_and_start_at_infinity(rng):
     assert (np.diff(radii[1:]) <= 0).all()
 
 
+def greedy_fast(x, n, first, metric="euclidean", weights=None):
+    """The definition for larger pools: one pass a pick."""
+    power = 2 if metric == "euclidean" else 1
+    w = np.ones(len(x)) if weights is None else weights**power
+
+    def column(j):
+        difference = x.astype(np.float64) - x[j].astype(np.float64)
+        return ((difference**2) if power == 2 else np.abs(difference)).sum(axis=1) * w
+
+    picks, values = [first], column(first)
+    values[first] = -1
+    while len(picks) < n:
+        picks.append(int(values.argmax()))
+        values = np.minimum(values, column(picks[-1]))
+        values[picks] = -1
+    return picks
+
+
+def hard_pool(kind, rng, n=700, d=20):
+    """Pools in which rounding decides unless it is kept from it."""
+    x = rng.standard_normal((n, d))
+    if kind == "lattice":
+        return rng.integers(0, 3, (n, 4)) * 0.1
+    if kind == "offset":
+        return (x * 1e-3 + 1000).astype(np.float32)
+    if kind == "near-duplicates":
+        return (np.repeat(x[: n // 2], 2, axis=0) + 1e-5 * x).astype(np.float32)
+    if kind == "far clusters":
+        return np.concatenate([x[: n // 2] * 1e-4, x[n // 2 :] * 1e-4 + 1e3])
+    if kind == "uint8":
+        return rng.integers(0, 256, (n, d)).astype(np.uint8)
+    if kind == "few grey levels":
+        return rng.integers(0, 2, (n, 9)).astype(np.uint8)
+    if kind == "tiny values":
+        return x * 1e-25
+    if kind == "float16":
+        return x.astype(np.float16)
+    return x
+
+
+KINDS = ["plain", "lattice", "offset", "near-duplicates", "far clusters", "uint8",
+         "few grey levels", "tiny values", "float16"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sizes", ["usual", "small"])
+def test_blocked_greedy_is_the_definition_where_rounding_could_decide(
+    kind, sizes, rng, monkeypatch
+):
+    if sizes == "small":  # many blocks, many products, the fallback for large blocks
+        small_blocks(monkeypatch)
+    x = hard_pool(kind, rng)
+    for n in (len(x) // 2, len(x)):
+        assert el.select(x, n, first=5).indices.tolist() == greedy_fast(x, n, 5)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_weights_multiply_the_distance(metric, rng):
+    x, weights = rng.standard_normal((300, 5)), rng.choice([0.5, 1.0, 2.0], 300)
+    picked = el.select(x, 200, metric=metric, weights=weights, first=0).indices
+    assert picked.tolist() == greedy_fast(x, 200, 0, metric, weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocked_threshold_decay_is_the_definition_where_rounding_could_decide(
+    kind, rng, monkeypatch
+):
+    small_blocks(monkeypatch)
+    x = hard_pool(kind, rng, n=150)
+    order = rng.permutation(len(x))
+    threshold = float(np.sqrt(squared(x[order[0]], x[order[1]])))
+    picked = el.select(x, 120, "threshold_decay", order=order, threshold=threshold, decay=0.8)
+    expected = threshold_decay_by_definition(x, 120, order, threshold, 0.8)
+    assert picked.indices.tolist() == expected
+
+
+def small_blocks(monkeypatch):
+    from importlib import import_module
+
+    for module, name, value in (
+        ("entroloop.selection.greedy", "TARGET", 16),
+        ("entroloop.selection.greedy", "LARGEST", 32),
+        ("entroloop.selection.block", "LARGEST", 32),
+        ("entroloop.selection.threshold_decay", "BLOCK", 16),
+        ("entroloop.shards", "PICKS_AT_ONCE", 7),
+        ("entroloop.shards", "TILE_BYTES", 4096),
+    ):
+        monkeypatch.setattr(import_module(module), name, value)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "mahalanobis"])
+def test_cosine_and_mahalanobis_are_euclidean_on_transformed_rows(metric, rng):
+    x = rng.standard_normal((200, 6)) @ np.diag([1, 2, 3, 4, 5, 6.0])
+    if metric == "cosine":
+        rows = x / np.linalg.norm(x, axis=1, keepdims=True)
+    else:
+        rows = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T  # another root, same distances
+    picked = el.select(x, 80, metric=metric, first=3).indices
+    assert picked.tolist() == greedy_fast(rows, 80, 3)
+
+
+def test_a_permutation_of_the_pool_permutes_the_answer(rng):
+    x, order = rng.standard_normal((120, 5)), rng.permutation(120)
+    place = np.argsort(order)
+    picked = el.select(x, 50, first=7).indices
+    assert np.array_equal(el.select(x[order], 50, first=place[7]).indices, place[picked])
+
+
+def test_a_memory_map_gives_the_same_choice_as_the_array(rng, tmp_path, monkeypatch):
+    from entroloop.selection import pool
+
+    x = rng.standard_normal((400, 8)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    expected = el.select(x, 100).indices
+    assert np.array_equal(el.select(mapped, 100).indices, expected)
+    monkeypatch.setattr(pool, "available_bytes", lambda: 2**28 + 100_000)  # too little for a copy
+    assert not pool.plan(mapped, 100, "euclidean", 0).held
+    assert np.array_equal(el.select(mapped, 100).indices, expected)
+
+
+def test_a_selection_that_cannot_fit_is_refused_before_it_starts(rng, monkeypatch):
+    from entroloop.selection import pool
+
+    monkeypatch.setattr(pool, "available_bytes", lambda: 1000)
+    with pytest.raises(el.InputError, match=r"this selection takes .* are free"):
+        el.select(rng.standard_normal((10, 2)), 3)
+
+
+def test_numpy_and_torch_multiply_to_the_same_choice(rng, monkeypatch):
+    import entroloop.selection.pool as pool
+    from entroloop.multiply import NumpyMultiplier, TorchMultiplier
+
+    x = rng.standard_normal((500, 30)).astype(np.float32)
+    answers = []
+    for multiplier in (NumpyMultiplier(), TorchMultiplier()):
+        monkeypatch.setattr(pool, "multiplier_for", lambda *_, m=multiplier: m)
+        answers.append(el.select(x, 300, first=0).indices)
+    assert np.array_equal(*answers)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_choice(rng):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA GPU")
+    x = rng.standard_normal((5000, 64)).astype(np.float32)
+    expected = el.select(x, 2500, first=0, device="cpu").indices
+    assert np.array_equal(el.select(x, 2500, first=0, device="cuda").indices, expected)
+
+
+def test_progress_is_told_and_can_cancel(rng):
+    told = []
+    el.select(rng.standard_normal((2000, 4)), 1500, progress=lambda a, b: told.append((a, b)))
+    assert told[-1] == (1500, 1500)
+    assert len(told) > 3
+
+    class StopError(Exception):
+        pass
+
+    def stop(made, wanted):
+        if made > 100:
+            raise StopError
+
+    with pytest.raises(StopError):
+        el.select(rng.standard_normal((2000, 4)), 1500, progress=stop)
+
+
+def test_strength_raises_the_entropy_of_the_choice_on_the_mean_over_20_orders():
+    from sklearn.datasets import load_digits
+
+    x = load_digits().data[:800] / 8 - 1
+    orders = [np.random.default_rng(s).permutation(len(x)) for s in range(20)]
+    strengths = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    entropy = np.array(
+        [
+            [el.select(x, 200, "threshold_decay", order=o, strength=s).entropy.nats for o in orders]
+            for s in strengths
+        ]
+    )
+    steps = np.diff(entropy, axis=0)
+    errors = steps.std(axis=1, ddof=1) / np.sqrt(len(orders))
+    assert (steps.mean(axis=1) > -2 * errors).all(), (steps.mean(axis=1), errors)
+    assert entropy[-1].mean() > entropy[0].mean() + 10
+
+
+def test_a_result_tells_entropy_coverage_and_shares(rng, tmp_path):
+    x = rng.standard_normal((200, 3))
+    groups = np.repeat(["real", "made"], 100)
+    selection = el.select(x, 40, groups=groups, quota="equal")
+    assert selection.shares == {"made": 0.5, "real": 0.5}
+    assert selection.entropy.nats > selection.entropy_random.nats
+    plain = el.select(x, 40)
+    left = np.setdiff1d(np.arange(200), plain.indices)
+    distances = np.linalg.norm(x[left][:, None] - x[plain.indices], axis=2).min(axis=1)
+    assert plain.coverage_radius == pytest.approx(distances.max())
+    assert plain.coverage_radius <= plain.radii[-1]
+    plain.save(tmp_path / "s.parquet")
+    again = el.Selection.load(tmp_path / "s.parquet")
+    assert np.array_equal(again.indices, plain.indices)
+    assert np.array_equal(again.radii, plain.radii)
+    with pytest.raises(el.InputError, match="does not hold its pool"):
+        again.coverage_radius  # noqa: B018
+    (tmp_path / "bad.parquet").write_text("no")
+    with pytest.raises(el.InputError, match="no saved selection"):
+        el.Selection.load(tmp_path / "bad.parquet")
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.data())
+def test_proportional_quotas_are_exact_and_near_the_ideal(sizes, data):
+    sizes = np.array(sizes)
+    n = data.draw(st.integers(0, int(sizes.sum())))
+    quotas = proportional(sizes, n)
+    assert quotas.sum() == n
+    assert (quotas <= sizes).all()
+    assert (np.abs(quotas - sizes * n / max(sizes.sum(), 1)) < 1).all()
+
+
 def test_a_prefix_of_greedy_is_the_answer_for_a_smaller_n(rng):
     x = rng.standard_normal((50, 3))
     assert np.array_equal(el.select(x, 30).indices[:11], el.select(x, 11).indices)
@@ -108,7 +328,8 @@ def test_strength_0_is_the_order_and_1_is_greedy(strength, as_order, rng):
 
 def test_random_takes_equal_quotas_of_groups():
     groups = np.repeat([0, 1, 2], [10, 50, 100])
-    picked = el.select(np.arange(160.0)[:, None], 30, "random", groups=groups).indices
+    x = np.arange(160.0)[:, None]
+    picked = el.select(x, 30, "random", groups=groups, quota="equal").indices
     assert np.bincount(groups[picked]).tolist() == [10, 10, 10]
 
 
@@ -128,13 +349,19 @@ def test_equal_quotas_are_exact_and_as_equal_as_sizes_allow(sizes, data):
     ("arguments", "message"),
     [
         ({"strategy": "gredy"}, "did you mean 'greedy'"),
-        ({"first": 99}, "first must be an index"),
+        ({"first": 99}, "first must be a row that can be picked"),
         ({"strategy": "threshold_decay", "decay": 1.0}, "decay must lie in"),
         ({"strategy": "threshold_decay", "strength": 2}, "strength must lie in"),
         ({"strategy": "threshold_decay", "strength": 0.5, "decay": 0.5}, "not both"),
         ({"strategy": "threshold_decay", "order": [0, 0, 1, 2]}, "permutation"),
         ({"strategy": "threshold_decay", "threshold": float("nan")}, "threshold must be"),
         ({"initial": np.zeros((2, 5))}, "initial has 5 values a row"),
+        ({"weights": [1, 1, 0, 1]}, "weights must be 4 finite numbers above 0"),
+        ({"metric": "cosin"}, "did you mean 'cosine'"),
+        ({"groups": [1, 2]}, "groups must name one group a row"),
+        ({"initial": [9]}, "initial must lie in 0 … 3; got 9"),
+        ({"candidates": [-1]}, "candidates must lie in 0 … 3; got -1"),
+        ({"device": "tpu"}, "device must be auto, cpu or cuda"),
         ({"temperature": 1}, "unexpected keyword argument 'temperature'"),
     ],
 )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from entroloop.errors import InputError as InputError
+    from entroloop.estimators import FarthestPointSelector as FarthestPointSelector
+    from entroloop.estimators import ThresholdDecaySelector as ThresholdDecaySelector
     from entroloop.metrics.entropy import knn_entropy as knn_entropy
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from entroloop.study import run_study as run_study
 
 _HOMES = {
+    "FarthestPointSelector": "entroloop.estimators",
     "InputError": "entroloop.errors",
+    "ThresholdDecaySelector": "entroloop.estimators",
     "knn_entropy": "entroloop.metrics.entropy",
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",

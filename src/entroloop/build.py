@@ -18,7 +18,7 @@ from entroloop.features import EXTRACTORS, Extractor
 from entroloop.generators import Generator
 from entroloop.metrics import EXTRA_METRICS, METRICS
 from entroloop.paradigms import PARADIGMS, Composition
-from entroloop.selection import STRATEGIES, select
+from entroloop.selection import NEED_MORE, STRATEGIES, select
 from entroloop.selection.pool import METRICS as DISTANCES
 
 SOURCES = {
@@ -100,6 +100,11 @@ def _arm(arm: ArmConfig, n_train: int) -> Arm:
     where = f"arm '{arm.name}'"
     paradigm = _row(PARADIGMS, "paradigm", arm.paradigm, where)
     strategy = _row(STRATEGIES, "strategy", arm.strategy, where)
+    if arm.strategy in NEED_MORE:
+        raise InputError(
+            f"{where}: the strategy {arm.strategy} needs {NEED_MORE[arm.strategy]}=, which a study "
+            "does not give; use it through `select`"
+        )
     _row(DISTANCES, "metric", arm.metric, where)
     extractor = _row(EXTRACTORS, "features", arm.features, where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)

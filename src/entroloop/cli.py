@@ -1,4 +1,4 @@
-"""The command line: run, report, presets, doctor."""
+"""The command line: run, select, report, presets, doctor."""
 
 from __future__ import annotations
 
@@ -57,8 +57,7 @@ def run(
     from entroloop.config import parse_overrides
     from entroloop.study import prepare, run_opened
 
-    if engine != "local":
-        raise InputError(f"--engine {engine} is unknown; valid: local")
+    _check_engine(engine)
     overrides = parse_overrides(set_ or [])
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
@@ -121,6 +120,62 @@ def _plan_as_json(study: Study) -> dict[str, Any]:
         "stages_reused": study.reused,
         "config": study.config.model_dump(mode="json"),
     }
+
+
+@app.command()
+def select(
+    pool: Annotated[
+        list[str],
+        typer.Option(metavar="[NAME=]PATH", help="folder of images, .npy, .npz, .parquet; repeat"),
+    ],
+    n: Annotated[int, typer.Option("-n", help="how many to choose")],
+    out: Annotated[Path, typer.Option(help="folder for selection.parquet and summary.json")],
+    strategy: Annotated[str, typer.Option(help="greedy, threshold_decay, random, …")] = "greedy",
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="of the strategy, such as strength=0.5; repeat"),
+    ] = None,
+    features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
+    metric: Annotated[
+        str, typer.Option(help="euclidean, cosine, manhattan, mahalanobis")
+    ] = "euclidean",
+    initial: Annotated[str | None, typer.Option(help="rows that count as chosen already")] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="exact quotas by a column, label or pool")
+    ] = None,
+    quota: Annotated[str, typer.Option(help="proportional or equal")] = "proportional",
+    weights: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="multiplies each row's distance")
+    ] = None,
+    materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
+    on_invalid: Annotated[str, typer.Option(help="rows with NaN: fail or drop")] = "fail",
+    seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
+    engine: Annotated[str, typer.Option(help="where the work runs: local")] = "local",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Choose the n most informative samples of one or several pools."""
+    from entroloop.choose import Choice, choose
+    from entroloop.config import parse_overrides
+
+    _check_engine(engine)
+    choice = Choice(
+        pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
+        quota, weights, materialize, strict, on_invalid, seed, device, out,
+    )  # fmt: skip
+    print(json.dumps({"out": str(out)} | choose(choice, progress=_select_progress())))
+
+
+def _select_progress() -> Any:
+    """Return a line on a terminal, and a few plain lines otherwise."""
+    from entroloop.selection.line import line_on_stderr, lines_on_stderr
+
+    return line_on_stderr() if sys.stderr.isatty() else lines_on_stderr()
+
+
+def _check_engine(engine: str) -> None:
+    if engine != "local":
+        raise InputError(f"--engine {engine} is unknown; valid: local")
 
 
 @app.command()

@@ -31,7 +31,6 @@ class Multiplier(Protocol):
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows of a handle."""
 
-
     def least_two(self, handle: Any, picks: Array, squares: Array) -> LeastTwo:
         """Return (least, where, second least) over picks j of squares_j − 2 x_i·y_j.
 
@@ -66,8 +65,9 @@ class NumpyMultiplier:
 
     def gather(self, handle: Array, index: Array) -> Array:
         """Return some rows, in memory that the next call uses again."""
-        rows = self._rows.array((len(index), handle.shape[1]), handle.dtype)
-        return handle.take(index, axis=0, out=rows, mode="clip")
+        rows: Array = self._rows.array((len(index), handle.shape[1]), handle.dtype)
+        handle.take(index, axis=0, out=rows, mode="clip")
+        return rows
 
     def least_two(self, handle: Array, picks: Array, squares: Array) -> LeastTwo:
         """See `Multiplier`."""
@@ -88,7 +88,8 @@ class _Workspace:
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize
         if len(self._memory) < size:
             self._memory = np.empty(size + size // 4, dtype=np.uint8)
-        return self._memory[:size].view(dtype).reshape(shape)
+        array: Array = self._memory[:size].view(dtype).reshape(shape)
+        return array
 
 
 class TorchMultiplier:

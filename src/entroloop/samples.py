@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from entroloop.errors import InputError
 
 Array = NDArray[Any]
+Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

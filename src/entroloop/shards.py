@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.multiply import Multiplier, NumpyMultiplier
-from entroloop.neighbors import Float64
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.spaces import Space
 
 TILE_BYTES = 4 * 2**20  # of one product of rows and picks: stays in the cache
@@ -160,7 +159,9 @@ class Shard:
         self.seen[index] = total
         self.error[index] = self.space.bound(self.sizes[index], self._largest, self.dtype)
         upper = self.weighted(np.maximum(least, 0) + self.error[index], index)
-        self.upper[index] = np.where(self.open[index], np.minimum(upper, self.upper[index]), -np.inf)
+        self.upper[index] = np.where(
+            self.open[index], np.minimum(upper, self.upper[index]), -np.inf
+        )
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._held:
@@ -188,6 +189,7 @@ class Shard:
         x = self.rows[index]
         prepared, sizes = self.space.prepare(x, self.dtype)
         tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
-        i, j = np.nonzero(tile <= (self.least[index] + 2 * self.error[index])[:, None])
+        limit = (self.least[index] + 2 * self.error[index]) / self.space.unit
+        i, j = np.nonzero(tile <= limit[:, None])
         np.minimum.at(best, i, self.space.exact(x[i], self.picks[j]))
         return best

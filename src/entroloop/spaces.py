@@ -13,8 +13,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from entroloop.multiply import LeastTwo, Multiplier, rounding
-from entroloop.neighbors import Float64
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 
@@ -23,7 +22,7 @@ class Space(Protocol):
     """A metric with its definition and its approximations."""
 
     power: int  # value = distance ** power
-    name: str
+    unit: float  # the value of one unit of a tile
 
     def exact(self, a: Array, b: Array) -> Float64:
         """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
@@ -34,8 +33,8 @@ class Space(Protocol):
     def least_two(self, handle: Any, sizes: Float64, picks: Array) -> LeastTwo:
         """Return (least value, where, second least) over picks for held rows of these sizes."""
 
-    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
-        """Return all values of prepared rows of these sizes and prepared picks, within the bound."""
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
+        """Return all values of prepared rows of these sizes and prepared picks, over `unit`."""
 
     def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
         """Return how far values of rows of these sizes and picks up to `largest` can be off."""
@@ -52,7 +51,6 @@ class Euclidean:
     """
 
     power = 2
-    name = "euclidean"
 
     def __init__(self, centre: Float64, reach: float, multiplier: Multiplier) -> None:
         # A float32 number, so that float32 rows lose no more in float32 than in float64.
@@ -60,6 +58,9 @@ class Euclidean:
         self._centre = centre.astype(np.float32).astype(np.float64) if self._moderate else centre
         exponent = -int(np.frexp(reach)[1]) if 0 < reach < np.inf else 0
         self._scale = float(np.ldexp(1.0, exponent))
+        self.unit = float(np.ldexp(1.0, -2 * exponent)) if abs(exponent) < 500 else 1.0
+        if abs(exponent) >= 500:  # squares of such values leave the range of float64 anyway
+            self._scale = 1.0
         self.multiplier = multiplier
 
     def exact(self, a: Array, b: Array) -> Float64:
@@ -91,16 +92,15 @@ class Euclidean:
         """See `Space`."""
         squares = _squared_lengths(picks)
         least, where, second = self.multiplier.least_two(handle, picks, squares)
-        own, unit = np.square(sizes), self._scale**-2
-        return (least + own) * unit, where, (second + own) * unit
+        own = np.square(sizes)
+        return (least + own) * self.unit, where, (second + own) * self.unit
 
-    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
-        squares = _squared_lengths(picks)
-        values = (rows @ picks.T).astype(np.float64)
+        values: Array = rows @ picks.T  # in the rows' dtype
         values *= -2
-        values += squares + np.square(sizes)[:, None]
-        values *= self._scale**-2
+        values += _squared_lengths(picks)
+        values += np.square(sizes)[:, None].astype(values.dtype)
         return values
 
     def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
@@ -108,12 +108,13 @@ class Euclidean:
         d = len(self._centre)
         kappa = rounding(d, dtype) + rounding(d, np.float64)
         underflow = 4 * d * float(np.finfo(dtype).tiny)
-        return (kappa * np.square(sizes + largest) + underflow) * self._scale**-2
+        return (kappa * np.square(sizes + largest) + underflow) * self.unit
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""
         x, sizes = self.prepare(rows, np.float64)
         values = self.tile(x, sizes, x)
+        values *= self.unit
         largest = float(sizes.max(initial=0))
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
 
@@ -128,7 +129,7 @@ class Manhattan:
     """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up."""
 
     power = 1
-    name = "manhattan"
+    unit = 1.0
 
     def __init__(self, d: int) -> None:
         self._d = d
@@ -173,3 +174,21 @@ class Manhattan:
         largest = float(sizes.max(initial=0))
         bound = float(self.bound(np.array([largest]), largest, np.float64)[0])
         return cdist(x, x, "cityblock"), bound
+
+
+def centre_and_reach(*sets: Array) -> tuple[Float64, float]:
+    """Return the mean row of all sets, and a bound of the distance of any row from it."""
+    d = sets[0].shape[1]
+    total, count = np.zeros(d), 0
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    for x in sets:
+        block = max(1, PAIR_BYTES // (x.dtype.itemsize * max(1, d)))
+        for start in range(0, len(x), block):
+            part = x[start : start + block]
+            total += part.sum(axis=0, dtype=np.float64)
+            low = np.minimum(low, part.min(axis=0))
+            high = np.maximum(high, part.max(axis=0))
+        count += len(x)
+    centre = total / max(count, 1)
+    span = np.maximum(high - centre, centre - low)
+    return centre, float(np.sqrt(np.square(span).sum()))

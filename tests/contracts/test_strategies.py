@@ -20,9 +20,19 @@ def strategy(request):
     return request.param
 
 
+def needs(strategy, x):
+    """Return the arguments without which a strategy cannot work."""
+    real = np.arange(len(x)) % 2 == 0
+    return {
+        "ds3": {"reference": x[:5]},
+        "latent_space_filter": {"real": real},
+        "top_quality": {"scores": np.arange(len(x))},
+    }.get(strategy, {})
+
+
 @given(x=pools, data=st.data())
 @settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", ["random", "greedy", "threshold_decay"])
 def test_exactly_n_different_rows_are_picked(strategy, x, data):
     n = data.draw(st.integers(1, len(x)))
     selection = el.select(x, n, strategy, seed=data.draw(st.integers(0, 5)))
@@ -34,30 +44,54 @@ def test_exactly_n_different_rows_are_picked(strategy, x, data):
 
 
 def test_a_pool_of_copies_alone_is_filled_up_and_says_so(strategy):
-    selection = el.select(np.zeros((6, 3)), 4, strategy)
+    x = np.zeros((20, 3))
+    selection = el.select(x, 4, strategy, **needs(strategy, x))
     assert len(set(selection.indices.tolist())) == 4
-    if strategy != "random":
+    if strategy in ("greedy", "threshold_decay"):
         assert selection.stopped_by == "duplicates"
         assert selection.duplicates == 3
 
 
 def test_initial_rows_and_masked_rows_are_never_picked(strategy, rng):
     x = rng.standard_normal((30, 4))
-    selection = el.select(x, 10, strategy, initial=[1, 2], candidates=np.arange(20))
+    selection = el.select(
+        x, 10, strategy, initial=[1, 2], candidates=np.arange(20), **needs(strategy, x)
+    )
     assert set(selection.indices.tolist()) <= set(range(20)) - {1, 2}
 
 
 def test_the_seed_decides_and_nothing_else(strategy, rng):
     x = rng.standard_normal((40, 3))
-    one = el.select(x, 10, strategy, seed=3)
-    assert np.array_equal(one.indices, el.select(x.copy(), 10, strategy, seed=3).indices)
-    others = [el.select(x, 10, strategy, seed=s).indices.tolist() for s in range(5)]
-    assert len({tuple(o) for o in others}) > 1
+    more = needs(strategy, x)
+    one = el.select(x, 10, strategy, seed=3, **more)
+    assert np.array_equal(one.indices, el.select(x.copy(), 10, strategy, seed=3, **more).indices)
+    others = [el.select(x, 10, strategy, seed=s, **more).indices.tolist() for s in range(5)]
+    if strategy not in ("center_matching", "covariance_matching", "latent_space_filter",
+                        "top_quality"):  # fmt: skip
+        assert len({tuple(o) for o in others}) > 1
+
+
+@pytest.mark.parametrize("quota", ["equal", "proportional"])
+def test_groups_get_their_exact_quotas(strategy, quota, rng):
+    x = rng.standard_normal((90, 4))
+    groups = np.repeat(["a", "b", "c"], [15, 30, 45])
+    picked = el.select(x, 18, strategy, groups=groups, quota=quota, **needs(strategy, x)).indices
+    counts = [int((groups[picked] == g).sum()) for g in "abc"]
+    assert counts == ([6, 6, 6] if quota == "equal" else [3, 6, 9])
+
+
+def test_a_strategy_that_needs_more_says_so(strategy, rng):
+    x = rng.standard_normal((30, 3))
+    if needs(strategy, x):
+        with pytest.raises(
+            el.InputError, match=f"{strategy} needs {next(iter(needs(strategy, x)))}"
+        ):
+            el.select(x, 3, strategy)
 
 
 @pytest.mark.parametrize("n", [0, -1, 31])
 def test_a_number_that_cannot_be_picked_is_refused(strategy, n, rng):
-    with pytest.raises(el.InputError, match=r"n must lie in 1 … 30"):
+    with pytest.raises(el.InputError, match=r"n must be a whole number in 1 … 30"):
         el.select(rng.standard_normal((30, 2)), n, strategy)
 
 

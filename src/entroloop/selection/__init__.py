@@ -9,6 +9,15 @@ import numpy as np
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.selection.baselines import (
+    center_matching,
+    covariance_matching,
+    ds3,
+    kmeans,
+    latent_space_filter,
+    semdedup,
+    top_quality,
+)
 from entroloop.selection.greedy import greedy
 from entroloop.selection.pool import METRICS, check, in_metric, plan, space_for
 from entroloop.selection.quotas import QUOTAS
@@ -22,7 +31,19 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
     "random": random,
     "greedy": greedy,
     "threshold_decay": threshold_decay,
+    "kmeans": kmeans,
+    "center_matching": center_matching,
+    "covariance_matching": covariance_matching,
+    "ds3": ds3,
+    "semdedup": semdedup,
+    "latent_space_filter": latent_space_filter,
+    "top_quality": top_quality,
 }
+# Those that need more than rows: they cannot be an arm's strategy.
+NEED_MORE = {"ds3": "reference", "latent_space_filter": "real", "top_quality": "scores"}
+
+
+__all__ = ["NEED_MORE", "STRATEGIES", "Picks", "Selection", "select"]
 
 
 def select(
@@ -91,7 +112,7 @@ def select(
         shard.add(np.concatenate([rows[initial_index], outside.astype(rows.dtype)]))
     task = Task(shard, int(n), seed, of_group, quotas, _progress(progress))
     picks = _run(strategy, task, strategy_args)
-    return Selection.of(picks, space.power)
+    return Selection.of(picks, space.power, seed, groups, rows)
 
 
 def _run(strategy: str, task: Task, strategy_args: dict[str, Any]) -> Picks:
@@ -161,10 +182,10 @@ def _transformed(x: Array, outside: Array, metric: str) -> tuple[Array, Array]:
 def _checked_weights(weights: Any, m: int) -> Array | None:
     if weights is None:
         return None
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (m,) or not np.isfinite(weights).all() or (weights <= 0).any():
-        raise InputError(f"weights must be {m} finite numbers above 0; got shape {weights.shape}")
-    return weights
+    given: Array = np.asarray(weights, dtype=np.float64)
+    if given.shape != (m,) or not np.isfinite(given).all() or (given <= 0).any():
+        raise InputError(f"weights must be {m} finite numbers above 0; got shape {given.shape}")
+    return given
 
 
 def _groups_and_quotas(groups: Any, open_rows: Array, n: int, quota: str) -> tuple[Array, Array]:

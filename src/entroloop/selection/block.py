@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.neighbors import Float64
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.spaces import Space
 
 LARGEST = 2048  # rows of a block whose distances are all computed at once
@@ -33,12 +32,12 @@ class Block:
         self._picks = np.empty(len(index), dtype=np.int64)
         self._taken = np.empty(len(index))  # values when taken, off by less than the error
         self.count = 0
+        self._matrix: Float64 | None = None
+        self.error = 0.0
         if len(index) <= LARGEST:
             self._matrix, error = space.matrix(rows)
             self._matrix *= weights[:, None]
             self.error = error * float(weights.max(initial=0.0))
-        else:
-            self._matrix, self.error = None, 0.0
 
     @property
     def picks(self) -> NDArray[np.int64]:

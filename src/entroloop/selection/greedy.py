@@ -51,6 +51,7 @@ def greedy(task: Task, *, first: int | None = None) -> Picks:
 
 
 def take_first(task: Task, picks: Picks, first: int) -> None:
+    """Make a given row the first pick."""
     start = np.array([first])
     task.shard.refresh(start)
     task.count_group(first)

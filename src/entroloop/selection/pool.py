@@ -1,4 +1,4 @@
-"""The pool: its rows in the space of a metric, its centre, and the memory that a selection takes."""
+"""The pool: its rows in the space of a metric, and the memory that a selection takes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.memory import available_bytes
 from entroloop.multiply import multiplier_for
-from entroloop.neighbors import Float64
 from entroloop.samples import Array
-from entroloop.spaces import Euclidean, Manhattan, Space
+from entroloop.spaces import Euclidean, Manhattan, Space, centre_and_reach
 
-READ_ROWS = 8192
 METRICS = {
     "euclidean": "‖a − b‖",
     "cosine": "‖a/‖a‖ − b/‖b‖‖, a monotone function of the angle",
@@ -33,10 +31,9 @@ class Plan:
     available: int | None
 
     def __str__(self) -> str:
-        return (
-            f"{self.bytes / 2**30:.2f} GiB beyond the pool, at most {self.operations:.1e} operations"
-            + ("" if self.held else ", rows read anew for each use")
-        )
+        size = f"{self.bytes / 2**30:.2f} GiB beyond the pool"
+        work = f"at most {self.operations:.1e} operations"
+        return f"{size}, {work}" + ("" if self.held else ", rows read anew for each use")
 
 
 def in_metric(x: Array, metric: str) -> Array:
@@ -63,7 +60,8 @@ def in_metric(x: Array, metric: str) -> Array:
         x64 -= x64.mean(axis=0)
         values, vectors = np.linalg.eigh(x64.T @ x64 / max(len(x) - 1, 1))
         kept = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps
-        return x64 @ (vectors[:, kept] / np.sqrt(values[kept]))
+        whitened: Array = x64 @ (vectors[:, kept] / np.sqrt(values[kept]))
+        return whitened
     return x
 
 
@@ -105,19 +103,5 @@ def space_for(x: Array, metric: str, device: str, operations: float) -> tuple[Sp
     multiplier = multiplier_for(device, operations)
     if metric == "manhattan":
         return Manhattan(x.shape[1]), multiplier_for("cpu", 0)
-    centre, reach = _centre_and_reach(x)
+    centre, reach = centre_and_reach(x)
     return Euclidean(centre, reach, multiplier), multiplier
-
-
-def _centre_and_reach(x: Array) -> tuple[Float64, float]:
-    """Return the mean row, and the largest distance of a value from it, in blocks."""
-    total = np.zeros(x.shape[1])
-    low, high = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
-    for start in range(0, len(x), READ_ROWS):
-        part = x[start : start + READ_ROWS]
-        total += part.sum(axis=0, dtype=np.float64)
-        low = np.minimum(low, part.min(axis=0))
-        high = np.maximum(high, part.max(axis=0))
-    centre = total / len(x)
-    span = np.maximum(high - centre, centre - low)
-    return centre, float(np.sqrt(np.square(span).sum()))

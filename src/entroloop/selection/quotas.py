@@ -35,8 +35,8 @@ def proportional(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     [4, 2, 1]
     """
     _check(sizes, n)
-    ideal = sizes * (n / max(int(sizes.sum()), 1))
-    quotas = np.floor(ideal).astype(np.int64)
+    ideal = np.asarray(sizes * (n / max(int(sizes.sum()), 1)), dtype=np.float64)
+    quotas: NDArray[np.int64] = np.floor(ideal).astype(np.int64)
     rest = n - int(quotas.sum())
     order = np.argsort(-(ideal - quotas), kind="stable")
     quotas[order[:rest]] += 1

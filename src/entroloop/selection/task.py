@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.neighbors import Float64
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.selection.block import Block
 from entroloop.shards import Shard
 
@@ -86,7 +85,7 @@ class Task:
 
     def fill_with_duplicates(self, picks: Picks, index: Array) -> None:
         """Take rows at distance 0 in the order given, as many as are missing and quotas allow."""
-        chosen = []
+        chosen: list[int] = []
         for row in index.tolist():
             if picks.missing == len(chosen):
                 break

@@ -1,0 +1,289 @@
+"""`entroloop select`: choose from pools of files, write what was chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.data.files import FileSet, read_set
+from entroloop.errors import InputError, unknown_name
+from entroloop.features import EXTRACTORS
+from entroloop.metrics.entropy import Entropy
+from entroloop.samples import Array, as_vectors, nonfinite_rows
+from entroloop.selection import Selection, select
+from entroloop.selection.task import Progress
+from entroloop.store import write_atomically
+
+MATERIALS = ("link", "copy", "parquet")
+
+
+@dataclass
+class Choice:
+    """What the command line asks for."""
+
+    pools: list[str]
+    n: int
+    strategy: str = "greedy"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    features: str = "raw"
+    metric: str = "euclidean"
+    initial: str | None = None
+    group_by: str | None = None
+    quota: str = "proportional"
+    weights: str | None = None
+    materialize: str | None = None
+    strict: bool = False
+    on_invalid: str = "fail"
+    seed: int = 0
+    device: str = "auto"
+    out: Path = Path("selection")
+
+
+def choose(choice: Choice, progress: Progress | bool = False) -> dict[str, Any]:
+    """Select from files and write selection.parquet and summary.json; return the summary.
+
+    Raises InputError for whatever is wrong with the pools or options; then nothing is written.
+    """
+    if choice.features not in EXTRACTORS:
+        raise unknown_name("features", choice.features, EXTRACTORS)
+    if choice.materialize not in (None, *MATERIALS):
+        raise unknown_name("--materialize", choice.materialize, MATERIALS)
+    if choice.on_invalid not in ("fail", "drop"):
+        raise unknown_name("--on-invalid", choice.on_invalid, ("fail", "drop"))
+    check_target(choice.out)
+    sets = _read(choice)
+    features = _features(sets, choice)
+    pool_of_row = np.repeat([s.name for s in sets], [len(s.data) for s in sets])
+    if choice.materialize in ("link", "copy"):
+        for s in sets:
+            if s.paths is None:
+                raise InputError(
+                    f"pool '{s.name}' is not a folder of files: take --materialize parquet"
+                )
+    groups = pool_of_row if choice.group_by == "pool" else _column(sets, choice.group_by)
+    weights = _column(sets, choice.weights)
+    initial = None
+    if choice.initial is not None:
+        outside = read_set(Path(choice.initial), "initial", strict=choice.strict)
+        initial = as_vectors(EXTRACTORS[choice.features](outside.data))
+    selection = select(
+        features,
+        choice.n,
+        choice.strategy,
+        metric=choice.metric,
+        initial=initial,
+        groups=groups,
+        quota=choice.quota,
+        weights=weights,
+        seed=choice.seed,
+        device=choice.device,
+        progress=progress,
+        **choice.parameters,
+    )
+    summary = _summary(choice, sets, selection, pool_of_row)
+    _write(choice, sets, selection, groups, pool_of_row, summary)
+    return summary
+
+
+def check_target(out: Path) -> None:
+    """Refuse a folder that is no folder, or holds something else than an earlier selection."""
+    known = {"selection.parquet", "summary.json", "chosen", "chosen.parquet"}
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder; choose another with --out")
+    if out.is_dir() and not {p.name for p in out.iterdir()} <= known:
+        raise InputError(f"{out} holds something else than a selection; choose another with --out")
+
+
+def _read(choice: Choice) -> list[FileSet]:
+    named = [_name_and_path(text) for text in choice.pools]
+    twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
+    if twice:
+        raise InputError(f"two pools are called '{twice[0]}'; name them: --pool NAME=PATH")
+    columns = [c for c in (choice.group_by, choice.weights) if c not in (None, "pool")]
+    sets = [
+        read_set(path, name, strict=choice.strict, columns=[c for c in columns if c])
+        for name, path in named
+    ]
+    shapes = {s.name: s.data.shape[1:] for s in sets}
+    if len(set(shapes.values())) > 1:
+        told = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
+        raise InputError(f"the rows of the pools differ in shape: {told}; bring them to one")
+    for s in sets:
+        _drop_invalid(s, choice.on_invalid)
+    return sets
+
+
+def _name_and_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return name, Path(path)
+    return Path(text).stem or text, Path(text)
+
+
+def _drop_invalid(s: FileSet, on_invalid: str) -> None:
+    """Drop rows with NaN or infinite values from a set, or refuse them by index."""
+    if s.data.dtype.kind != "f":
+        return
+    bad = nonfinite_rows(s.data)
+    if not len(bad):
+        return
+    shown = ", ".join(str(s.index[i]) for i in bad[:5]) + (", …" if len(bad) > 5 else "")
+    if on_invalid == "fail":
+        raise InputError(
+            f"pool '{s.name}' holds NaN or infinite values in {len(bad)} rows (rows {shown}); "
+            "repair them, or drop them with --on-invalid drop"
+        )
+    kept = np.setdiff1d(np.arange(len(s.data)), bad)
+    for i in bad:
+        s.skipped[s.ids[i]] = "NaN or infinite values"
+    s.data, s.index = s.data[kept], s.index[kept]
+    s.ids = [s.ids[i] for i in kept]
+    s.paths = None if s.paths is None else [s.paths[i] for i in kept]
+    s.columns = {name: values[kept] for name, values in s.columns.items()}
+
+
+def _features(sets: list[FileSet], choice: Choice) -> Array:
+    extract = EXTRACTORS[choice.features]
+    rows = [as_vectors(extract(s.data)) for s in sets]
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _column(sets: list[FileSet], column: str | None) -> Array | None:
+    if column is None:
+        return None
+    for s in sets:
+        if column not in s.columns:
+            raise InputError(
+                f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
+                "from the subfolders of images, and `pool` is the pool's name"
+            )
+    return np.concatenate([s.columns[column] for s in sets])
+
+
+def _summary(
+    choice: Choice, sets: list[FileSet], selection: Selection, pool_of_row: Array
+) -> dict[str, Any]:
+    chosen = Counter(pool_of_row[selection.indices].tolist())
+    skipped = {s.name: s.skipped for s in sets if s.skipped}
+    return {
+        "n": len(selection.indices),
+        "strategy": choice.strategy,
+        "parameters": choice.parameters,
+        "features": choice.features,
+        "metric": choice.metric,
+        "seed": choice.seed,
+        "engine": {"name": "local", "workers": 1},
+        "pools": {s.name: {"rows": len(s.data), "chosen": chosen[s.name]} for s in sets},
+        "groups": selection.shares,
+        "stopped_by": selection.stopped_by,
+        "duplicates": selection.duplicates,
+        "entropy": _entropy(selection.entropy),
+        "entropy_random": _entropy(selection.entropy_random),
+        "coverage_radius": selection.coverage_radius if choice.metric != "manhattan" else None,
+        "skipped": skipped,
+        "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
+    }
+
+
+def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:
+    if entropy is None:
+        return None
+    finite = np.isfinite(entropy.nats)
+    return {
+        "nats": entropy.nats if finite else None,
+        "n": entropy.n,
+        "d": entropy.d,
+        "k": entropy.k,
+        "duplicate_fraction": entropy.duplicate_fraction,
+        "min_distance": entropy.min_distance,
+        "note": entropy.note or "only differences at the same n, d, k and features mean anything",
+    }
+
+
+def _write(
+    choice: Choice,
+    sets: list[FileSet],
+    selection: Selection,
+    groups: Array | None,
+    pool_of_row: Array,
+    summary: dict[str, Any],
+) -> None:
+    import pandas as pd
+
+    rows = selection.indices
+    ids = [i for s in sets for i in s.ids]
+    index = np.concatenate([s.index for s in sets])
+    table = pd.DataFrame(
+        {
+            "pool": pool_of_row[rows],
+            "index": index[rows],
+            "id": [ids[r] for r in rows],
+            "rank": np.arange(len(rows)),
+            "radius": selection.radii,
+            "group": [None] * len(rows) if groups is None else [str(g) for g in groups[rows]],
+        }
+    )
+    try:
+        choice.out.mkdir(parents=True, exist_ok=True)
+        temporary = choice.out / ".selection.parquet.tmp"
+        table.to_parquet(temporary, index=False)
+        temporary.replace(choice.out / "selection.parquet")
+        if choice.materialize:
+            _materialize(choice, sets, rows)
+        write_atomically(choice.out / "summary.json", json.dumps(summary, indent=1))
+    except OSError as error:
+        raise InputError(f"{choice.out} cannot be written: {error.strerror or error}") from None
+
+
+def _materialize(choice: Choice, sets: list[FileSet], rows: Array) -> None:
+    """Put the chosen rows themselves beside the list: files as links or copies, or one parquet."""
+    starts = np.cumsum([0, *(len(s.data) for s in sets)])
+    of_set = np.searchsorted(starts, rows, side="right") - 1
+    if choice.materialize == "parquet":
+        _as_parquet(choice.out / "chosen.parquet", sets, rows, starts, of_set)
+        return
+    target = choice.out / "chosen"
+    if target.exists():
+        shutil.rmtree(target)
+    for rank, (row, which) in enumerate(zip(rows.tolist(), of_set.tolist(), strict=True)):
+        s = sets[which]
+        assert s.paths is not None
+        file = s.paths[row - starts[which]]
+        place = target / f"{rank:07d}-{s.name}-{file.name}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if choice.materialize == "link":
+            place.symlink_to(os.path.relpath(file.resolve(), place.parent.resolve()))
+        else:
+            shutil.copyfile(file, place)
+
+
+def _as_parquet(path: Path, sets: list[FileSet], rows: Array, starts: Array, of_set: Array) -> None:
+    import io
+
+    import pandas as pd
+    from PIL import Image
+
+    cells: list[Any] = []
+    for row, which in zip(rows.tolist(), of_set.tolist(), strict=True):
+        s = sets[which]
+        item = np.asarray(s.data[row - starts[which]])
+        if item.ndim == 1:
+            cells.append(item)
+            continue
+        buffer = io.BytesIO()
+        Image.fromarray(item[..., 0] if item.shape[2] == 1 else item).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": s.ids[row - starts[which]]})
+    column = "image" if isinstance(cells[0], dict) else "embedding"
+    frame = pd.DataFrame({column: cells})
+    frame["pool"] = [sets[w].name for w in of_set]
+    frame["id"] = [sets[w].ids[r - starts[w]] for r, w in zip(rows, of_set, strict=True)]
+    temporary = path.with_name(f".{path.name}.tmp")
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(path)

@@ -1,0 +1,208 @@
+import io
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import entroloop as el
+
+
+def one_line(answer):
+    assert answer.returncode == 2, answer.stderr
+    assert answer.stdout == ""
+    lines = answer.stderr.strip().splitlines()
+    assert len(lines) == 1, answer.stderr
+    return lines[0]
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def images(tmp_path, rng):
+    """Return a folder of 12 images in two subfolders, one of them corrupt."""
+    folder = tmp_path / "images"
+    for i in range(12):
+        place = folder / ("cats" if i % 2 else "dogs") / f"{i:02d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(png(rng.integers(0, 256, (6, 5, 3)).astype(np.uint8)))
+    (folder / "dogs" / "04.png").write_bytes(b"\x89PNG but no more")
+    return folder
+
+
+def test_an_array_is_selected_as_the_python_call_does(entroloop, tmp_path, rng):
+    x = rng.standard_normal((60, 5)).astype(np.float32)
+    np.save(tmp_path / "emb.npy", x)
+    answer = entroloop("select", "--pool", "emb.npy", "-n", 20, "--out", "s", "--seed", 3)
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert list(table.columns) == ["pool", "index", "id", "rank", "radius", "group"]
+    expected = el.select(x, 20, seed=3)
+    assert table["index"].tolist() == expected.indices.tolist()
+    assert np.array_equal(table["radius"], expected.radii)
+    assert table["rank"].tolist() == list(range(20))
+    assert set(table["pool"]) == {"emb"}
+    summary = json.loads((tmp_path / "s/summary.json").read_text())
+    assert json.loads(answer.stdout) == {"out": "s"} | summary
+    assert summary["entropy"]["nats"] > summary["entropy_random"]["nats"]
+    assert summary["pools"] == {"emb": {"rows": 60, "chosen": 20}}
+
+
+def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path, images):
+    answer = entroloop("select", "--pool", "images", "-n", 5, "--out", "s", "--group-by", "label",
+                       "--quota", "equal", "--materialize", "copy")  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert table["group"].value_counts().to_dict() == {"cats": 3, "dogs": 2}
+    assert all((images / i).is_file() for i in table["id"])
+    assert "dogs/04.png" not in set(table["id"])
+    summary = json.loads(answer.stdout)
+    assert list(summary["skipped"]["images"]) == ["dogs/04.png"]
+    assert sum(summary["skipped_by_reason"].values()) == 1
+    copies = sorted((tmp_path / "s/chosen").iterdir())
+    assert [c.read_bytes() for c in copies] == [(images / i).read_bytes() for i in table["id"]]
+    assert "04.png" in one_line(
+        entroloop("select", "--pool", "images", "-n", 5, "--out", "t", "--strict")
+    )
+    assert not (tmp_path / "t").exists()
+
+
+def test_links_point_to_the_chosen_files(entroloop, tmp_path, images):
+    entroloop("select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link")
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    links = sorted((tmp_path / "s/chosen").iterdir())
+    assert [p.resolve() for p in links] == [(images / i).resolve() for i in table["id"]]
+
+
+def test_parquet_pools_give_columns_for_groups_and_weights(entroloop, tmp_path, rng):
+    cells = [{"bytes": png(rng.integers(0, 256, (4, 4)).astype(np.uint8)), "path": None}
+             for _ in range(20)]  # fmt: skip
+    frame = pd.DataFrame({"image": cells, "label": np.arange(20) % 2})
+    frame["quality"] = np.linspace(0.5, 2, 20)
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=7)
+    answer = entroloop("select", "--pool", "real=a.parquet", "-n", 6, "--out", "s", "--group-by",
+                       "label", "--weights", "quality", "--materialize", "parquet")  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert table["group"].value_counts().to_dict() == {"0": 3, "1": 3}
+    chosen = pd.read_parquet(tmp_path / "s/chosen.parquet")
+    pixels = [np.asarray(Image.open(io.BytesIO(c["bytes"]))) for c in chosen["image"]]
+    original = [np.asarray(Image.open(io.BytesIO(cells[i]["bytes"]))) for i in table["index"]]
+    assert np.array_equal(pixels, original)
+    again = entroloop("select", "--pool", "s/chosen.parquet", "-n", 2, "--out", "t")
+    assert again.returncode == 0, again.stderr  # what is written can be read
+
+
+def test_several_pools_are_chosen_from_jointly_with_their_names_as_provenance(
+    entroloop, tmp_path, rng
+):
+    real, made = rng.standard_normal((30, 4)) * 5, rng.standard_normal((50, 4))
+    np.save(tmp_path / "r.npy", real)
+    pd.DataFrame({"embedding": list(made)}).to_parquet(tmp_path / "m.parquet")
+    answer = entroloop("select", "--pool", "real=r.npy", "--pool", "made=m.parquet", "-n", 20,
+                       "--out", "s")  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    whole = el.select(np.concatenate([real, made]), 20)
+    place = np.where(table["pool"] == "made", 30, 0) + table["index"]
+    assert place.tolist() == whole.indices.tolist()
+    counts = {n: p["chosen"] for n, p in json.loads(answer.stdout)["pools"].items()}
+    assert counts == table["pool"].value_counts().to_dict()
+
+
+def test_rows_with_nan_are_named_or_dropped(entroloop, tmp_path, rng):
+    x = rng.standard_normal((20, 3))
+    x[[4, 7]] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    message = one_line(entroloop("select", "--pool", "x.npy", "-n", 5, "--out", "s"))
+    assert "2 rows (rows 4, 7)" in message
+    answer = entroloop("select", "--pool", "x.npy", "-n", 18, "--out", "s", "--on-invalid", "drop")
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert sorted(table["index"]) == [i for i in range(20) if i not in (4, 7)]
+
+
+def test_a_strategys_parameters_and_a_warm_start(entroloop, tmp_path, rng):
+    x = rng.standard_normal((40, 3))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "have.npy", x[:5] + 0.01)
+    pool = ["--pool", "x.npy", "-n", 7, "--out", "s", "--initial", "have.npy"]
+    answer = entroloop("select", *pool, "--strategy", "threshold_decay", "--param", "strength=0.5")
+    assert answer.returncode == 0, answer.stderr
+    expected = el.select(x, 7, "threshold_decay", strength=0.5, initial=x[:5] + 0.01)
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert table["index"].tolist() == expected.indices.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pool", "x.npy", "-n", "99"], "n must be a whole number in 1 … 10"),
+        (["--pool", "x.npy", "-n", "0"], "n must be a whole number in 1 … 10"),
+        (["--pool", "nowhere", "-n", "2"], "there is no file or folder nowhere"),
+        (["--pool", "x.npy", "--pool", "x.npy", "-n", "2"], "two pools are called 'x'"),
+        (["--pool", "x.npy", "--pool", "y.npy", "-n", "2"], "differ in shape: x 3, y 4"),
+        (["--pool", "x.npy", "-n", "2", "--strategy", "gredy"], "did you mean 'greedy'"),
+        (["--pool", "x.npy", "-n", "2", "--param", "strenth=1"], "strenth"),
+        (["--pool", "x.npy", "-n", "2", "--metric", "cosine"], "zero vectors (row 0"),
+        (["--pool", "x.npy", "-n", "2", "--features", "rwa"], "did you mean 'raw'"),
+        (["--pool", "x.npy", "-n", "2", "--group-by", "label"], "has no column 'label'"),
+        (["--pool", "x.npy", "-n", "2", "--materialize", "copy"], "--materialize parquet"),
+        (["--pool", "x.npy", "-n", "2", "--materialize", "move"], "Valid: copy, link, parquet"),
+        (["--pool", "x.npy", "-n", "2", "--initial", "y.npy"], "initial has 4 values a row"),
+        (["--pool", "cut.parquet", "-n", "2"], "not a readable parquet file"),
+        (["--pool", "cut.npz", "-n", "2"], "not a readable"),
+        (["--pool", "bomb", "-n", "1"], "looks like a bomb"),
+        (["--pool", "mixed", "-n", "1"], "grey"),
+        (["--pool", "empty", "-n", "1"], "neither images nor parquet"),
+        (["--pool", "x.npy", "-n", "2", "--device", "cuda"], "device cuda"),
+        (["--pool", "x.npy", "-n", "2", "--engine", "spark"], "--engine spark"),
+        (["-n", "2"], "--pool"),
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
+    entroloop, tmp_path, rng, arguments, message
+):
+    np.save(tmp_path / "x.npy", np.concatenate([np.zeros((1, 3)), rng.standard_normal((9, 3))]))
+    np.save(tmp_path / "y.npy", rng.standard_normal((5, 4)))
+    pd.DataFrame({"embedding": [[1.0]] * 9}).to_parquet(tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as z:
+        z.writestr("a", "b" * 200)
+    (tmp_path / "cut.npz").write_bytes(buffer.getvalue()[:50])
+    for folder in ("bomb", "mixed", "empty"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bomb/a.png").write_bytes(png(np.zeros((8000, 8000), np.uint8)))
+    (tmp_path / "mixed/a.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
+    (tmp_path / "mixed/b.png").write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
+    answer = entroloop("select", *arguments, "--out", "s")
+    assert message in one_line(answer)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(entroloop, tmp_path, rng):
+    np.save(tmp_path / "x.npy", rng.standard_normal((9, 3)))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/notes.txt").write_text("mine")
+    message = one_line(entroloop("select", "--pool", "x.npy", "-n", 2, "--out", "s"))
+    assert "something else than a selection" in message
+
+
+def test_real_images_are_selected_from_parquet(entroloop, tmp_path, real_data):
+    pool = real_data / "mnist/test-00000-of-00001.parquet"
+    answer = entroloop("select", "--pool", f"mnist={pool}", "-n", 500, "--out", "s", "--group-by",
+                       "label", "--quota", "equal")  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "s/selection.parquet")
+    assert table["group"].value_counts().to_dict() == {str(d): 50 for d in range(10)}
+    summary = json.loads(answer.stdout)
+    assert summary["entropy"]["nats"] > summary["entropy_random"]["nats"]
+    assert summary["entropy"]["d"] == 784
