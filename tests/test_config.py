@@ -69,6 +69,7 @@ def test_one_arm_is_reached_by_name_or_place(tiny):
         ({"metric": "cosin"}, "unknown metric"),
         ({"metrics.extra": ["authpct"]}, "did you mean 'auth_pct'"),
         ({"threads": 0}, "threads"),
+        ({"arms.0": 5}, "arms.0 takes a key"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_the_nearest_valid_name(tiny, change, message):
@@ -77,6 +78,13 @@ def test_a_wrong_configuration_is_refused_with_the_nearest_valid_name(tiny, chan
     with pytest.raises(el.InputError, match=message) as caught:
         build(load_config(tiny, change))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "mahalanobis"])
+def test_every_metric_can_be_an_arms(tiny, metric):
+    from entroloop.build import build
+
+    assert build(load_config(tiny, {"metric": metric})).arms[0].config.metric == metric
 
 
 def test_overrides_on_the_command_line_are_yaml():

@@ -334,15 +334,58 @@ def test_random_takes_equal_quotas_of_groups():
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.data())
-def test_equal_quotas_are_exact_and_as_equal_as_sizes_allow(sizes, data):
+def test_equal_quotas_are_exact_and_differ_by_one_at_most(sizes, data):
     sizes = np.array(sizes)
     n = data.draw(st.integers(0, int(sizes.sum())))
     quotas = equal_quotas(sizes, n)
     assert quotas.sum() == n
-    assert (quotas <= sizes).all()
-    short = quotas < sizes
-    if short.any():
-        assert quotas.max() - quotas[short].min() <= 1
+    assert quotas.max() - quotas.min() <= 1
+
+
+def test_a_group_too_small_for_its_quota_is_refused_by_name(rng):
+    groups = np.repeat(["cats", "dogs"], [97, 3])
+    with pytest.raises(el.InputError, match=r"group 'dogs' has 3 rows .* its quota is 5"):
+        el.select(rng.standard_normal((100, 2)), 10, groups=groups, quota="equal")
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e45])
+def test_values_that_float32_cannot_hold_are_selected_by_the_definition(scale, rng):
+    x = rng.standard_normal((300, 4)) * scale
+    initial = rng.standard_normal((20, 4)) * scale
+    assert el.select(x, 100, first=3).indices.tolist() == greedy_fast(x, 100, 3)
+    joined = np.concatenate([initial, x])
+    expected = el.select(joined, 60, initial=np.arange(20)).indices - 20
+    assert np.array_equal(el.select(x, 60, initial=initial).indices, expected)
+    picked = el.select(x, 100, "threshold_decay", threshold=2 * scale, decay=0.9)
+    assert len(set(picked.indices.tolist())) == 100
+    assert np.isfinite(el.knn_entropy(x).nats)
+
+
+def test_values_whose_squares_leave_float64_are_refused(rng):
+    with pytest.raises(el.InputError, match="rescale"):
+        el.select(rng.standard_normal((30, 2)) * 1e160, 5)
+
+
+def test_a_threshold_that_cannot_get_smaller_ends_the_passes():
+    x = np.array([[0.0], [5e-324], [1.0]])
+    picked = el.select(x, 3, "threshold_decay", metric="manhattan", order=[0, 1, 2])
+    assert sorted(picked.indices.tolist()) == [0, 1, 2]
+
+
+def test_coverage_speaks_of_candidates_in_the_metric_of_the_choice(rng):
+    x = np.concatenate([rng.random((50, 1)), [[1000.0]]])
+    assert el.select(x, 10, candidates=np.arange(50)).coverage_radius < 1
+    y = rng.standard_normal((60, 5))
+    chosen = el.select(y, 10, metric="manhattan")
+    left = np.setdiff1d(np.arange(60), chosen.indices)
+    distances = np.abs(y[left][:, None] - y[chosen.indices]).sum(axis=2).min(axis=1)
+    assert chosen.coverage_radius == pytest.approx(distances.max())
+
+
+def test_the_fallback_to_float64_is_told(rng, monkeypatch):
+    small_blocks(monkeypatch)
+    assert el.select(hard_pool("lattice", rng), 300).precision == "float64"
+    assert el.select(rng.standard_normal((300, 5)).astype(np.float32), 30).precision == "float32"
 
 
 @pytest.mark.parametrize(
@@ -352,6 +395,9 @@ def test_equal_quotas_are_exact_and_as_equal_as_sizes_allow(sizes, data):
         ({"first": 99}, "first must be a row that can be picked"),
         ({"strategy": "threshold_decay", "decay": 1.0}, "decay must lie in"),
         ({"strategy": "threshold_decay", "strength": 2}, "strength must lie in"),
+        ({"strategy": "threshold_decay", "strength": "half"}, "strength must be a number"),
+        ({"first": 1.5}, "first must be a whole number"),
+        ({"weights": list("abcd")}, "weights must be 4 finite numbers"),
         ({"strategy": "threshold_decay", "strength": 0.5, "decay": 0.5}, "not both"),
         ({"strategy": "threshold_decay", "order": [0, 0, 1, 2]}, "permutation"),
         ({"strategy": "threshold_decay", "threshold": float("nan")}, "threshold must be"),

@@ -104,6 +104,41 @@ def test_a_damaged_stage_is_made_again(tiny, tmp_path):
     pd.testing.assert_frame_equal(comparable(first), comparable(again), check_exact=True)
 
 
+def test_a_gap_in_the_middle_of_a_run_is_made_before_what_reads_it(tiny, tmp_path):
+    first = run(tiny, tmp_path / "s", generations=4)
+    steps = prepare(tiny, tmp_path / "s", overrides={"generations": 4}).steps
+    store = tmp_path / "s/stages"
+    for step in steps:
+        if step.arm.strategy == "greedy" and step.generation in (2, 4):
+            (store / "samples" / step.samples / "samples.npy").unlink()
+            (store / "record" / step.record / "record.json").unlink()
+    again = run(tiny, tmp_path / "s", generations=4, workers=2)
+    pd.testing.assert_frame_equal(comparable(first), comparable(again), check_exact=True)
+
+
+def test_a_run_killed_while_it_makes_its_folder_is_no_obstacle(tiny, tmp_path):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/.study.json.123").write_text("{")
+    run(tiny, tmp_path / "s", generations=1)
+    assert not (tmp_path / "s/.study.json.123").exists()
+
+
+def test_records_of_another_configuration_are_gone_at_once(tiny, tmp_path):
+    run(tiny, tmp_path / "s", generations=1)
+    records = run_study(tiny, out=tmp_path / "s", generator={"name": "kde"}, generations=1)
+    first = next(records)  # the new configuration's first record, and none of the old
+    table = el.load_records(tmp_path / "s")
+    records.close()
+    same_seed = table[table["seed"] == first.seed]
+    assert set(same_seed["entropy_samples"]) == {first.entropy_samples}
+    assert set(table["seed"]) == {first.seed}
+
+
+def test_a_standard_metric_may_be_named_as_extra(tiny, tmp_path):
+    table = run(tiny, tmp_path / "s", **{"metrics.extra": ["frechet_distance"], "generations": 1})
+    assert list(table.columns) == COLUMNS
+
+
 def test_extra_metrics_are_columns_of_their_own(tiny, tmp_path):
     table = run(tiny, tmp_path / "s", **{"metrics.extra": ["auth_pct"], "generations": 1})
     assert table["auth_pct"].between(0, 100).all()

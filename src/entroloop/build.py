@@ -114,7 +114,7 @@ def _arm(arm: ArmConfig, n_train: int) -> Arm:
     built = Arm(arm, cast(Generator, generator), extractor)
     try:
         built.compose(2, n_train)
-        pool = np.arange(arm.oversample * n_train, dtype=np.float64)[:, None]
+        pool = 1.0 + np.arange(arm.oversample * n_train, dtype=np.float64)[:, None]
         select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args)
     except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
         raise InputError(f"{where}: {error}") from None

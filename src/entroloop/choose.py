@@ -21,6 +21,11 @@ from entroloop.selection import Selection, select
 from entroloop.selection.task import Progress
 from entroloop.store import write_atomically
 
+# Arguments of `select` that are no parameters of a strategy.
+RESERVED = {
+    "x", "n", "strategy", "metric", "initial", "candidates", "groups", "quota", "weights", "seed",
+    "device", "progress",
+}  # fmt: skip
 MATERIALS = ("link", "copy", "parquet")
 
 
@@ -58,6 +63,10 @@ def choose(choice: Choice, progress: Progress | bool = False) -> dict[str, Any]:
     if choice.on_invalid not in ("fail", "drop"):
         raise unknown_name("--on-invalid", choice.on_invalid, ("fail", "drop"))
     check_target(choice.out)
+    if clash := RESERVED & set(choice.parameters):
+        raise InputError(
+            f"--param {clash.pop()} is not a strategy's parameter: it has its own flag"
+        )
     sets = _read(choice)
     features = _features(sets, choice)
     pool_of_row = np.repeat([s.name for s in sets], [len(s.data) for s in sets])
@@ -97,7 +106,8 @@ def check_target(out: Path) -> None:
     known = {"selection.parquet", "summary.json", "chosen", "chosen.parquet"}
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder; choose another with --out")
-    if out.is_dir() and not {p.name for p in out.iterdir()} <= known:
+    found = {p.name for p in out.iterdir()} if out.is_dir() else set()
+    if not {name for name in found if not name.startswith(".")} <= known:
         raise InputError(f"{out} holds something else than a selection; choose another with --out")
 
 
@@ -186,7 +196,8 @@ def _summary(
         "duplicates": selection.duplicates,
         "entropy": _entropy(selection.entropy),
         "entropy_random": _entropy(selection.entropy_random),
-        "coverage_radius": selection.coverage_radius if choice.metric != "manhattan" else None,
+        "coverage_radius": selection.coverage_radius,
+        "precision": selection.precision,
         "skipped": skipped,
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
     }

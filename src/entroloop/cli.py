@@ -152,6 +152,9 @@ def select(
     on_invalid: Annotated[str, typer.Option(help="rows with NaN: fail or drop")] = "fail",
     seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local")] = "local",
+    workers: Annotated[
+        int, typer.Option(help="of the engine; the local one is one process, threads inside")
+    ] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Choose the n most informative samples of one or several pools."""
@@ -159,6 +162,8 @@ def select(
     from entroloop.config import parse_overrides
 
     _check_engine(engine)
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1; got {workers}")
     choice = Choice(
         pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
         quota, weights, materialize, strict, on_invalid, seed, device, out,
@@ -209,7 +214,8 @@ def presets(name: Annotated[str | None, typer.Argument(help="show this one")] = 
 def doctor(
     dir: Annotated[Path | None, typer.Argument(help="a study folder to check")] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="remove damaged stages and those no longer listed")
+        bool,
+        typer.Option("--clear", help="remove damaged stages and those of no complete generation"),
     ] = False,
 ) -> None:
     """Tell the environment; with DIR, check every stage of a study against its checksums."""

@@ -190,7 +190,7 @@ def _merged(old: Settings, new: Settings) -> Settings:
 
 
 def _changed_arms(raw: Settings, changes: Settings) -> list[Settings]:
-    arms = [dict(arm) for arm in raw.get("arms", [])]
+    arms = [dict(arm) for arm in raw.get("arms", []) if isinstance(arm, dict)]
     names = [_arm_name({**raw, **arm}, arm) for arm in arms]
     for place, change in changes.items():
         if place in names:
@@ -199,6 +199,8 @@ def _changed_arms(raw: Settings, changes: Settings) -> list[Settings]:
             index = int(place)
         else:
             raise unknown_name("arm", place, names)
+        if not isinstance(change, dict):
+            raise InputError(f"arms.{place} takes a key, such as arms.{place}.oversample=2")
         arms[index] = _merged(arms[index], change)
     return arms
 

@@ -13,7 +13,8 @@ from entroloop.store import KINDS, Store
 def examine(folder: Path, *, clear: bool = False) -> dict[str, Any]:
     """Return how many stages there are, which are damaged, and how many are no longer listed.
 
-    clear: remove the damaged ones, and those that the current configuration does not use.
+    clear: remove the damaged ones, and those that no complete generation of the current
+    configuration uses (the parts of an interrupted generation among them: they are made again).
     Raises InputError where the folder is no study.
     """
     store = Store(folder)

@@ -31,7 +31,7 @@ def run_generation(step: Step, built: Built, store: Store, device: str, note: No
     if not store.info("training_set", step.training_set):
         note("training_set", 0.0)
         with store.commit("training_set", step.training_set) as folder:
-            compose_and_select(step, built, history).write(folder)
+            compose_and_select(step, built, history, device).write(folder)
     fit_and_sample(step, built, store, history, device, note)
     if not store.info("record", step.record):
         note("record", 0.0)
@@ -40,7 +40,7 @@ def run_generation(step: Step, built: Built, store: Store, device: str, note: No
             (folder / "record.json").write_text(to_json(values))
 
 
-def compose_and_select(step: Step, built: Built, history: History) -> TrainingSet:
+def compose_and_select(step: Step, built: Built, history: History, device: str) -> TrainingSet:
     """Return the training set: real data in generation 1, then what paradigm and strategy say."""
     if step.composition is None:
         return TrainingSet.whole(history.real_train())
@@ -58,6 +58,7 @@ def compose_and_select(step: Step, built: Built, history: History) -> TrainingSe
         groups=candidates.provenance if by_quota else None,
         quota="equal",
         seed=seed_for(step.seed, step.generation, "select"),
+        device=device,
         **arm.strategy_args,
     )
     return TrainingSet.selected(kept, candidates, selection)
@@ -108,7 +109,8 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     counts = np.bincount(training_set.provenance, minlength=step.generation)
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
-    extra = {name: EXTRA_METRICS[name](sets) for name in built.config.metrics.extra}
+    wanted = [name for name in built.config.metrics.extra if name not in METRICS]
+    extra = {name: EXTRA_METRICS[name](sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})
 
 

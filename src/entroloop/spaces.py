@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from entroloop.errors import InputError
 from entroloop.multiply import LeastTwo, Multiplier, rounding
 from entroloop.samples import Array, Float64
 
@@ -53,14 +54,16 @@ class Euclidean:
     power = 2
 
     def __init__(self, centre: Float64, reach: float, multiplier: Multiplier) -> None:
-        # A float32 number, so that float32 rows lose no more in float32 than in float64.
-        self._moderate = reach < 1e37
+        self._moderate = reach == 0 or 1e-30 < reach < 1e30  # far from what float32 cannot hold
         self._centre = centre.astype(np.float32).astype(np.float64) if self._moderate else centre
         exponent = -int(np.frexp(reach)[1]) if 0 < reach < np.inf else 0
         self._scale = float(np.ldexp(1.0, exponent))
-        self.unit = float(np.ldexp(1.0, -2 * exponent)) if abs(exponent) < 500 else 1.0
-        if abs(exponent) >= 500:  # squares of such values leave the range of float64 anyway
-            self._scale = 1.0
+        if abs(exponent) > 480 or not np.isfinite(reach):
+            raise InputError(
+                f"the rows spread over {reach:.1e}: squares of such values leave the range of "
+                "float64; rescale them"
+            )
+        self.unit = float(np.ldexp(1.0, -2 * exponent))
         self.multiplier = multiplier
 
     def exact(self, a: Array, b: Array) -> Float64:
@@ -76,15 +79,16 @@ class Euclidean:
 
     def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
         """See `Space`; the size is the length of the centred, scaled row."""
-        centred = np.empty(rows.shape, dtype=dtype)
+        centred: Array = np.empty(rows.shape, dtype=dtype)
         squares = np.empty(len(rows))
         block = max(1, PAIR_BYTES // (32 * max(1, rows.shape[1])))
-        narrow = rows.dtype == np.float32 and self._moderate
-        centre = self._centre.astype(dtype if narrow else np.float64)
+        # float32 rows lose no more in float32 than in float64: the centre is a float32 number.
+        narrow = dtype == rows.dtype == np.float32 and self._moderate
+        centre = self._centre.astype(np.float32 if narrow else np.float64)
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
-            np.subtract(rows[part], centre, out=centred[part], casting="same_kind")
-            centred[part] *= self._scale
+            difference = np.subtract(rows[part], centre, out=centred[part] if narrow else None)
+            centred[part] = np.multiply(difference, self._scale, out=difference)
             squares[part] = _squared_lengths(centred[part])
         return centred, np.sqrt(squares)
 
@@ -191,4 +195,5 @@ def centre_and_reach(*sets: Array) -> tuple[Float64, float]:
         count += len(x)
     centre = total / max(count, 1)
     span = np.maximum(high - centre, centre - low)
-    return centre, float(np.sqrt(np.square(span).sum()))
+    with np.errstate(over="ignore"):  # such rows are refused by name where they are used
+        return centre, float(np.sqrt(np.square(span).sum()))

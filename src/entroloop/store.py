@@ -59,7 +59,7 @@ class Store:
             if not (self.root / "study.json").exists():
                 content = {"study": name, "real": real_key, "format": FORMAT}
                 write_atomically(self.root / "study.json", json.dumps(content, indent=1))
-            for left in self.root.glob(".tmp-*"):
+            for left in [*self.root.glob(".tmp-*"), *self.root.glob(".*.[0-9]*")]:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         except OSError as error:
             raise InputError(
@@ -75,7 +75,9 @@ class Store:
             raise InputError(f"{self.root} is a file, not a folder; choose another with --out")
         identity = self.identity()
         if identity is None:
-            if any(p.name not in (".lock",) for p in self.root.iterdir()):
+            # A run that was killed in its first moments leaves names of these forms, and no study.
+            ours = (".lock", ".tmp-", ".study.json.")
+            if any(not p.name.startswith(ours) for p in self.root.iterdir()):
                 raise InputError(
                     f"{self.root} holds something else than a study; choose another with --out"
                 )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def run_opened(
         for number, step in enumerate(study.steps):
             if number not in todo:
                 records[step.place] = read_record(step, store)
-        _collect(study, records)
+        _collect(study, records, {(arm.name, seed) for arm, seed in runs(config)})
         yield from records.values()
         if todo:
             made = run_steps(
@@ -174,19 +175,25 @@ def run_opened(
             for steps in made:
                 new = {step.place: read_record(step, store) for step in steps}
                 records |= new
-                _collect(study, records)
+                _collect(study, records, {place[:2] for place in new})
                 yield from new.values()
     finally:
         store.close()
 
 
-def _collect(study: Study, records: dict[tuple[str, int, int], GenerationRecord]) -> None:
-    """Write the lists of the runs and the table of records, as far as they are complete."""
-    for arm, seed in runs(study.config):
-        own = [s for s in study.steps if (s.arm.name, s.seed) == (arm.name, seed)]
-        keys = [step.keys() for step in own if step.place in records]
-        study.store.write_arm(arm.name, seed, keys)
-    if records:
+def _collect(
+    study: Study,
+    records: dict[tuple[str, int, int], GenerationRecord],
+    changed: set[tuple[str, int]],
+) -> None:
+    """Write the lists of runs that changed, up to their first gap, and the table of records."""
+    for arm, seed in changed:
+        own = [s for s in study.steps if (s.arm.name, s.seed) == (arm, seed)]
+        complete = takewhile(lambda step: step.place in records, own)
+        study.store.write_arm(arm, seed, [step.keys() for step in complete])
+    if not records:
+        (study.store.root / "records.parquet").unlink(missing_ok=True)  # of another configuration
+    else:
         buffer = BytesIO()
         frame(list(records.values())).to_parquet(buffer, index=False)
         write_atomically(study.store.root / "records.parquet", buffer.getvalue())

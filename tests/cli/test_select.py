@@ -163,6 +163,9 @@ def test_a_strategys_parameters_and_a_warm_start(entroloop, tmp_path, rng):
         (["--pool", "empty", "-n", "1"], "neither images nor parquet"),
         (["--pool", "x.npy", "-n", "2", "--device", "cuda"], "device cuda"),
         (["--pool", "x.npy", "-n", "2", "--engine", "spark"], "--engine spark"),
+        (["--pool", "x.npy", "-n", "2", "--workers", "0"], "--workers"),
+        (["--pool", "x.npy", "-n", "2", "--param", "metric=cosine"], "has its own flag"),
+        (["--pool", "x.npy", "-n", "2", "--param", "first=abc"], "first must be a whole number"),
         (["-n", "2"], "--pool"),
     ],
 )
@@ -186,6 +189,16 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
     answer = entroloop("select", *arguments, "--out", "s")
     assert message in one_line(answer)
     assert not (tmp_path / "s").exists()
+
+
+def test_images_of_16_bits_and_of_grey_with_alpha_become_grey():
+    from entroloop.data.files import decode
+
+    deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
+    assert np.array_equal(decode(png(deep))[..., 0].ravel(), np.arange(256))
+    buffer = io.BytesIO()
+    Image.new("LA", (3, 2), (7, 255)).save(buffer, "PNG")
+    assert decode(buffer.getvalue()).shape == (2, 3, 1)
 
 
 def test_a_folder_with_something_else_is_left_alone(entroloop, tmp_path, rng):

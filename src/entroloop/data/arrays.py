@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +81,7 @@ def read_array(path: Path, key: str | None) -> Array:
         raise
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error).lower() or "object" in str(error).lower():
             raise InputError(
                 f"{path} holds pickled Python objects, which are never loaded; "

@@ -216,7 +216,11 @@ def decode(content: bytes) -> Array:
                 f"an image of {image.width} × {image.height} pixels looks like a bomb; "
                 "take it out of the pool"
             )
-        grey = image.mode in ("1", "L", "I;16", "I", "F")
+        if image.mode in ("I", "F"):
+            raise ValueError(f"mode {image.mode} has no range of values that could become 0..255")
+        if image.mode.startswith("I;16"):
+            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
+        grey = image.mode in ("1", "L", "LA", "La")
         pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels[..., None] if grey else pixels
 

@@ -33,9 +33,11 @@ class Schedule:
         for number in todo:
             self._waiting.setdefault(steps[number].record, number)
         records = {step.place: step.record for step in steps}
-        self._before = {
-            s.record: records.get((s.arm.name, s.seed, s.generation - 1)) for s in steps
-        }
+        # A step may read any generation before it, not only the last.
+        self._before: dict[str, set[str]] = {step.record: set() for step in steps}
+        for step in steps:
+            for g in range(1, step.generation):
+                self._before[step.record].add(records[step.arm.name, step.seed, g])
         self._running: set[str] = set()
 
     def __len__(self) -> int:
@@ -44,7 +46,10 @@ class Schedule:
     def ready(self) -> Iterator[int]:
         """Yield the steps that can start now."""
         for record, number in list(self._waiting.items()):
-            if record not in self._running and self._before[record] not in self._waiting:
+            if record in self._running or not self._before[record].isdisjoint(self._waiting):
+                continue
+            models = {self.steps[self._waiting[r]].model for r in self._running}
+            if self.steps[number].model not in models:  # else it waits, and finds it made
                 yield number
 
     def start(self, number: int) -> None:

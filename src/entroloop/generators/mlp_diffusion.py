@@ -98,7 +98,8 @@ class MLPDiffusion(BaseModel):
                 order = torch.cat([order, epoch])
             x0, order = data[order[:size]], order[size:]
             # One time in each of `size` equal strata: a loss of lower variance.
-            t = (torch.rand(1, generator=rng, device=data.device) + torch.arange(size) / size) % 1
+            strata = torch.arange(size, device=data.device) / size
+            t = (torch.rand(1, generator=rng, device=data.device) + strata) % 1
             noise = torch.randn((size, d), generator=rng, device=data.device)
             alpha, sigma = cosine_schedule(t)
             noisy = alpha * x0 + sigma * noise

@@ -91,10 +91,11 @@ def _collapse(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -
 
 def _selection(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -> Iterator[Claim]:
     """Compare each selecting arm with the random one of the same paradigm, seed by seed."""
-    random = {str(a["paradigm"]): str(a["name"]) for a in arms if a["strategy"] == "random"}
+    alike = ("paradigm", "paradigm_args", "generator")
+    random = {str([a[k] for k in alike]): str(a["name"]) for a in arms if a["strategy"] == "random"}
     final = records[records["generation"] == last].set_index(["arm", "seed"])
     for arm in arms:
-        base, name = random.get(str(arm["paradigm"])), str(arm["name"])
+        base, name = random.get(str([arm[k] for k in alike])), str(arm["name"])
         if base is None or arm["strategy"] == "random":
             continue
         comparisons = [("frechet_distance", -1, "a lower Fréchet distance")]

@@ -72,7 +72,8 @@ class StudyView:
 
     def as_images(self, rows: Array) -> Array | None:
         """Rows as uint8 images (n, h, w) or (n, h, w, 3), or None where they are none."""
-        shape = rows.shape[1:] if rows.ndim == 4 else self.real.image_shape
+        asked_for = self.config["data"].get("image_shape")
+        shape = rows.shape[1:] if rows.ndim == 4 else asked_for or self.real.image_shape
         if shape is None:
             return None
         images = np.asarray(rows).reshape(len(rows), *shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from entroloop.selection.greedy import greedy
 from entroloop.selection.pool import METRICS, check, in_metric, plan, space_for
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.random import random
-from entroloop.selection.result import Selection
+from entroloop.selection.result import Context, Selection
 from entroloop.selection.task import Picks, Progress, Task
 from entroloop.selection.threshold_decay import threshold_decay
 from entroloop.shards import Shard
@@ -94,10 +95,12 @@ def select(
     if groups is not None:
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
-    rows, outside = _transformed(x, outside, metric)
     given = len(initial_index) + len(outside)
     needs = plan(x, int(n), metric, given)
     check(needs)
+    if progress is True:
+        print(f"selection of {n:,} from {len(x):,} rows: {needs}", file=sys.stderr)
+    rows, outside = _transformed(x, outside, metric)
     space, multiplier = space_for(rows, metric, device, needs.operations)
     shard = Shard(
         rows,
@@ -108,11 +111,13 @@ def select(
         held=needs.held,
         multiplier=multiplier,
     )
+    chosen_already = np.concatenate([rows[initial_index], outside.astype(rows.dtype)])
     if given:
-        shard.add(np.concatenate([rows[initial_index], outside.astype(rows.dtype)]))
+        shard.add(chosen_already)
     task = Task(shard, int(n), seed, of_group, quotas, _progress(progress))
     picks = _run(strategy, task, strategy_args)
-    return Selection.of(picks, space.power, seed, groups, rows)
+    context = Context(rows, space, open_rows, chosen_already, groups)
+    return Selection.of(picks, seed, str(np.dtype(shard.dtype)), context)
 
 
 def _run(strategy: str, task: Task, strategy_args: dict[str, Any]) -> Picks:
@@ -182,7 +187,10 @@ def _transformed(x: Array, outside: Array, metric: str) -> tuple[Array, Array]:
 def _checked_weights(weights: Any, m: int) -> Array | None:
     if weights is None:
         return None
-    given: Array = np.asarray(weights, dtype=np.float64)
+    try:
+        given: Array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"weights must be {m} finite numbers above 0; got other values") from None
     if given.shape != (m,) or not np.isfinite(given).all() or (given <= 0).any():
         raise InputError(f"weights must be {m} finite numbers above 0; got shape {given.shape}")
     return given
@@ -190,11 +198,20 @@ def _checked_weights(weights: Any, m: int) -> Array | None:
 
 def _groups_and_quotas(groups: Any, open_rows: Array, n: int, quota: str) -> tuple[Array, Array]:
     groups = np.asarray(groups)
+    if groups.dtype == object:  # nulls beside names
+        groups = groups.astype(str)
     if groups.shape != open_rows.shape:
         raise InputError(f"groups must name one group a row: {open_rows.shape}; got {groups.shape}")
     names, inverse = np.unique(groups, return_inverse=True)
     sizes = np.bincount(inverse[open_rows], minlength=len(names)).astype(np.int64)
-    return inverse.astype(np.int64), QUOTAS[quota](sizes, n)
+    quotas = QUOTAS[quota](sizes, n)
+    short = np.flatnonzero(quotas > sizes)
+    if len(short):
+        raise InputError(
+            f"group '{names[short[0]]}' has {sizes[short[0]]} rows to choose from, its quota is "
+            f"{quotas[short[0]]}; choose fewer rows, or quota proportional"
+        )
+    return inverse.astype(np.int64), quotas
 
 
 def _progress(progress: bool | Progress) -> Progress | None:

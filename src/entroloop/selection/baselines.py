@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
+from entroloop.neighbors import nearest
 from entroloop.samples import Array, Float64
 from entroloop.selection.random import in_order
 from entroloop.selection.task import Picks, Task
@@ -25,11 +26,10 @@ def kmeans(task: Task) -> Picks:
     chosen = []
     for rows, n in _groups(task):
         x = _features(task, rows)
-        distances = _clusters(task, x, n).transform(x)
-        nearest = np.unique(distances.argmin(axis=0))
-        left = np.setdiff1d(np.arange(len(rows)), nearest)
-        more = task.rng.permutation(left)[: n - len(nearest)]
-        chosen.append(rows[np.concatenate([nearest, more])])
+        representatives = np.unique(nearest(_clusters(task, x, n).cluster_centers_, x).indices)
+        left = np.setdiff1d(np.arange(len(rows)), representatives)
+        more = task.rng.permutation(left)[: n - len(representatives)]
+        chosen.append(rows[np.concatenate([representatives, more])])
     return in_order(task, np.concatenate(chosen))
 
 

@@ -31,6 +31,8 @@ def greedy(task: Task, *, first: int | None = None) -> Picks:
     if first is None and not shard.count:
         first = int(task.rng.choice(task.open_rows))
     if first is not None:
+        if isinstance(first, bool) or not isinstance(first, int | np.integer):
+            raise InputError(f"first must be a whole number, the index of a row; got {first!r}")
         if not (0 <= first < len(shard.rows) and shard.open[first]):
             last = len(shard.rows) - 1
             raise InputError(f"first must be a row that can be picked, 0 … {last}; got {first}")

@@ -70,7 +70,7 @@ def plan(x: Array, n: int, metric: str, initial: int) -> Plan:
     m, d = x.shape
     item = 8 if metric in ("cosine", "mahalanobis") else x.dtype.itemsize
     transformed = m * d * 8 if metric in ("cosine", "mahalanobis") else 0
-    picks = (n + initial) * d * (item + 4)
+    picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
     state = m * (5 * 8 + 8 + 10)
     working = 256 * 2**20
     available = available_bytes()

@@ -9,23 +9,16 @@ from entroloop.errors import InputError
 
 
 def equal(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Share n among groups as equally as their sizes allow; the first groups take the rest.
+    """Share n equally among groups; the first groups take the rest.
 
-    >>> equal(np.array([10, 1, 10]), 8).tolist()
-    [4, 1, 3]
+    A quota can be more than its group holds: the caller says which.
+
+    >>> equal(np.array([10, 10, 10]), 8).tolist()
+    [3, 3, 2]
     """
     _check(sizes, n)
-    # The highest water level that n fills; what is left over raises the first open groups by one.
-    level, above = 0, int(sizes.max(initial=0)) + 1
-    while above - level > 1:
-        middle = (level + above) // 2
-        if np.minimum(sizes, middle).sum() <= n:
-            level = middle
-        else:
-            above = middle
-    quotas = np.minimum(sizes, level)
-    quotas[np.flatnonzero(sizes > level)[: n - int(quotas.sum())]] += 1
-    return quotas
+    share, rest = divmod(n, len(sizes))
+    return share + (np.arange(len(sizes)) < rest).astype(np.int64)
 
 
 def proportional(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:

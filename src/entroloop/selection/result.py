@@ -15,6 +15,21 @@ from entroloop.metrics.entropy import Entropy, knn_entropy
 from entroloop.neighbors import nearest
 from entroloop.samples import Array
 from entroloop.selection.task import Picks
+from entroloop.spaces import Space
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a choice was made from: rows in the metric's space, and which of them were candidates.
+
+    given: initial rows. groups: the group of every row of the pool, or None.
+    """
+
+    rows: Array
+    space: Space
+    candidates: NDArray[np.bool_]
+    given: Array
+    groups: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +40,8 @@ class Selection:
     at fixed parameters, are the choice of k. radii: float64 (n,), the distance of each pick to
     those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
     "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
-    seed: what drew; groups: the group of every row of the pool, where there are any.
+    seed: what drew. precision: "float64" where float32 could not tell rows apart and the blocks
+    fell back to it; the picks are those of the definition either way.
 
     `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
     on the rows in which distances were taken; they are not stored.
@@ -36,21 +52,21 @@ class Selection:
     stopped_by: str
     duplicates: int
     seed: int = 0
-    groups: Array | None = field(default=None, repr=False, compare=False)
-    pool: Array | None = field(default=None, repr=False, compare=False)
+    precision: str = "float32"
+    context: Context | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, picks: Picks, power: int, seed: int, groups: Any, pool: Array) -> Selection:
+    def of(cls, picks: Picks, seed: int, precision: str, context: Context) -> Selection:
         """Return the result of a strategy."""
         values = np.array(picks.values, dtype=np.float64)
         return cls(
             np.array(picks.indices, dtype=np.int64),
-            np.sqrt(values) if power == 2 else values,
+            np.sqrt(values) if context.space.power == 2 else values,
             "duplicates" if picks.duplicates else "n",
             picks.duplicates,
             seed,
-            None if groups is None else np.asarray(groups),
-            pool,
+            precision,
+            context,
         )
 
     @cached_property
@@ -60,37 +76,42 @@ class Selection:
 
     @cached_property
     def entropy_random(self) -> Entropy | None:
-        """The entropy of a random choice of the same size, drawn by the seed."""
-        n, m = len(self.indices), len(self._rows)
-        return self._entropy_of(np.random.default_rng(self.seed).permutation(m)[:n])
+        """The entropy of as many candidates drawn by the seed."""
+        candidates = np.flatnonzero(self._from.candidates)
+        drawn = np.random.default_rng(self.seed).permutation(candidates)
+        return self._entropy_of(drawn[: len(self.indices)])
 
     @cached_property
     def coverage_radius(self) -> float:
-        """The largest distance of a row that was not chosen to its nearest chosen row."""
-        left = np.setdiff1d(np.arange(len(self._rows)), self.indices)
-        if not len(left):
+        """The largest distance of a candidate that was not chosen to its nearest chosen row."""
+        made = self._from
+        left = made.candidates.copy()
+        left[self.indices] = False
+        if not left.any():
             return 0.0
-        chosen = self._rows[self.indices]
-        return float(nearest(self._rows[left], chosen, device="auto").distances.max())
+        rows, chosen = made.rows[left], np.concatenate([made.rows[self.indices], made.given])
+        if made.space.power == 2:
+            return float(nearest(rows, chosen, device="auto").distances.max())
+        blocks = (rows[start : start + 256] for start in range(0, len(rows), 256))
+        return max(float(made.space.tile(b, np.empty(0), chosen).min(axis=1).max()) for b in blocks)
 
     @cached_property
     def shares(self) -> dict[str, float]:
         """The share of the choice that comes from each group."""
-        if self.groups is None:
+        if self._from.groups is None:
             return {}
-        names, counts = np.unique(self.groups[self.indices], return_counts=True)
-        return {
-            str(name): int(c) / len(self.indices) for name, c in zip(names, counts, strict=True)
-        }
+        groups = np.asarray(self._from.groups)[self.indices].astype(str)
+        names, counts = np.unique(groups, return_counts=True)
+        return {str(name): int(c) / len(groups) for name, c in zip(names, counts, strict=True)}
 
     @property
-    def _rows(self) -> Array:
-        if self.pool is None:
+    def _from(self) -> Context:
+        if self.context is None:
             raise InputError("a selection that was loaded from a file does not hold its pool")
-        return self.pool
+        return self.context
 
     def _entropy_of(self, indices: NDArray[np.int64]) -> Entropy | None:
-        return knn_entropy(self._rows[indices]) if len(indices) > 1 else None
+        return knn_entropy(self._from.rows[indices]) if len(indices) > 1 else None
 
     def save(self, path: str | Path) -> None:
         """Write the choice as parquet: index, rank and radius, one row a pick."""
@@ -101,6 +122,7 @@ class Selection:
         )
         table.attrs = {
             "stopped_by": self.stopped_by, "duplicates": self.duplicates, "seed": self.seed,
+            "precision": self.precision,
         }  # fmt: skip
         table.to_parquet(path, index=False)
 
@@ -118,6 +140,7 @@ class Selection:
                 facts["stopped_by"],
                 facts["duplicates"],
                 facts["seed"],
+                facts["precision"],
             )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} is no saved selection: {error}") from None

@@ -46,8 +46,8 @@ def threshold_decay(
     if strength is not None:
         if threshold is not None or decay is not None:
             raise InputError("give strength, or threshold and decay, not both")
-        return _by_strength(task, places, float(strength))
-    decay = 0.95 if decay is None else float(decay)
+        return _by_strength(task, places, _number("strength", strength))
+    decay = 0.95 if decay is None else _number("decay", decay)
     if not 0 <= decay <= LARGEST_DECAY:
         raise InputError(
             f"decay must lie in [0, 1), at most {LARGEST_DECAY}; got {decay} (for the limit of 1 "
@@ -55,9 +55,16 @@ def threshold_decay(
         )
     if threshold is None:
         threshold = _default_threshold(task, places)
+    threshold = _number("threshold", threshold)
     if not 0 <= threshold < np.inf:
         raise InputError(f"threshold must be finite and not negative; got {threshold}")
-    return _passes(task, places, float(threshold), decay)
+    return _passes(task, places, threshold, decay)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InputError(f"{name} must be a number; got {value!r}")
+    return float(value)
 
 
 def _passes(task: Task, order: NDArray[np.int64], tau: float, decay: float) -> Picks:
@@ -67,6 +74,8 @@ def _passes(task: Task, order: NDArray[np.int64], tau: float, decay: float) -> P
         largest = shard.upper.max()
         if not picks.missing:
             break
+        if np.isnan(largest):
+            raise RuntimeError("a bound is not a number: this is a defect of entroloop")
         if tau == 0 or largest <= 0:  # what is left is at distance 0
             task.fill_with_duplicates(picks, order[shard.open[order]])
             break
@@ -87,6 +96,8 @@ def _next_threshold(tau: float, decay: float, largest: float, power: int) -> flo
         found = np.flatnonzero((levels < largest) | (taus == 0))
         if len(found):
             return float(taus[found[0]])
+        if taus[-1] == taus[-2]:  # the smallest numbers round to themselves: the limit is 0
+            return 0.0
         tau = float(taus[-1])
 
 
