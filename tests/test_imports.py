@@ -26,7 +26,7 @@ LAYERS = [
     ["history"],
     ["loop"],
     ["engines"],
-    ["study", "choose", "estimators"],
+    ["study", "choose", "measuring", "estimators"],
     ["report", "progress", "doctor"],
     ["cli"],
     ["__main__"],

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from entroloop.estimators import FarthestPointSelector as FarthestPointSelector
     from entroloop.estimators import ThresholdDecaySelector as ThresholdDecaySelector
     from entroloop.metrics.entropy import knn_entropy as knn_entropy
+    from entroloop.metrics.measure import Measurement as Measurement
+    from entroloop.metrics.measure import measure as measure
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
@@ -22,7 +24,9 @@ _HOMES = {
     "FarthestPointSelector": "entroloop.estimators",
     "InputError": "entroloop.errors",
     "ThresholdDecaySelector": "entroloop.estimators",
+    "Measurement": "entroloop.metrics.measure",
     "knn_entropy": "entroloop.metrics.entropy",
+    "measure": "entroloop.metrics.measure",
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",
     "memorized_fraction": "entroloop.metrics.neighbourhood",

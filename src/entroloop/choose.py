@@ -18,7 +18,6 @@ from entroloop.features import EXTRACTORS
 from entroloop.metrics.entropy import Entropy
 from entroloop.samples import Array, as_vectors, nonfinite_rows
 from entroloop.selection import Selection, select
-from entroloop.selection.task import Progress
 from entroloop.store import write_atomically
 
 # Arguments of `select` that are no parameters of a strategy.
@@ -51,7 +50,7 @@ class Choice:
     out: Path = Path("selection")
 
 
-def choose(choice: Choice, progress: Progress | bool = False) -> dict[str, Any]:
+def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
     """Select from files and write selection.parquet and summary.json; return the summary.
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.

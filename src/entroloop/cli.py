@@ -1,4 +1,4 @@
-"""The command line: run, select, report, presets, doctor."""
+"""The command line: run, select, measure, report, presets, doctor."""
 
 from __future__ import annotations
 
@@ -168,19 +168,32 @@ def select(
         pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
         quota, weights, materialize, strict, on_invalid, seed, device, out,
     )  # fmt: skip
-    print(json.dumps({"out": str(out)} | choose(choice, progress=_select_progress())))
-
-
-def _select_progress() -> Any:
-    """Return a line on a terminal, and a few plain lines otherwise."""
-    from entroloop.selection.line import line_on_stderr, lines_on_stderr
-
-    return line_on_stderr() if sys.stderr.isatty() else lines_on_stderr()
+    print(json.dumps({"out": str(out)} | choose(choice, progress=True)))
 
 
 def _check_engine(engine: str) -> None:
     if engine != "local":
         raise InputError(f"--engine {engine} is unknown; valid: local")
+
+
+@app.command()
+def measure(
+    generated: Annotated[Path, typer.Option(help="what a model made: folder, .npy, .parquet …")],
+    train: Annotated[Path | None, typer.Option(help="what it was trained on")] = None,
+    reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
+    features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
+    metrics: Annotated[
+        str | None, typer.Option(metavar="A,B", help="default: all that the sets allow")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
+) -> None:
+    """Measure generated samples against training and held-out sets; JSON on standard output."""
+    from entroloop.measuring import measure_files
+
+    sets = {"generated": generated, "train": train, "reference": reference}
+    names = metrics.split(",") if metrics else None
+    print(json.dumps(measure_files(sets, features, names, seed=seed, strict=strict)))
 
 
 @app.command()

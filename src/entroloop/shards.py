@@ -55,10 +55,11 @@ class Shard:
         self.upper = np.where(self.open, np.inf, -np.inf)  # weighted
         self.count = 0  # of picks so far; at most `capacity`
         self._picks = np.empty((capacity, rows.shape[1]), dtype=rows.dtype)
-        self._prepare()
+        self._ready = False
 
     def _prepare(self) -> None:
-        """Centre the rows in the present precision."""
+        """Centre the rows in the present precision; a strategy that never asks never pays."""
+        self._ready = True
         if self._held:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.hold(prepared)
@@ -84,7 +85,7 @@ class Shard:
         if self.dtype == np.float64:
             return False
         self.dtype = np.float64
-        self._held = False  # few rows still matter by now: they are centred as they are used
+        self._held, self._handle = False, None  # few rows still matter: centred as they are used
         self._prepare()
         self.seen[:] = 0
         self.least[:] = np.inf
@@ -93,6 +94,8 @@ class Shard:
 
     def add(self, rows: Array) -> None:
         """Append picks, as they are stored; nothing is computed yet."""
+        if not self._ready:
+            self._prepare()
         prepared, sizes = self.space.prepare(rows, self.dtype)
         new = slice(self.count, self.count + len(rows))
         self._picks[new], self._prepared_picks[new] = rows, prepared
@@ -125,6 +128,8 @@ class Shard:
 
     def refresh(self, index: NDArray[np.int64]) -> None:
         """Bring rows up to date with all picks."""
+        if not self._ready:
+            self._prepare()
         stale = index[self.seen[index] < self.count]
         if not len(stale):
             return

@@ -50,6 +50,7 @@ def test_an_array_is_selected_as_the_python_call_does(entroloop, tmp_path, rng):
     assert set(table["pool"]) == {"emb"}
     summary = json.loads((tmp_path / "s/summary.json").read_text())
     assert json.loads(answer.stdout) == {"out": "s"} | summary
+    assert "20 of 60 rows: 0.25 GiB beyond the pool, at most" in answer.stderr
     assert summary["entropy"]["nats"] > summary["entropy_random"]["nats"]
     assert summary["pools"] == {"emb": {"rows": 60, "chosen": 20}}
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.neighbors import distinct_rows, nearest
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 
 def _pair(a: Array, a_name: str, b: Array, b_name: str) -> tuple[Array, Array]:
@@ -71,18 +71,31 @@ def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) 
     return float(memorized_rows(generated=generated, train=train, ratio=ratio).mean())
 
 
-def auth_pct(*, generated: Array, train: Array) -> float:
-    """Return the percentage of generated rows that are authentic, 0 … 100.
+def nearest_distances(rows: Array, to: Array) -> Float64:
+    """Return the distance of each row to its nearest row of `to`, float64 (n,)."""
+    a, b = _pair(rows, "rows", to, "to")
+    return nearest(a, b).distances[:, 0]
 
-    A row is authentic if it is farther from its nearest training row than that row is from its
-    own nearest neighbour in the training set (Alaa et al. 2022). Low means copying.
+
+def auth_pct(*, generated: Array, train: Array) -> float:
+    """Return the percentage of generated rows that are authentic, 0 … 100 (`authentic_rows`).
 
     >>> auth_pct(generated=np.array([[0.1], [5.0]]), train=np.array([[0.0], [1.0]]))
     50.0
+    """
+    return 100 * float(authentic_rows(generated=generated, train=train).mean())
+
+
+def authentic_rows(*, generated: Array, train: Array) -> NDArray[np.bool_]:
+    """Return which generated rows are authentic, bool (n,).
+
+    A row is authentic if it is farther from its nearest training row than that row is from its
+    own nearest neighbour in the training set (Alaa et al. 2022). Few authentic rows mean copying.
     """
     g, t = _pair(generated, "generated", train, "train")
     if len(t) < 2:
         raise InputError("AuthPct needs at least 2 training rows")
     own = nearest(t, t, exclude_same_index=True).distances[:, 0]
     found = nearest(g, t)
-    return 100 * float((found.distances[:, 0] > own[found.indices[:, 0]]).mean())
+    authentic: NDArray[np.bool_] = found.distances[:, 0] > own[found.indices[:, 0]]
+    return authentic

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from entroloop.selection.baselines import (
     top_quality,
 )
 from entroloop.selection.greedy import greedy
+from entroloop.selection.line import progress_on_stderr
 from entroloop.selection.pool import METRICS, check, in_metric, plan, space_for
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.random import random
@@ -70,9 +70,9 @@ def select(
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
     weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. progress:
-    True for a line on standard error, or a function of (made, wanted); an exception that it raises
-    cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
-    (threshold_decay); see the strategies.
+    True for what it will take and its progress on standard error, or a function of (made, wanted);
+    an exception that it raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`,
+    `order`, `strength` (threshold_decay); see the strategies.
 
     Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
     in no table, groups too small, or too little memory.
@@ -98,8 +98,6 @@ def select(
     given = len(initial_index) + len(outside)
     needs = plan(x, int(n), metric, given)
     check(needs)
-    if progress is True:
-        print(f"selection of {n:,} from {len(x):,} rows: {needs}", file=sys.stderr)
     rows, outside = _transformed(x, outside, metric)
     space, multiplier = space_for(rows, metric, device, needs.operations)
     shard = Shard(
@@ -114,7 +112,14 @@ def select(
     chosen_already = np.concatenate([rows[initial_index], outside.astype(rows.dtype)])
     if given:
         shard.add(chosen_already)
-    task = Task(shard, int(n), seed, of_group, quotas, _progress(progress))
+    task = Task(
+        shard,
+        int(n),
+        seed,
+        of_group,
+        quotas,
+        _progress(progress, f"{n:,} of {len(x):,} rows: {needs}"),
+    )
     picks = _run(strategy, task, strategy_args)
     context = Context(rows, space, open_rows, chosen_already, groups)
     return Selection.of(picks, seed, str(np.dtype(shard.dtype)), context)
@@ -214,11 +219,7 @@ def _groups_and_quotas(groups: Any, open_rows: Array, n: int, quota: str) -> tup
     return inverse.astype(np.int64), quotas
 
 
-def _progress(progress: bool | Progress) -> Progress | None:
+def _progress(progress: bool | Progress, planned: str) -> Progress | None:
     if callable(progress):
         return progress
-    if not progress:
-        return None
-    from entroloop.selection.line import line_on_stderr
-
-    return line_on_stderr()
+    return progress_on_stderr(planned) if progress else None

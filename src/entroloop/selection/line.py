@@ -1,4 +1,4 @@
-"""Progress of a selection as one line on standard error."""
+"""Progress of a selection on standard error: what it will take, picks made, time left."""
 
 from __future__ import annotations
 
@@ -8,36 +8,26 @@ import time
 from entroloop.selection.task import Progress
 
 
-def lines_on_stderr(every: float = 10.0) -> Progress:
-    """Return a function that writes a plain line every so many seconds, for logs."""
+def progress_on_stderr(planned: str) -> Progress:
+    """Return a function that tells the plan when the first picks are made, then the progress: a
+    line that is written over on a terminal, a plain line every ten seconds otherwise.
+    """
+    terminal = sys.stderr.isatty()
     began = last = time.monotonic()
+    told = False
 
     def tell(made: int, wanted: int) -> None:
-        nonlocal last
+        nonlocal last, told
         now = time.monotonic()
-        if now - last > every:
+        if not told:
+            told = True
+            print(f"selecting {planned}", file=sys.stderr)
+        ended = made == wanted
+        if now - last > (0.5 if terminal else 10.0) or (ended and terminal):
             last = now
             left = (now - began) * (wanted - made) / max(made, 1)
-            print(f"selected {made:,} of {wanted:,}, {left:.0f} s left", file=sys.stderr)
-
-    return tell
-
-
-def line_on_stderr() -> Progress:
-    """Return a function that tells picks made, picks wanted and the time left, twice a second."""
-    began = last = time.monotonic()
-
-    def tell(made: int, wanted: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last > 0.5 or made == wanted:
-            last = now
-            # The work is about the picks times the rows that remain: later picks cost less.
-            left = (now - began) * (wanted - made) / max(made, 1)
-            end = "\n" if made == wanted else ""
-            print(
-                f"\rselected {made:,} of {wanted:,}, {left:.0f} s left ", end=end, file=sys.stderr
-            )
-            sys.stderr.flush()
+            text = f"selected {made:,} of {wanted:,}, {left:.0f} s left"
+            start, end = ("\r", "\n" if ended else "") if terminal else ("", "\n")
+            print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
     return tell
