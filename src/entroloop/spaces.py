@@ -68,14 +68,7 @@ class Euclidean:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        out = np.empty(len(a))
-        block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
-        for start in range(0, len(a), block):
-            part = slice(start, start + block)
-            other = b if b.ndim == 1 else b[part]
-            difference = a[part].astype(np.float64) - other.astype(np.float64)
-            out[part] = np.square(difference, out=difference).sum(axis=1)
-        return out
+        return _sums_of(np.square, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
         """See `Space`; the size is the length of the centred, scaled row."""
@@ -123,6 +116,18 @@ class Euclidean:
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
 
 
+def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
+    """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64."""
+    out = np.empty(len(a))
+    block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
+    for start in range(0, len(a), block):
+        part = slice(start, start + block)
+        other = b if b.ndim == 1 else b[part]
+        difference = a[part].astype(np.float64) - other.astype(np.float64)
+        out[part] = function(difference, out=difference).sum(axis=1)
+    return out
+
+
 def _squared_lengths(rows: Array) -> Array:
     """Return Σ x² of each row, in the rows' dtype."""
     squares: Array = np.einsum("ij,ij->i", rows, rows)
@@ -140,14 +145,7 @@ class Manhattan:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        out = np.empty(len(a))
-        block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
-        for start in range(0, len(a), block):
-            part = slice(start, start + block)
-            other = b if b.ndim == 1 else b[part]
-            difference = a[part].astype(np.float64) - other.astype(np.float64)
-            out[part] = np.abs(difference, out=difference).sum(axis=1)
-        return out
+        return _sums_of(np.abs, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
         """See `Space`; the size is the Manhattan length of the row."""
