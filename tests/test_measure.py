@@ -47,7 +47,6 @@ def test_a_metric_changes_if_its_roles_are_swapped_or_scaled(name, sets):
     assert el.measure(**swapped, metrics=[name])[name].value != pytest.approx(one)
 
 
-@pytest.mark.slow
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     # Total variance of N(0, I_3) is 3; entropy of N(0, I_2) is ln(2πe).
     hits = {"total_variance": 0, "entropy_samples": 0}
