@@ -21,11 +21,3 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "")
     hint = f"; did you mean '{close[0]}'?" if close else ";"
     place = f" in {where}" if where else ""
     return InputError(f"unknown {kind} '{name}'{place}{hint} Valid: {', '.join(names)}")
-
-
-def missing_package(package: str, purpose: str, extra: str) -> InputError:
-    """Return the error for an optional package that is not installed, with the command."""
-    return InputError(
-        f"{purpose} needs the package '{package}', which is not installed; "
-        f'install it with: python -m pip install "entroloop[{extra}]"'
-    )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.multiply import multiplier_for
+from entroloop.multiply import NumpyMultiplier
 from entroloop.samples import Array, Float64
 from entroloop.spaces import Euclidean, centre_and_reach
 
@@ -35,7 +35,6 @@ def nearest(
     k: int = 1,
     *,
     exclude_same_index: bool = False,
-    device: str = "cpu",
 ) -> Neighbors:
     """Return the k nearest of `rows` (m, d) for each of `queries` (n, d); ties by lowest index.
 
@@ -44,8 +43,7 @@ def nearest(
     are those of the float64 differences of the stored values, to a relative 1e-15 · d.
     """
     centre, reach = centre_and_reach(rows, queries)
-    work = 2.0 * len(queries) * len(rows) * rows.shape[1]
-    space = Euclidean(centre, reach, multiplier_for(device, work))
+    space = Euclidean(centre, reach, NumpyMultiplier())
     found = Neighbors(np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64))
     prepared: dict[Any, tuple[Array, Float64]] = {np.float32: space.prepare(rows, np.float32)}
     block = max(1, min(4096, TILE_BYTES // (4 * len(rows))))

@@ -44,7 +44,6 @@ class Shard:
         self._multiplier = multiplier or NumpyMultiplier()
         self._held = held
         self.dtype: Any = np.float32
-        self.pairs = 0  # multiplied so far
         m = len(rows)
         self.open = open_rows.copy()
         self.least = np.full(m, np.inf)
@@ -136,9 +135,8 @@ class Shard:
         stale = stale[np.argsort(self.seen[stale], kind="stable")]
         itemsize = np.dtype(self.dtype).itemsize
         chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
-        chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
-        for part in chunks:
-            self._refresh_chunk(part)
+        for start in range(0, len(stale), chunk):
+            self._refresh_chunk(stale[start : start + chunk])
 
     def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
         """Bring up to date rows that are sorted by how many picks they have seen."""
@@ -153,7 +151,6 @@ class Shard:
             new, at, next_new = self.space.least_two(
                 handle[:q], self.sizes[index[:q]], self._prepared_picks[first:stop]
             )
-            self.pairs += q * (stop - first)
             better = new < least[:q]
             runner_up = np.where(better, least[:q], new)
             second[:q] = np.minimum(second[:q], np.minimum(runner_up, next_new))

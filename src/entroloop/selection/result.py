@@ -91,7 +91,7 @@ class Selection:
             return 0.0
         rows, chosen = made.rows[left], np.concatenate([made.rows[self.indices], made.given])
         if made.space.power == 2:
-            return float(nearest(rows, chosen, device="auto").distances.max())
+            return float(nearest(rows, chosen).distances.max())
         blocks = (rows[start : start + 256] for start in range(0, len(rows), 256))
         return max(float(made.space.tile(b, np.empty(0), chosen).min(axis=1).max()) for b in blocks)
 
