@@ -17,7 +17,7 @@ LAYERS = [
     ["seeding"],
     ["samples", "environment", "memory"],
     ["multiply"],
-    ["spaces"],
+    ["spaces", "sketches"],
     ["neighbors", "shards"],
     ["data", "features", "metrics", "paradigms", "generators", "records", "store", "config"],
     ["selection"],

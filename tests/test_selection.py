@@ -153,7 +153,7 @@ def small_blocks(monkeypatch):
     from importlib import import_module
 
     for module, name, value in (
-        ("entroloop.selection.greedy", "TARGET", 16),
+        ("entroloop.selection.greedy", "BLOCK_ROWS", 16),
         ("entroloop.selection.greedy", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
         ("entroloop.selection.threshold_decay", "BLOCK", 16),

@@ -1,4 +1,4 @@
-"""How much memory there is, so that work can be refused before it dies of too little."""
+"""How much memory and cache there is: work is refused before it dies, and cut to what is near."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ def available_bytes() -> int | None:
     except (OSError, ValueError):
         pass
     return min(found) if found else None
+
+
+def cache_bytes() -> int:
+    """Return the size of the largest cache of a processor, 32 MiB where it is not known."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        try:
+            sizes.append(int(path.read_text().strip().removesuffix("K")) * 1024)
+        except (OSError, ValueError):
+            continue
+    return max(sizes, default=32 * 2**20)

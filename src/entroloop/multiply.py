@@ -38,6 +38,9 @@ class Multiplier(Protocol):
         second is inf where p = 1.
         """
 
+    def least(self, handle: Any, columns: Array) -> Array:
+        """Return the least product x_i·c_j of each row over columns c (p, d): (m,)."""
+
 
 def rounding(d: int, dtype: Any) -> float:
     """Return κ such that each squared distance from these products is off by < κ (|x| + |y|)².
@@ -76,6 +79,13 @@ class NumpyMultiplier:
         tile += squares
         return _least_two_of(tile)
 
+    def least(self, handle: Array, columns: Array) -> Array:
+        """See `Multiplier`."""
+        tile = self._tile.array((len(handle), len(columns)), handle.dtype)
+        np.matmul(handle, columns.T, out=tile)
+        least: Array = tile.min(axis=1)
+        return least
+
 
 class _Workspace:
     """Memory that is used again: fresh megabytes cost a page fault for each 4 KiB."""
@@ -112,6 +122,13 @@ class TorchMultiplier:
         x, y, bias = (torch.from_numpy(a) for a in (handle, picks, squares))
         return _least_two_of(torch.addmm(bias, x, y.T, alpha=-2).numpy())
 
+    def least(self, handle: Array, columns: Array) -> Array:
+        """See `Multiplier`."""
+        import torch
+
+        least: Array = (torch.from_numpy(handle) @ torch.from_numpy(columns).T).amin(dim=1).numpy()
+        return least
+
 
 class CudaMultiplier:
     """torch's multiply on a CUDA GPU: the rows stay there, three columns come back. TF32 is off."""
@@ -141,6 +158,14 @@ class CudaMultiplier:
         tile.scatter_(1, where[:, None], torch.inf)
         both = torch.stack([least, tile.amin(dim=1)]).cpu().numpy()
         return both[0], where.cpu().numpy(), both[1]
+
+    def least(self, handle: Any, columns: Array) -> Array:
+        """See `Multiplier`."""
+        import torch
+
+        tile = handle @ torch.from_numpy(columns).to("cuda").T
+        least: Array = tile.amin(dim=1).cpu().numpy()
+        return least
 
 
 def _least_two_of(tile: Array) -> LeastTwo:

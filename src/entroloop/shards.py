@@ -2,7 +2,8 @@
 
 A shard keeps, for every row, the value to its nearest pick as far as it has been computed. Values
 only fall as picks are added, so an old value is an upper bound, and a row whose upper bound is
-below what is asked for needs no work at all (lazy bounds): most of the saving over all pairs.
+below what is asked for needs no work at all (lazy bounds). Where rows lie near a few directions, a
+sketch tells most of the others that no new pick is nearer to them than the nearest before.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.memory import cache_bytes
 from entroloop.multiply import Multiplier, NumpyMultiplier
 from entroloop.samples import Array, Float64
+from entroloop.sketches import Sketch, sketch_for
 from entroloop.spaces import Space
 
-TILE_BYTES = 4 * 2**20  # of one product of rows and picks: stays in the cache
+# One product of rows and picks stays in the cache, with the rows and picks that it is made of.
+TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
+WORTHLESS = 0.75  # of the rows left over by a sketch: it costs more than it saves
 
 
 class Shard:
@@ -55,6 +60,7 @@ class Shard:
         self.count = 0  # of picks so far; at most `capacity`
         self._picks = np.empty((capacity, rows.shape[1]), dtype=rows.dtype)
         self._ready = False
+        self._sketch: Sketch | None = None
 
     def _prepare(self) -> None:
         """Centre the rows in the present precision; a strategy that never asks never pays."""
@@ -62,6 +68,13 @@ class Shard:
         if self._held:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.hold(prepared)
+            if self.space.power == 2 and self.dtype == np.float32:
+                m, d = self.rows.shape
+                self._sketch = sketch_for(m, d, prepared.__getitem__)
+            if self._sketch is not None:
+                self._sketches = self._multiplier.hold(self._sketch.of_rows(prepared, self.sizes))
+                self._pick_sketches = np.empty((len(self._picks), self._sketch.width), np.float32)
+                self._looked = self._kept = 0
         else:
             self.sizes = np.empty(len(self.rows))
             for start in range(0, len(self.rows), 8192):
@@ -84,7 +97,11 @@ class Shard:
         if self.dtype == np.float64:
             return False
         self.dtype = np.float64
-        self._held, self._handle = False, None  # few rows still matter: centred as they are used
+        self._held, self._handle, self._sketch = (
+            False,
+            None,
+            None,
+        )  # few rows still matter: centred as they are used
         self._prepare()
         self.seen[:] = 0
         self.least[:] = np.inf
@@ -98,6 +115,8 @@ class Shard:
         prepared, sizes = self.space.prepare(rows, self.dtype)
         new = slice(self.count, self.count + len(rows))
         self._picks[new], self._prepared_picks[new] = rows, prepared
+        if self._sketch is not None:
+            self._pick_sketches[new] = self._sketch.of_picks(prepared, sizes)
         self.count += len(rows)
         self._largest = max(self._largest, float(sizes.max(initial=0)))
 
@@ -140,30 +159,51 @@ class Shard:
 
     def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
         """Bring up to date rows that are sorted by how many picks they have seen."""
-        handle, seen = self._gather(index), self.seen[index]
-        total = self.count
+        seen, total = self.seen[index], self.count
         least, second, where = self.least[index], self.second[index], self.where[index]
+        self.error[index] = error = self.space.bound(self.sizes[index], self._largest, self.dtype)
         stops = np.unique(seen)[1:].tolist()
         first = int(seen[0])
         while first < total:
             stop = min(first + PICKS_AT_ONCE, total, next((s for s in stops if s > first), total))
             q = int(np.searchsorted(seen, first, side="right"))  # those that miss these picks
+            near = self._may_be_nearer(index[:q], least[:q], error[:q], first, stop)
             new, at, next_new = self.space.least_two(
-                handle[:q], self.sizes[index[:q]], self._prepared_picks[first:stop]
+                self._gather(index[near]),
+                self.sizes[index[near]],
+                self._prepared_picks[first:stop],
             )
-            better = new < least[:q]
-            runner_up = np.where(better, least[:q], new)
-            second[:q] = np.minimum(second[:q], np.minimum(runner_up, next_new))
-            where[:q] = np.where(better, at + first, where[:q])
-            least[:q] = np.where(better, new, least[:q])
+            old = least[near]
+            better = new < old
+            runner_up = np.where(better, old, new)
+            second[near] = np.minimum(second[near], np.minimum(runner_up, next_new))
+            where[near] = np.where(better, at + first, where[near])
+            least[near] = np.where(better, new, old)
             first = stop
         self.least[index], self.second[index], self.where[index] = least, second, where
         self.seen[index] = total
-        self.error[index] = self.space.bound(self.sizes[index], self._largest, self.dtype)
-        upper = self.weighted(np.maximum(least, 0) + self.error[index], index)
+        upper = self.weighted(np.maximum(least, 0) + error, index)
         self.upper[index] = np.where(
             self.open[index], np.minimum(upper, self.upper[index]), -np.inf
         )
+
+    def _may_be_nearer(
+        self, index: NDArray[np.int64], least: Float64, error: Float64, first: int, stop: int
+    ) -> NDArray[np.int64]:
+        """Return the places of the rows to which some of the picks first … stop may be as near as
+        the nearest before. For the others `least` and `second` stay what they are.
+        """
+        if self._sketch is None or first == 0:
+            return np.arange(len(index))
+        rows, sizes = self._multiplier.gather(self._sketches, index), self.sizes[index]
+        bound = self._multiplier.least(rows, self._pick_sketches[first:stop]) + np.square(sizes)
+        bound -= self._sketch.doubt(sizes, self._largest)
+        near = np.flatnonzero(bound * self.space.unit <= least + 2 * error)
+        self._looked += len(index)
+        self._kept += len(near)
+        if self._looked > 2 * len(self.rows) and self._kept > WORTHLESS * self._looked:
+            self._sketch = None
+        return near
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._held:

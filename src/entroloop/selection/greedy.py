@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from entroloop.errors import InputError
 from entroloop.selection.block import LARGEST, Block
 from entroloop.selection.task import Picks, Task
+from entroloop.shards import Shard
 
-TARGET = 384  # rows of a block
+BLOCK_ROWS = 384
+WIDE = 1024  # rows of so many values cost more to fetch: blocks of twice the rows fetch them less
 
 
 def greedy(task: Task, *, first: int | None = None) -> Picks:
@@ -37,19 +39,25 @@ def greedy(task: Task, *, first: int | None = None) -> Picks:
             last = len(shard.rows) - 1
             raise InputError(f"first must be a row that can be picked, 0 … {last}; got {first}")
         take_first(task, picks, first)
-    wanted = TARGET  # how many of the largest bounds give a block of TARGET rows, once up to date
+    target = block_rows(shard)
+    wanted = target  # how many of the largest bounds give a block of that size, once up to date
     while picks.missing:
-        level, index, reached = level_set(task, wanted)
+        level, index, reached = level_set(task, wanted, target)
         if level < 0 and not (shard.exact(index) > 0).any():
             task.fill_with_duplicates(picks, index)
             break
         if len(index) > LARGEST and shard.raise_precision():
             continue
-        wanted = int(np.clip(wanted * TARGET / max(reached, 1), max(64, wanted / 2), 2 * wanted))
+        wanted = int(np.clip(wanted * target / max(reached, 1), max(64, wanted / 2), 2 * wanted))
         block = task.block(index)
         pick_while_above(task, block, level, picks.missing)
         task.accept(picks, block.index[block.picks], block.radii())
     return picks
+
+
+def block_rows(shard: Shard) -> int:
+    """Return how many rows a block is to have."""
+    return BLOCK_ROWS * (2 if shard.rows.shape[1] >= WIDE else 1)
 
 
 def take_first(task: Task, picks: Picks, first: int) -> None:
@@ -60,11 +68,11 @@ def take_first(task: Task, picks: Picks, first: int) -> None:
     task.accept(picks, start, task.shard.exact(start))
 
 
-def level_set(task: Task, wanted: int) -> tuple[float, NDArray[np.int64], int]:
+def level_set(task: Task, wanted: int, target: int) -> tuple[float, NDArray[np.int64], int]:
     """Return a level, the rows whose value reaches it or may, and how many bounds were looked at.
 
-    The largest value certainly lies above the level, so that a pick can be made. Level −1 takes
-    all rows.
+    Of the `wanted` largest bounds about `target` are left once they are up to date. The largest
+    value certainly lies above the level, so that a pick can be made. Level −1 takes all rows.
     """
     shard = task.shard
     level, certain = _at_rank(shard.upper, wanted), -1.0
@@ -76,8 +84,8 @@ def level_set(task: Task, wanted: int) -> tuple[float, NDArray[np.int64], int]:
         # Nothing is certain above the level: go below the best that is certain.
         level = certain * (1 - 1e-6) if certain > 0 else -1.0
     reached = len(index)
-    if reached > TARGET:  # now that bounds are up to date a higher level may do
-        higher = _at_rank(shard.upper[index], TARGET)
+    if reached > target:  # now that bounds are up to date a higher level may do
+        higher = _at_rank(shard.upper[index], target)
         if certain > higher > level:
             level, index = higher, index[shard.upper[index] >= higher]
     return level, index, reached

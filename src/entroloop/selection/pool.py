@@ -11,6 +11,7 @@ from entroloop.errors import InputError
 from entroloop.memory import available_bytes
 from entroloop.multiply import multiplier_for
 from entroloop.samples import Array
+from entroloop.sketches import sketch_bytes
 from entroloop.spaces import Euclidean, Manhattan, Space, centre_and_reach
 
 METRICS = {
@@ -75,7 +76,7 @@ def plan(x: Array, n: int, metric: str, initial: int) -> Plan:
     working = 256 * 2**20
     available = available_bytes()
     least = transformed + picks + state + working
-    copy = m * d * (8 if metric == "manhattan" else 4)
+    copy = m * d * (8 if metric == "manhattan" else 4) + sketch_bytes(m + n + initial, d)
     # A memory map is left on disk where a copy would take more than half of what there is.
     limit = float("inf") if available is None else available / 2
     if isinstance(x, np.memmap):

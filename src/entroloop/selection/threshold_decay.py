@@ -151,7 +151,7 @@ def _by_strength(task: Task, order: NDArray[np.int64], strength: float) -> Picks
     if not shard.count:
         take_first(task, picks, int(order[0]))
     while picks.missing:
-        level, farthest, _ = level_set(task, BLOCK // 2)
+        level, farthest, _ = level_set(task, BLOCK // 2, BLOCK // 2)
         # A level near the largest value keeps the rows that may be eligible few.
         level = max(level, 0.95 * float(shard.lower(farthest).max(initial=0.0)) or -1.0)
         farthest = farthest[shard.upper[farthest] >= level]

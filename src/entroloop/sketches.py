@@ -1,0 +1,96 @@
+"""Sketches: a few values of each row that bound distances from below, at a fraction of the work.
+
+The coordinates along the K directions of largest variance and the length of what is left of the
+row. With p the coordinates and r that length, x·y ≤ p_x·p_y + r_x r_y (Cauchy-Schwarz), so that
+
+    ‖p_x − p_y‖² + (r_x − r_y)² ≤ ‖x − y‖².
+
+A row whose sketch is farther from all new picks than its nearest pick so far needs no distances of
+full length. On isotropic data nothing is gained, and no sketch is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from entroloop.multiply import rounding
+from entroloop.samples import Array, Float64
+
+SAMPLE = 2048  # rows whose variance chooses the directions
+SMALLEST_POOL = 8192
+WORK = 8  # a sketch has at most 1/8 of a row's values: full distances cost that many times more
+FEWEST, MOST = 6, 126  # directions
+ENERGY = 0.95  # of the variance that the directions are to hold
+LEAST_ENERGY = 0.7  # with which a sketch is worth its time
+
+
+class Sketch:
+    """Directions (d, k), float64, and how far what they say can be off."""
+
+    def __init__(self, directions: Float64) -> None:
+        self._directions = directions
+        self.width = directions.shape[1] + 2
+
+    def of_rows(self, rows: Array, sizes: Float64) -> Array:
+        """Return [p, r, 1] of prepared rows (m, d) of these lengths: (m, k + 2) float32."""
+        p, r = self._coordinates(rows, sizes)
+        return np.concatenate([p, r[:, None], np.ones_like(r)[:, None]], axis=1)
+
+    def of_picks(self, rows: Array, sizes: Float64) -> Array:
+        """Return [−2p, −2r, |y|²], whose products with `of_rows`, plus |x|², are the bounds."""
+        p, r = self._coordinates(rows, sizes)
+        squares = np.square(sizes).astype(np.float32)
+        return np.concatenate([-2 * p, -2 * r[:, None], squares[:, None]], axis=1)
+
+    def _coordinates(self, rows: Array, sizes: Float64) -> tuple[Array, Array]:
+        p = np.empty((len(rows), self._directions.shape[1]), dtype=np.float32)
+        for start in range(0, len(rows), 1024):
+            part = slice(start, start + 1024)
+            p[part] = rows[part].astype(np.float64) @ self._directions
+        p64 = p.astype(np.float64)
+        left = np.square(sizes) - np.einsum("ij,ij->i", p64, p64)
+        # Raised by what rounding p to float32 can have taken from it: then r is never too small.
+        r = np.sqrt(np.maximum(left, 0) + 2.1 * _coordinate_error() * np.square(sizes))
+        return p, (r * (1 + 2 * np.finfo(np.float32).eps)).astype(np.float32)
+
+    def doubt(self, sizes: Float64, largest: float) -> Float64:
+        """Return how far above a squared distance the bound can come out, by rounding alone.
+
+        Inner products of coordinates are off by 2.1 η |x||y|, η their relative error, and the
+        float32 product of sketches by κ (|x| + |y|)² (`rounding`), a little more for the raised r.
+        """
+        kappa = 1.02 * rounding(self.width, np.float32) + 1.1 * _coordinate_error()
+        underflow = 4 * self.width * float(np.finfo(np.float32).tiny)
+        doubt: Float64 = kappa * np.square(sizes + largest) + underflow
+        return doubt
+
+
+def _coordinate_error() -> float:
+    return rounding(0, np.float32)  # many times the one rounding that it is
+
+
+def sketch_bytes(m: int, d: int) -> int:
+    """Return what sketches of m rows of d values take at most."""
+    return 4 * m * min(MOST + 2, d // WORK)
+
+
+def sketch_for(m: int, d: int, prepared: Callable[[Array], Array]) -> Sketch | None:
+    """Return the sketch for rows (m, d), None where none would pay.
+
+    prepared: returns the prepared rows (s, d) of indices (s,).
+    """
+    most = min(MOST, d // WORK - 2)
+    if most < FEWEST or m < SMALLEST_POOL:
+        return None
+    sample = prepared(np.linspace(0, m - 1, SAMPLE).astype(np.int64)).astype(np.float64)
+    start = np.random.default_rng(0).standard_normal((d, min(d, most + 8)))
+    for _ in range(2):  # subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4)
+        start = np.linalg.qr(sample.T @ (sample @ start))[0]
+    _, values, turned = np.linalg.svd(sample @ start, full_matrices=False)
+    energy = np.cumsum(values**2)[:most] / np.square(sample).sum()
+    if not energy[-1] >= LEAST_ENERGY:
+        return None
+    kept = min(int(np.searchsorted(energy, ENERGY)) + 1, most)
+    return Sketch(start @ turned[:kept].T)
