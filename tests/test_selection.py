@@ -202,6 +202,14 @@ def test_a_selection_that_cannot_fit_is_refused_before_it_starts(rng, monkeypatc
         el.select(rng.standard_normal((10, 2)), 3)
 
 
+def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
+    x = rng.standard_normal((2000, 200))
+    monkeypatch.setattr(pool, "available_bytes", lambda: 2**28 + 8_000_000)
+    assert len(el.select(x, 5, "random").indices) == 5
+    with pytest.raises(el.InputError, match="GiB are free"):
+        el.select(x, 5, "kmeans")
+
+
 def test_numpy_and_torch_multiply_to_the_same_choice(rng, monkeypatch):
     import entroloop.selection.pool as pool
     from entroloop.multiply import NumpyMultiplier, TorchMultiplier

@@ -42,7 +42,11 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
 }
 # Those that need more than rows: they cannot be an arm's strategy.
 NEED_MORE = {"ds3": "reference", "latent_space_filter": "real", "top_quality": "scores"}
-
+# float64 arrays of the pool's size that a strategy holds at its peak.
+COPIES = {
+    "kmeans": 3, "center_matching": 3, "covariance_matching": 7, "ds3": 3, "semdedup": 3,
+    "latent_space_filter": 4,
+}  # fmt: skip
 
 __all__ = ["NEED_MORE", "STRATEGIES", "Picks", "Selection", "select"]
 
@@ -96,7 +100,7 @@ def select(
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
     given = len(initial_index) + len(outside)
-    needs = plan(x, int(n), metric, given)
+    needs = plan(x, int(n), metric, given, COPIES.get(strategy, 0))
     check(needs)
     rows, outside = _transformed(x, outside, metric)
     space, multiplier = space_for(rows, metric, device, needs.operations)

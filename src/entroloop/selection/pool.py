@@ -66,8 +66,11 @@ def in_metric(x: Array, metric: str) -> Array:
     return x
 
 
-def plan(x: Array, n: int, metric: str, initial: int) -> Plan:
-    """Return what the selection of n rows of x will take; nothing is allocated."""
+def plan(x: Array, n: int, metric: str, initial: int, copies: int = 0) -> Plan:
+    """Return what the selection of n rows of x will take; nothing is allocated.
+
+    copies: float64 arrays of the pool's size that the strategy makes.
+    """
     m, d = x.shape
     item = 8 if metric in ("cosine", "mahalanobis") else x.dtype.itemsize
     transformed = m * d * 8 if metric in ("cosine", "mahalanobis") else 0
@@ -75,7 +78,7 @@ def plan(x: Array, n: int, metric: str, initial: int) -> Plan:
     state = m * (5 * 8 + 8 + 10)
     working = 256 * 2**20
     available = available_bytes()
-    least = transformed + picks + state + working
+    least = transformed + picks + state + working + copies * m * d * 8
     copy = m * d * (8 if metric == "manhattan" else 4) + sketch_bytes(m + n + initial, d)
     # A memory map is left on disk where a copy would take more than half of what there is.
     limit = float("inf") if available is None else available / 2
