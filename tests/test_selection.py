@@ -203,6 +203,8 @@ def test_a_selection_that_cannot_fit_is_refused_before_it_starts(rng, monkeypatc
 
 
 def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
+    from entroloop.selection import pool
+
     x = rng.standard_normal((2000, 200))
     monkeypatch.setattr(pool, "available_bytes", lambda: 2**28 + 8_000_000)
     assert len(el.select(x, 5, "random").indices) == 5
