@@ -17,8 +17,8 @@ from entroloop.selection.block import LARGEST, Block
 from entroloop.selection.task import Picks, Task
 from entroloop.shards import Shard
 
-BLOCK_ROWS = 384
-WIDE = 1024  # rows of so many values cost more to fetch: blocks of twice the rows fetch them less
+BLOCK_ROWS = 320
+WIDE, WIDE_BLOCK_ROWS = 1024, 768  # rows of so many values cost more to fetch: fetch them less
 
 
 def greedy(task: Task, *, first: int | None = None) -> Picks:
@@ -57,7 +57,7 @@ def greedy(task: Task, *, first: int | None = None) -> Picks:
 
 def block_rows(shard: Shard) -> int:
     """Return how many rows a block is to have."""
-    return BLOCK_ROWS * (2 if shard.rows.shape[1] >= WIDE else 1)
+    return WIDE_BLOCK_ROWS if shard.rows.shape[1] >= WIDE else BLOCK_ROWS
 
 
 def take_first(task: Task, picks: Picks, first: int) -> None:
@@ -74,15 +74,18 @@ def level_set(task: Task, wanted: int, target: int) -> tuple[float, NDArray[np.i
     Of the `wanted` largest bounds about `target` are left once they are up to date. The largest
     value certainly lies above the level, so that a pick can be made. Level −1 takes all rows.
     """
-    shard = task.shard
-    level, certain = _at_rank(shard.upper, wanted), -1.0
+    shard, rank = task.shard, wanted
+    level = _at_rank(shard.upper, rank)
     while True:
         index = shard.above(level)
         certain = float(shard.lower(index).max(initial=0.0))
         if level < 0 or certain > level:
             break
-        # Nothing is certain above the level: go below the best that is certain.
-        level = certain * (1 - 1e-6) if certain > 0 else -1.0
+        if len(index):  # rows in doubt at the level itself: go just below what is certain
+            level = certain * (1 - 1e-6) if certain > 0 else -1.0
+        else:  # the bounds were old, all have fallen below the level
+            rank *= 2
+            level = _at_rank(shard.upper, rank)
     reached = len(index)
     if reached > target:  # now that bounds are up to date a higher level may do
         higher = _at_rank(shard.upper[index], target)
