@@ -220,6 +220,17 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     return NumpyMultiplier() if small else fastest_on_cpu()
 
 
+def device_for(device: str) -> str:
+    """Return "cpu" or "cuda" for "auto", "cpu" or "cuda".
+
+    Raises InputError for another name, or for "cuda" where there is no GPU.
+    """
+    if device == "cpu":
+        return device
+    multiplier_for(device, 0)
+    return "cuda" if device == "cuda" or _has_gpu() else "cpu"
+
+
 def _has_gpu() -> bool:
     if not Path("/dev/nvidia0").exists():
         return False  # without the seconds that importing torch takes

@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.multiply import NumpyMultiplier
+from entroloop.errors import InputError
+from entroloop.multiply import NumpyMultiplier, device_for
 from entroloop.samples import Array, Float64
 from entroloop.spaces import Euclidean, centre_and_reach
 
 TILE_BYTES = 16 * 2**20
+CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
+GROUP = 32  # columns of a tile whose least stands for them
 SHORTLIST = 32  # rows a query, beyond which float64 makes a shorter list
+
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Neighbors:
     """The k nearest rows: distances (n, k) float64, ascending, and indices (n, k) int64."""
 
     distances: Float64
-    indices: NDArray[np.int64]
+    indices: Index
 
 
 def nearest(
@@ -35,77 +40,182 @@ def nearest(
     k: int = 1,
     *,
     exclude_same_index: bool = False,
+    device: str = "cpu",
 ) -> Neighbors:
     """Return the k nearest of `rows` (m, d) for each of `queries` (n, d); ties by lowest index.
 
     Any real dtype, memory maps included. `exclude_same_index` leaves row i out of the neighbours
-    of query i (both sets the same). Needs k ≤ m, or k < m with `exclude_same_index`. Distances
-    are those of the float64 differences of the stored values, to a relative 1e-15 · d.
+    of query i (both sets the same). Distances are those of the float64 differences of the stored
+    values, to a relative 1e-15 · d. device: cpu, cuda, or auto; results do not depend on it.
+
+    Raises InputError unless 1 ≤ k ≤ m, or k < m with `exclude_same_index`.
+    """
+    most = len(rows) - exclude_same_index
+    if not 1 <= k <= most:
+        raise InputError(f"k must lie in 1 … {most} (the rows to search); got {k}")
+    place = device_for(device)
+    centre, reach = centre_and_reach(rows, queries)
+    space = Euclidean(centre, reach, NumpyMultiplier())
+    best = Neighbors(np.full((len(queries), k), np.inf), np.full((len(queries), k), len(rows)))
+    chunk = max(k + 1, CHUNK_BYTES // (4 * max(1, rows.shape[1])))
+    for start in range(0, len(rows), chunk):
+        stop = min(start + chunk, len(rows))
+        skip = np.arange(len(queries)) - start if exclude_same_index else None
+        _search(_Chunk(space, rows[start:stop], start, place), queries, skip, best)
+    np.sqrt(best.distances, out=best.distances)
+    return best
+
+
+class _Chunk:
+    """Some of the rows, centred in float32, and in float64 where that is asked for."""
+
+    def __init__(self, space: Euclidean, rows: Array, start: int, device: str) -> None:
+        self.space, self.rows, self.start = space, rows, start
+        self._device = device
+        self._prepared: dict[Any, tuple[Any, Float64]] = {}
+
+    def prepared(self, dtype: Any) -> tuple[Any, Float64]:
+        """Return [y, |y|²] of the rows where they are multiplied, and their lengths."""
+        if dtype not in self._prepared:
+            rows, sizes = self.space.prepare(self.rows, dtype)
+            squares = np.einsum("ij,ij->i", rows, rows)
+            both = np.concatenate([rows, squares[:, None]], axis=1)
+            self._prepared[dtype] = (_on_device(both, self._device), sizes)
+        return self._prepared[dtype]
+
+    def shortlist(self, queries: Array, skip: Index | None, k: int, dtype: Any) -> list[Index]:
+        """Return pairs [query, row] that certainly hold the k nearest rows of each query.
+
+        A product [−2x, 1]·[y, |y|²] is the squared distance less |x|²; the square comes out of the
+        sum as one more term, which the bound covers.
+        """
+        space = self.space
+        rows, sizes = self.prepared(dtype)
+        x, own = space.prepare(queries, dtype)
+        x = np.concatenate([-2 * x, np.ones((len(x), 1), dtype=dtype)], axis=1)
+        slack = 2 * space.bound(own, float(sizes.max(initial=0)), dtype) / space.unit
+        found: list[tuple[Index, Index]] = []
+        block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
+        for start in range(0, len(x), block):
+            part = slice(start, start + block)
+            choose = _candidates if self._device == "cpu" else _candidates_on_gpu
+            left_out = None if skip is None else skip[part]
+            i, j = choose(_on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
+            if left_out is not None:
+                kept = j != left_out[i]
+                i, j = i[kept], j[kept]
+            found.append((i + start, j))
+        return [np.concatenate(both) for both in zip(*found, strict=True)]
+
+
+def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) -> None:
+    """Merge the nearest rows of a chunk into the best so far (squared distances)."""
+    m, k = len(chunk.rows), best.distances.shape[1]
+    block = max(1, min(4096, TILE_BYTES // (4 * m)))
+    for start in range(0, len(queries), block):
+        part = np.arange(start, min(start + block, len(queries)))
+        left_out = None if skip is None else skip[part]
+        here = min(k, m)
+        i, j = chunk.shortlist(queries[part], left_out, here, np.float32)
+        long = np.bincount(i, minlength=len(part)) > SHORTLIST * k
+        if long.any():
+            keep, again = ~long[i], np.flatnonzero(long)
+            some = None if left_out is None else left_out[again]
+            i2, j2 = chunk.shortlist(queries[part[again]], some, here, np.float64)
+            i, j = np.concatenate([i[keep], again[i2]]), np.concatenate([j[keep], j2])
+        values = _exact_pairs(chunk.space, queries, part, chunk.rows, i, j)
+        # The best so far compete; they come from earlier chunks, so that they win ties.
+        old = np.repeat(np.arange(len(part)), k)
+        i, j = (
+            np.concatenate([old, i]),
+            np.concatenate([best.indices[part].ravel(), j + chunk.start]),
+        )
+        values = np.concatenate([best.distances[part].ravel(), values])
+        order = np.lexsort((j, values, i))
+        first = np.searchsorted(i[order], np.arange(len(part)))
+        chosen = order[first[:, None] + np.arange(k)]
+        best.distances[part], best.indices[part] = values[chosen], j[chosen]
+
+
+def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tuple[Index, Index]:
+    """Return [line, column] of what may be among the k least of each line of a tile."""
+    if skip is not None:
+        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
+        tile[lines, skip[lines]] = np.inf
+    kth = _at_most_kth(tile, k)
+    limit = np.nextafter((kth + slack).astype(tile.dtype), tile.dtype.type(np.inf))
+    i, j = np.divmod(np.flatnonzero(tile <= limit[:, None]), tile.shape[1])
+    return i, j
+
+
+def _at_most_kth(tile: Array, k: int) -> Array:
+    """Return values that at least k of each line do not exceed: near the k-th, in one pass.
+
+    The k-th least of the minima of groups of columns: each group holds at least one such value.
+    """
+    lines, m = tile.shape
+    groups = m // GROUP
+    if k == 1:
+        least: Array = tile.min(axis=1)
+        return least
+    if groups < 8 * k:
+        return np.asarray(np.partition(tile, k - 1, axis=1)[:, k - 1])
+    minima = tile[:, : groups * GROUP].reshape(lines, GROUP, groups).min(axis=1)
+    return np.asarray(np.partition(minima, k - 1, axis=1)[:, k - 1])
+
+
+def _candidates_on_gpu(
+    tile: Any, skip: Index | None, k: int, slack: Float64
+) -> tuple[Index, Index]:
+    """The same for a tile that torch holds."""
+    import torch
+
+    if skip is not None:
+        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
+        where = torch.from_numpy(np.stack([lines, skip[lines]])).to(tile.device)
+        tile[where[0], where[1]] = torch.inf
+    kth = tile.topk(k, dim=1, largest=False).values[:, -1].double()
+    limit = (kth + torch.from_numpy(slack).to(tile.device)).to(tile.dtype)
+    limit = torch.nextafter(limit, torch.full_like(limit, torch.inf))
+    pairs: Array = (tile <= limit[:, None]).nonzero().cpu().numpy()
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _on_device(rows: Array, device: str) -> Any:
+    if device == "cpu":
+        return rows
+    import torch
+
+    return torch.from_numpy(rows).to(device.removeprefix("torch "))
+
+
+def count_within(queries: Array, rows: Array, radii: Float64) -> Index:
+    """Return for each query (n, d) how many rows (m, d) have it within their radius (m,): ≤.
+
+    By float64 products of centred rows: distances within 1e-13 of a radius, relative to the
+    spread of the rows, may fall on either side, except that equal rows are always within.
     """
     centre, reach = centre_and_reach(rows, queries)
     space = Euclidean(centre, reach, NumpyMultiplier())
-    found = Neighbors(np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64))
-    prepared: dict[Any, tuple[Array, Float64]] = {np.float32: space.prepare(rows, np.float32)}
-    block = max(1, min(4096, TILE_BYTES // (4 * len(rows))))
+    y, sizes = space.prepare(rows, np.float64)
+    slack = space.bound(sizes, float(sizes.max(initial=0)), np.float64)
+    limit = (np.square(radii) + slack) / space.unit
+    counts = np.empty(len(queries), dtype=np.int64)
+    block = max(1, TILE_BYTES // (8 * len(rows)))
     for start in range(0, len(queries), block):
-        part = np.arange(start, min(start + block, len(queries)))
-        skip = part if exclude_same_index else None
-        i, j = _shortlist(space, queries[part], prepared[np.float32], np.float32, k, skip)
-        long = np.bincount(i, minlength=len(part)) > SHORTLIST * k
-        if long.any():
-            if np.float64 not in prepared:
-                prepared[np.float64] = space.prepare(rows, np.float64)
-            keep = ~long[i]
-            again = np.flatnonzero(long)
-            some = None if skip is None else skip[again]
-            i2, j2 = _shortlist(
-                space, queries[part[again]], prepared[np.float64], np.float64, k, some
-            )
-            i, j = np.concatenate([i[keep], again[i2]]), np.concatenate([j[keep], j2])
-        values = _exact_pairs(space, queries, part, rows, i, j)
-        order = np.lexsort((j, values, i))
-        first = np.searchsorted(i[order], np.arange(len(part)))
-        best = order[first[:, None] + np.arange(k)]
-        found.distances[part] = np.sqrt(values[best])
-        found.indices[part] = j[best]
-    return found
-
-
-def _shortlist(
-    space: Euclidean,
-    queries: Array,
-    prepared: tuple[Array, Float64],
-    dtype: type,
-    k: int,
-    skip: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return pairs (query, row) that certainly hold the k nearest rows of each query."""
-    rows, sizes = prepared
-    x, own = space.prepare(queries, dtype)
-    error = space.bound(own, float(sizes.max(initial=0)), dtype)
-    i_all, j_all = [], []
-    block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
-    for start in range(0, len(x), block):
         part = slice(start, start + block)
-        tile = space.tile(x[part], own[part], rows)
-        lines = np.arange(len(tile))
-        if skip is not None:
-            tile[lines, skip[part]] = np.inf
-        kth = np.partition(tile, k - 1, axis=1)[:, k - 1] if k > 1 else tile.min(axis=1)
-        limit = np.nextafter((kth + 2 * error[part] / space.unit).astype(dtype), dtype(np.inf))
-        i, j = np.divmod(np.flatnonzero(tile <= limit[:, None]), tile.shape[1])
-        i_all.append(i + start)
-        j_all.append(j)
-    return np.concatenate(i_all), np.concatenate(j_all)
+        x, own = space.prepare(queries[part], np.float64)
+        counts[part] = np.count_nonzero(space.tile(x, own, y) <= limit, axis=1)
+    return counts
 
 
 def _exact_pairs(
     space: Euclidean,
     queries: Array,
-    part: NDArray[np.int64],
+    part: Index,
     rows: Array,
-    i: NDArray[np.int64],
-    j: NDArray[np.int64],
+    i: Index,
+    j: Index,
 ) -> Float64:
     values = np.empty(len(i))
     block = 65_536
@@ -115,7 +225,7 @@ def _exact_pairs(
     return values
 
 
-def distinct_rows(x: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct_rows(x: Array) -> tuple[Index, Index]:
     """Return (first, inverse): the index of the first copy of each distinct row, in order, and for
     each row which distinct row it is. −0.0 and 0.0 are equal.
     """

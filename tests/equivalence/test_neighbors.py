@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from entroloop.neighbors import distinct_rows, nearest
+import entroloop as el
+from entroloop import neighbors
+from entroloop.neighbors import count_within, distinct_rows, nearest
 
 
 def brute(queries, rows, k, exclude):
@@ -66,3 +68,58 @@ def test_distinct_rows_keep_the_first_copy_in_order():
     first, inverse = distinct_rows(x)
     assert first.tolist() == [0, 1, 3]
     assert inverse.tolist() == [0, 1, 0, 2, 2]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_rows_searched_in_chunks_give_the_same_neighbours(same, rng, monkeypatch, tmp_path):
+    q, r = pair("lattice", rng)
+    q = r if same else q
+    whole = nearest(q, r, 7, exclude_same_index=same)
+    np.save(tmp_path / "r.npy", r)
+    monkeypatch.setattr(neighbors, "CHUNK_BYTES", 4 * 3 * 11)
+    chunked = nearest(q, np.load(tmp_path / "r.npy", mmap_mode="r"), 7, exclude_same_index=same)
+    assert np.array_equal(chunked.indices, whole.indices)
+    assert np.array_equal(chunked.distances, whole.distances)
+
+
+@pytest.mark.parametrize("kind", ["plain", "lattice", "offset", "far clusters"])
+@pytest.mark.parametrize("same", [True, False])
+def test_the_path_of_a_gpu_gives_the_same_neighbours(kind, same, rng, monkeypatch):
+    q, r = pair(kind, rng)
+    q = r if same else q
+    expected = nearest(q, r, 4, exclude_same_index=same)
+    monkeypatch.setattr(neighbors, "device_for", lambda device: "torch cpu")
+    found = nearest(q, r, 4, exclude_same_index=same, device="cuda")
+    assert np.array_equal(found.indices, expected.indices)
+    assert np.array_equal(found.distances, expected.distances)
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_the_same_neighbours(rng):
+    q, r = pair("plain", rng)
+    assert np.array_equal(nearest(q, r, 4, device="cuda").indices, nearest(q, r, 4).indices)
+
+
+def test_faiss_finds_the_same_neighbours(rng):
+    faiss = pytest.importorskip("faiss")
+    x, y = (rng.standard_normal((n, 32)).astype(np.float32) for n in (200, 400))
+    index = faiss.IndexFlatL2(32)
+    index.add(y)
+    squares, where = index.search(x, 5)
+    found = nearest(x, y, 5)
+    assert np.array_equal(found.indices, where)
+    assert np.allclose(found.distances, np.sqrt(squares), rtol=1e-4)
+
+
+def test_rows_within_a_radius_are_counted_copies_among_them(rng):
+    q, r = rng.standard_normal((40, 5)), rng.standard_normal((70, 5))
+    q[:10] = r[:10]
+    radii = np.where(np.arange(70) < 5, 0.0, rng.random(70) * 3)
+    distances = np.linalg.norm(q[:, None] - r[None], axis=2)
+    assert np.array_equal(count_within(q, r, radii), (distances <= radii).sum(axis=1))
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_more_neighbours_than_rows_are_refused(k, rng):
+    with pytest.raises(el.InputError, match="1 … 5"):
+        nearest(rng.random((3, 2)), rng.random((5, 2)), k)
