@@ -16,7 +16,7 @@ from entroloop.data import RealData, Source, check_sizes
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import EXTRACTORS, Extractor
 from entroloop.generators import Generator
-from entroloop.metrics import EXTRA_METRICS, METRICS
+from entroloop.metrics import METRICS
 from entroloop.paradigms import PARADIGMS, Composition
 from entroloop.selection import NEED_MORE, STRATEGIES, select
 from entroloop.selection.pool import METRICS as DISTANCES
@@ -74,7 +74,9 @@ def build(config: StudyConfig) -> Built:
     """
     source = cast(Source, _settings(SOURCES, "source", config.data, "data"))
     for name in config.metrics.extra:
-        _row({**METRICS, **EXTRA_METRICS}, "metric", name, "metrics.extra")
+        metric = _row(METRICS, "metric", name, "metrics.extra")
+        if "probabilities" in metric.needs:
+            raise InputError(f"metrics.extra: {name} needs class probabilities; use `measure`")
     extractor = _row(EXTRACTORS, "features", config.metrics.features, "metrics.features")
     arms = [_arm(arm, source.n_train) for arm in config.arms]
     return Built(config, source, arms, extractor)

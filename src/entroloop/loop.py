@@ -11,9 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from entroloop.build import Built
+from entroloop.errors import InputError
 from entroloop.generators import draw
 from entroloop.history import History
-from entroloop.metrics import EXTRA_METRICS, METRICS, Sets
+from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.plan import Step
 from entroloop.records import GenerationRecord, from_json, to_json
 from entroloop.samples import concatenate
@@ -104,14 +105,23 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
         train=train[drawn],
         train_whole=train,
         reference=extractor(history.reference().data),
+        seed=seed_for(step.seed, step.generation, "measure"),
     )
-    values: dict[str, object] = {name: metric(sets) for name, metric in METRICS.items()}
+    values: dict[str, object] = {name: METRICS[name].value(sets) for name in RECORDED}
     counts = np.bincount(training_set.provenance, minlength=step.generation)
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
-    wanted = [name for name in built.config.metrics.extra if name not in METRICS]
-    extra = {name: EXTRA_METRICS[name](sets) for name in wanted}
+    extra = {name: _if_it_can_be_taken(name, sets) for name in built.config.metrics.extra}
+    extra = {name: value for name, value in extra.items() if name not in values}
     return values | ({"extra": extra} if extra else {})
+
+
+def _if_it_can_be_taken(name: str, sets: Sets) -> float:
+    """Return a metric, NaN where these sets have none: a study does not stop for that."""
+    try:
+        return METRICS[name].value(sets)
+    except InputError:
+        return float("nan")
 
 
 def read_record(step: Step, store: Store) -> GenerationRecord:

@@ -1,4 +1,4 @@
-"""Differential entropy of a sample, by nearest neighbours."""
+"""Differential entropy of a sample, and its intrinsic dimension, by nearest neighbours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from entroloop.errors import InputError
+from entroloop.metrics.sets import Own, Sets
 from entroloop.neighbors import distinct_rows, nearest
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Entropy:
     """An entropy estimate in nats, with what it must be read beside.
 
     Only differences at the same n, d, k and features mean anything: the estimate is biased by
-    several nats in high dimension.
+    several nats in high dimension. `dimension` is d, or the intrinsic one that was put in its
+    place.
     """
 
     nats: float
@@ -28,9 +30,12 @@ class Entropy:
     duplicate_fraction: float
     min_distance: float
     note: str = ""
+    dimension: float = math.nan
 
 
-def knn_entropy(x: Array, k: int = 1, *, floor: float = 0.0) -> Entropy:
+def knn_entropy(
+    x: Array, k: int = 1, *, floor: float = 0.0, dimension: float | None = None
+) -> Entropy:
     """Return the Kozachenko–Leonenko estimate of the differential entropy of rows x (n, d).
 
     Ĥ_k = ψ(n) − ψ(k) + ln c_d + (d/n) Σ ln ε_k(x), with c_d = π^{d/2}/Γ(d/2 + 1) and ε_k(x) the
@@ -38,7 +43,8 @@ def knn_entropy(x: Array, k: int = 1, *, floor: float = 0.0) -> Entropy:
     Shi et al. 2025 with k = 1). Exact copies are merged as neighbours, so that they lower the
     estimate through `duplicate_fraction` only; where all rows are equal it is −inf.
     `floor` is added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
-    copies, which floor > 0 reproduces).
+    copies, which floor > 0 reproduces). `dimension`: taken for d in the equation, for rows that
+    lie near a surface of fewer dimensions (`intrinsic_dimension`).
 
     Raises InputError for fewer than two rows, k outside 1 … n − 1, or k + 1 > distinct rows.
 
@@ -61,9 +67,73 @@ def knn_entropy(x: Array, k: int = 1, *, floor: float = 0.0) -> Entropy:
     else:
         rows = x[first]
         epsilon = nearest(rows, rows, k, exclude_same_index=True).distances[:, -1][inverse]
-    log_volume = d / 2 * math.log(math.pi) - gammaln(d / 2 + 1)
-    nats = digamma(n) - digamma(k) + log_volume + d * float(np.log(epsilon).mean())
-    return Entropy(float(nats), n, d, k, fraction, float(epsilon.min()))
+    return _estimate(epsilon, d, k, fraction, dimension)
+
+
+def _estimate(
+    epsilon: Float64, d: int, k: int, fraction: float, dimension: float | None
+) -> Entropy:
+    """Return the entropy from each row's distance to its k-th nearest distinct row."""
+    n, of = len(epsilon), float(d if dimension is None else dimension)
+    log_volume = of / 2 * math.log(math.pi) - gammaln(of / 2 + 1)
+    nats = digamma(n) - digamma(k) + log_volume + of * float(np.log(epsilon).mean())
+    return Entropy(float(nats), n, d, k, fraction, float(epsilon.min()), dimension=of)
+
+
+def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
+    """Return `knn_entropy` (k = 1) of a role; intrinsic: at its own TwoNN dimension."""
+    x = sets[role]
+    if len(x) < 2:
+        raise InputError(f"the entropy of {role} needs at least 2 rows; it has {len(x)}")
+    if len(distinct_rows(x)[0]) == 1:
+        return Entropy(-math.inf, len(x), x.shape[1], 1, 1 - 1 / len(x), 0.0, "all rows are equal")
+    own = sets.own(role)
+    dimension = two_nn(own) if intrinsic else None
+    epsilon = own.neighbors.distances[:, 0][own.inverse]
+    fraction = 1 - len(own.first) / len(x)
+    return _estimate(epsilon, x.shape[1], 1, fraction, dimension)
+
+
+def two_nn(own: Own) -> float:
+    """Return the TwoNN dimension from the neighbours of a set (see `intrinsic_dimension`)."""
+    if own.k < 2:
+        raise InputError("the intrinsic dimension needs at least 3 distinct rows")
+    r = own.neighbors.distances
+    logs = np.log(r[:, 1] / r[:, 0])
+    total = float(logs.sum())
+    return math.inf if total == 0 else (len(logs) - 1) / total
+
+
+def maximum_likelihood_dimension(own: Own) -> float:
+    """Return the maximum-likelihood dimension from the neighbours of a set."""
+    if own.k < 2:
+        raise InputError("the intrinsic dimension needs at least 3 distinct rows")
+    r = own.neighbors.distances
+    inverse = np.log(r[:, -1:] / r[:, :-1]).sum(axis=1) / max(own.k - 2, 1)
+    mean = float(inverse.mean())
+    return math.inf if mean == 0 else 1 / mean
+
+
+ESTIMATORS = {"two_nn": two_nn, "maximum_likelihood": maximum_likelihood_dimension}
+
+
+def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
+    """Return the dimension of the surface near which rows x (n, D) lie.
+
+    two_nn: (n − 1)/Σ ln(r₂/r₁), r₁ and r₂ the distances to the two nearest distinct rows (Facco
+    et al. 2017, by maximum likelihood). maximum_likelihood: 1/mean_i[Σ_{j<k} ln(r_k/r_j)/(k − 2)]
+    with k = 20 or as many as there are (Levina & Bickel 2004, averaged as MacKay & Ghahramani
+    2005 do).
+
+    Raises InputError for an unknown estimator or fewer than 3 distinct rows.
+
+    >>> line = np.random.default_rng(0).random((500, 1)) * np.ones((1, 9))
+    >>> round(intrinsic_dimension(line))
+    1
+    """
+    if estimator not in ESTIMATORS:
+        raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator}")
+    return ESTIMATORS[estimator](Sets(generated=x).own("generated"))
 
 
 def duplicate_fraction(x: Array) -> float:

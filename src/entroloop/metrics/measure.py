@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.metrics.entropy import duplicate_fraction, knn_entropy
-from entroloop.metrics.moments import frechet_distance, total_variance
-from entroloop.metrics.neighbourhood import authentic_rows, memorized_rows, nearest_distances
-from entroloop.samples import Array, Float64, as_vectors, check_rows
+from entroloop.metrics.neighbourhood import memorized
+from entroloop.metrics.sets import Sets
+from entroloop.metrics.table import METRICS, WIDE, Metric, Rows
 from entroloop.seeding import rng_for
 
 DRAWS = 1000  # of a bootstrap
 HALVES = 20  # half-samples
+PAIRS = 100  # of the nearest pairs that are told
 
 Interval = tuple[float, float] | None
+Progress = Callable[[str, int, int], None]  # a metric's name, how many are done, of how many
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's value, its 95 % interval or None, and what to know of both."""
+    """A metric's value, its 95 % interval or None, and what to know of both.
+
+    comparable: with whose figures. seconds: what it took, searches that others share included in
+    the first. pairs: [generated row, training row, distance], most memorized first, where the
+    metric is about pairs.
+    """
 
     value: float
     interval: Interval
     note: str
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The three roles; each (n, d) in one feature space, or None."""
-
-    generated: Array
-    train: Array | None
-    reference: Array | None
-
-    def role(self, name: str) -> Array:
-        """Return the rows of a role that is there."""
-        rows = getattr(self, name)
-        assert rows is not None
-        return np.asarray(rows)
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """What a metric needs, and how it is taken of the sets with a seed."""
-
-    needs: tuple[str, ...]
-    take: Callable[[Sets, int], Measurement]
+    comparable: str = ""
+    seconds: float = 0.0
+    pairs: list[tuple[int, int, float]] = field(default_factory=list)
 
 
 def measure(
@@ -58,137 +47,146 @@ def measure(
     generated: Any,
     train: Any = None,
     reference: Any = None,
+    probabilities: Any = None,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
 ) -> dict[str, Measurement]:
     """Return the metrics of generated rows, by name, in the order of the table.
 
-    generated, train, reference: (n, d) in one feature space. metrics: names (default: all that
-    the given sets allow). Generalization scores, memorization and AuthPct use every row; what
-    depends on the number of rows is taken on as many rows of each set as the smallest has, by a
-    seeded draw, and its note says so.
+    generated, train, reference: (n, d) in one feature space; probabilities: of classes, one line
+    for each generated row. metrics: names (default: all that the given sets allow, except those
+    that take minutes). Generalization scores, memorization, AuthPct, C_T and FLD use every row;
+    what depends on the number of rows is taken on as many rows of each set as the smallest has,
+    by a seeded draw, and its note says so. A metric that cannot be taken of these sets is NaN, and
+    its note tells why.
 
     Raises InputError for sets of different width, bad rows, an unknown metric, or one that needs a
     set that was not given.
     """
-    given = {"generated": generated, "train": train, "reference": reference}
-    arrays = {name: as_vectors(np.asarray(x)) for name, x in given.items() if x is not None}
-    for name, rows in arrays.items():
-        check_rows(rows, name, minimum=2)
-        if rows.shape[1] != arrays["generated"].shape[1]:
-            raise InputError(
-                f"generated has {arrays['generated'].shape[1]} values a row and {name} "
-                f"{rows.shape[1]}; take both from one feature space"
-            )
+    sets = Sets(
+        generated=generated,
+        train=train,
+        reference=reference,
+        probabilities=probabilities,
+        seed=seed,
+        device=device,
+    )
+    for role, n in sets.sizes().items():
+        if n < 2:
+            raise InputError(f"{role} holds {n} rows; at least 2 are needed")
     for name in metrics or ():
-        if name not in MEASURES:
-            raise unknown_name("metric", name, MEASURES)
-        missing = [role for role in MEASURES[name].needs if role not in arrays]
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+        missing = [r for r in METRICS[name].needs if r != "probabilities" and not sets.has(r)]
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
-    wanted = metrics or [n for n, m in MEASURES.items() if set(m.needs) <= set(arrays)]
-    sets = Sets(arrays["generated"], arrays.get("train"), arrays.get("reference"))
-    return {name: MEASURES[name].take(sets, seed) for name in wanted}
-
-
-def _of_rows(values: Float64, seed: int, resampled: str, scale: float = 1.0) -> Measurement:
-    """Return the mean of one value a row; a bootstrap of those rows, the other set as it is."""
-    rng = rng_for(seed, 0, "bootstrap")
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(DRAWS)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    note = f"{len(values)} rows; interval: bootstrap of the {resampled} rows"
-    return Measurement(
-        scale * float(values.mean()), (scale * float(low), scale * float(high)), note
-    )
-
-
-def _of_sets(
-    sets: Sets, roles: tuple[str, ...], statistic: Callable[..., float], seed: int
-) -> Measurement:
-    """Return a statistic of equally many rows of each set, with an interval from half-samples.
-
-    Drawn without replacement, since a bootstrap repeats rows and repeated rows have distance 0.
-    With halves the spread of the statistic is that at full size: √(b/n)/√(1 − b/n) = 1 at b = n/2
-    (Politis & Romano 1994).
-    """
-    rng = rng_for(seed, 0, "halves")
-    rows = [sets.role(role) for role in roles]
-    n = min(map(len, rows))
-    rows = [x if len(x) == n else x[np.sort(rng.choice(len(x), n, replace=False))] for x in rows]
-    value = statistic(*rows)
-    note = f"{n} rows of each set" if len(rows) > 1 else f"{n} rows"
-    if n < 8 or not np.isfinite(value):
-        return Measurement(value, None, f"{note}; no interval")
-    halves = [statistic(*(x[rng.permutation(n)[: n // 2]] for x in rows)) for _ in range(HALVES)]
-    half_width = 1.96 * float(np.std(halves, ddof=1))
-    note += f"; interval: spread of {HALVES} half-samples"
-    return Measurement(value, (value - half_width, value + half_width), note)
-
-
-def _entropy(role: str) -> _Metric:
-    def take(sets: Sets, seed: int) -> Measurement:
-        others = [x for x in (sets.generated, sets.train) if x is not None]
-        n = min(map(len, others))
-        rows = sets.role(role)
-        if len(rows) > n:
-            rows = rows[np.sort(rng_for(seed, 0, "entropy").choice(len(rows), n, replace=False))]
-        found = _of_sets(
-            Sets(rows, None, None), ("generated",), lambda x: knn_entropy(x).nats, seed
+    asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
+    taker = _Taker(sets)
+    found = {}
+    for done, name in enumerate(asked):
+        if progress is not None:
+            progress(name, done, len(asked))
+        start = time.perf_counter()
+        value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
+        found[name] = Measurement(
+            value,
+            interval,
+            note,
+            METRICS[name].comparable,
+            round(time.perf_counter() - start, 3),
+            taker.pairs() if METRICS[name].pairs else [],
         )
-        whole = knn_entropy(rows)
-        note = (
-            f"{found.note}; d = {whole.d}, k = {whole.k}, duplicates "
-            f"{whole.duplicate_fraction:.3g}, least distance {whole.min_distance:.3g}; only "
-            "differences at the same n, d, k and features mean anything"
-        )
-        return Measurement(found.value, found.interval, note)
-
-    return _Metric((role,), take)
+    return found
 
 
-def _pairs(
-    roles: tuple[str, str], resampled: str, rows: Callable[..., Float64], scale: float = 1.0
-) -> _Metric:
-    def take(sets: Sets, seed: int) -> Measurement:
-        first, second = (sets.role(role) for role in roles)
-        return _of_rows(rows(first, second), seed, resampled, scale)
-
-    return _Metric(roles, take)
+def _by_default(metric: Metric, sets: Sets) -> bool:
+    roles = [role for role in metric.needs if role != "probabilities"]
+    return not metric.on_request and all(sets.has(role) for role in roles)
 
 
-def _whole(roles: tuple[str, ...], statistic: Callable[..., float]) -> _Metric:
-    return _Metric(roles, lambda sets, seed: _of_sets(sets, roles, statistic, seed))
+class _Taker:
+    """Takes metrics of the same sets; draws and half-samples are made once."""
 
+    def __init__(self, sets: Sets) -> None:
+        self.sets = sets
 
-def _duplicates(sets: Sets, seed: int) -> Measurement:  # noqa: ARG001  # counted, not drawn
-    rows = sets.role("train")
-    return Measurement(duplicate_fraction(rows), None, f"{len(rows)} rows, counted: no interval")
+    @cached_property
+    def common(self) -> Sets:
+        """As many rows of each set as the smallest has."""
+        n = min(self.sets.sizes().values())
+        return self.sets.drawn(n, rng_for(self.sets.seed, 0, "common"))
 
+    @cached_property
+    def halves(self) -> list[Sets]:
+        """Half of the rows of each common set, several times."""
+        n = min(self.sets.sizes().values())
+        rng = rng_for(self.sets.seed, 0, "halves")
+        return [self.common.drawn(n // 2, rng) for _ in range(HALVES)]
 
-MEASURES: dict[str, _Metric] = {
-    "entropy_train": _entropy("train"),
-    "entropy_samples": _entropy("generated"),
-    "generalization_score": _pairs(("generated", "train"), "generated", nearest_distances),
-    "generalization_score_reference": _pairs(
-        ("reference", "train"), "reference", nearest_distances
-    ),
-    "memorized_fraction": _pairs(
-        ("generated", "train"),
-        "generated",
-        lambda g, t: memorized_rows(generated=g, train=t).astype(np.float64),
-    ),
-    "auth_pct": _pairs(
-        ("generated", "train"),
-        "generated",
-        lambda g, t: authentic_rows(generated=g, train=t).astype(np.float64),
-        100.0,
-    ),
-    "frechet_distance": _whole(
-        ("generated", "reference"), lambda g, r: frechet_distance(generated=g, reference=r)
-    ),
-    "coverage_distance": _whole(
-        ("generated", "reference"), lambda g, r: float(nearest_distances(r, g).mean())
-    ),
-    "total_variance": _whole(("generated",), total_variance),
-    "duplicate_fraction": _Metric(("train",), _duplicates),
-}
+    def take(self, metric: Metric, asked_for: bool) -> tuple[float, Interval, str]:
+        """Return value, interval and note."""
+        wide = self.sets["generated"].shape[1] > WIDE
+        if "probabilities" in metric.needs and not self.sets.has("probabilities"):
+            return math.nan, None, "these features come without class probabilities"
+        if metric.wide == "on request" and wide and not asked_for:
+            return math.nan, None, f"takes minutes at d > {WIDE}: ask for it by name"
+        try:
+            if metric.rows is not None:
+                return self._of_rows(metric)
+            return self._of_sets(metric, interval=not (metric.wide and wide))
+        except InputError as error:
+            return math.nan, None, str(error)
+
+    def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
+        """Bootstrap the rows of one role, given the others."""
+        assert metric.rows is not None
+        rows: Rows = metric.rows(self.sets if metric.every_row else self.common)
+        values = rows.values
+        rng = rng_for(self.sets.seed, 0, "bootstrap")
+        draws = DRAWS if values.ndim == 1 and metric.resampled else 0
+        drawn = [
+            rows.statistic(values[rng.integers(len(values), size=len(values))])
+            for _ in range(draws)
+        ]
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        note = f"{len(values)} rows; interval: bootstrap of the {metric.resampled} rows"
+        return rows.statistic(values), (float(low), float(high)), note
+
+    def _of_sets(self, metric: Metric, interval: bool) -> tuple[float, Interval, str]:
+        """Take half-samples of all sets.
+
+        Drawn without replacement, since a bootstrap repeats rows and repeated rows have distance
+        0. With halves the spread of the statistic is that at full size:
+        √(b/n)/√(1 − b/n) = 1 at b = n/2 (Politis & Romano 1994).
+        """
+        sets = self.sets if metric.every_row else self.common
+        n = min(sets.sizes().values())
+        value = metric.value(sets)
+        note = f"{n} rows of each set" if len(metric.needs) > 1 else f"{n} rows"
+        if more := metric.note(sets):
+            note += f"; {more}"
+        if metric.counted:
+            return value, None, f"{note}; no interval"
+        if n < 8 or not math.isfinite(value) or not interval:
+            return value, None, f"{note}; no interval"
+        try:
+            halves = [metric.value(half) for half in self.halves]
+        except InputError as error:  # halves can be too small where the whole is not
+            return value, None, f"{note}; no interval: {error}"
+        half_width = 1.96 * float(np.std(halves, ddof=1))
+        if not math.isfinite(half_width):
+            return value, None, f"{note}; no interval"
+        note += f"; interval: spread of {HALVES} half-samples"
+        return value, (value - half_width, value + half_width), note
+
+    def pairs(self) -> list[tuple[int, int, float]]:
+        """Return the most memorized pairs: by d₁/d₂, then by distance."""
+        found = self.sets.nearest("generated", "train_whole")
+        d1 = found.distances[:, 0]
+        d2 = found.distances[:, 1] if found.distances.shape[1] > 1 else np.full(len(d1), np.inf)
+        ratio = np.where(d1 == 0, 0.0, d1 / np.maximum(d2, 1e-300))
+        flagged = np.flatnonzero(memorized(self.sets))
+        order = flagged[np.lexsort((d1[flagged], ratio[flagged]))][:PAIRS]
+        return [(int(i), int(found.indices[i, 0]), float(d1[i])) for i in order]

@@ -1,4 +1,4 @@
-"""Measures of where generated rows lie: near training rows, or near held-out real ones."""
+"""Measures of how far generated rows lie from training rows, and held-out real rows from them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.neighbors import distinct_rows, nearest
-from entroloop.samples import Array, Float64, as_vectors, check_rows
-
-
-def _pair(a: Array, a_name: str, b: Array, b_name: str) -> tuple[Array, Array]:
-    a, b = as_vectors(np.asarray(a)), as_vectors(np.asarray(b))
-    check_rows(a, a_name)
-    check_rows(b, b_name)
-    if a.shape[1] != b.shape[1]:
-        raise InputError(
-            f"{a_name} has {a.shape[1]} values a row and {b_name} {b.shape[1]}; "
-            "take both from one feature space"
-        )
-    return a, b
+from entroloop.metrics.sets import Sets
+from entroloop.neighbors import nearest
+from entroloop.samples import Array, Float64
 
 
 def generalization_score(*, generated: Array, train: Array) -> float:
@@ -31,8 +20,7 @@ def generalization_score(*, generated: Array, train: Array) -> float:
     >>> generalization_score(generated=np.ones((2, 3)), train=np.ones((5, 3)))
     0.0
     """
-    g, t = _pair(generated, "generated", train, "train")
-    return float(nearest(g, t).distances.mean())
+    return float(distances(Sets(generated=generated, train=train), "generated", "train").mean())
 
 
 def coverage_distance(*, generated: Array, reference: Array) -> float:
@@ -40,8 +28,13 @@ def coverage_distance(*, generated: Array, reference: Array) -> float:
 
     Low means that every part of the real data has generated rows near it.
     """
-    g, r = _pair(generated, "generated", reference, "reference")
-    return float(nearest(r, g).distances.mean())
+    sets = Sets(generated=generated, reference=reference)
+    return float(distances(sets, "reference", "generated").mean())
+
+
+def distances(sets: Sets, of: str, to: str) -> Float64:
+    """Return the distance of each row of one role to the nearest of another, float64 (n,)."""
+    return sets.nearest(of, to).distances[:, 0]
 
 
 def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> NDArray[np.bool_]:
@@ -51,15 +44,18 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
     training rows (Yoon et al. 2023); exact copies in the training set are merged first, and
     d₁ = 0 always counts.
     """
+    return memorized(Sets(generated=generated, train=train), ratio)
+
+
+def memorized(sets: Sets, ratio: float = 1 / 3) -> NDArray[np.bool_]:
+    """See `memorized_rows`."""
     if not 0 < ratio <= 1:
         raise InputError(f"ratio must lie in (0, 1]; got {ratio}")
-    g, t = _pair(generated, "generated", train, "train")
-    distinct = t[distinct_rows(t)[0]]
-    d = nearest(g, distinct, min(2, len(distinct))).distances
-    memorized: NDArray[np.bool_] = d[:, 0] == 0
-    if len(distinct) > 1:
-        memorized |= d[:, 0] < ratio * d[:, 1]
-    return memorized
+    d = sets.nearest("generated", "train_whole").distances
+    found: NDArray[np.bool_] = d[:, 0] == 0
+    if d.shape[1] > 1:
+        found |= d[:, 0] < ratio * d[:, 1]
+    return found
 
 
 def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) -> float:
@@ -69,12 +65,6 @@ def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) 
     1.0
     """
     return float(memorized_rows(generated=generated, train=train, ratio=ratio).mean())
-
-
-def nearest_distances(rows: Array, to: Array) -> Float64:
-    """Return the distance of each row to its nearest row of `to`, float64 (n,)."""
-    a, b = _pair(rows, "rows", to, "to")
-    return nearest(a, b).distances[:, 0]
 
 
 def auth_pct(*, generated: Array, train: Array) -> float:
@@ -92,10 +82,17 @@ def authentic_rows(*, generated: Array, train: Array) -> NDArray[np.bool_]:
     A row is authentic if it is farther from its nearest training row than that row is from its
     own nearest neighbour in the training set (Alaa et al. 2022). Few authentic rows mean copying.
     """
-    g, t = _pair(generated, "generated", train, "train")
-    if len(t) < 2:
+    return authentic(Sets(generated=generated, train=train))
+
+
+def authentic(sets: Sets) -> NDArray[np.bool_]:
+    """See `authentic_rows`; a training row with an exact copy has its neighbour at distance 0."""
+    train = sets["train_whole"]
+    if len(train) < 2:
         raise InputError("AuthPct needs at least 2 training rows")
-    own = nearest(t, t, exclude_same_index=True).distances[:, 0]
-    found = nearest(g, t)
-    authentic: NDArray[np.bool_] = found.distances[:, 0] > own[found.indices[:, 0]]
-    return authentic
+    found = sets.nearest("generated", "train_whole")
+    near, at = np.unique(found.indices[:, 0], return_inverse=True)
+    # Two neighbours of each: itself, and the nearest other row (0 for a copy).
+    own = nearest(train[near], train, 2, device=sets.device).distances[:, 1]
+    result: NDArray[np.bool_] = found.distances[:, 0] > own[at]
+    return result

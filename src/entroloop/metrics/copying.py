@@ -1,0 +1,223 @@
+"""Tests of copying: C_T, feature likelihood divergence, memorization-informed Fréchet distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import rankdata
+
+from entroloop.errors import InputError
+from entroloop.metrics.moments import frechet
+from entroloop.metrics.sets import Sets
+from entroloop.neighbors import nearest
+from entroloop.samples import Array, Float64
+from entroloop.seeding import rng_for, seed_for
+
+CELL_ROWS = 50  # training rows a cell on average; at most LARGEST_CELLS cells
+LARGEST_CELLS = 20
+STEPS = 100  # of expectation maximization at most
+SMALLEST_VARIANCE = 1e-3  # of a component, in units of the training rows' variance
+SIMILAR = 0.1  # cosine distance below which MiFID punishes
+
+
+def c_t(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
+    """Return the data-copying statistic C_T (Meehan et al. 2020); far below 0 means copying.
+
+    Space is cut into cells by k-means of the training rows. In each a Mann–Whitney test compares
+    the distances of generated rows to their nearest training row of the cell with those of
+    reference rows; C_T is the mean of its z by the cells' shares of reference rows. Cells with
+    fewer than 2 rows of a set are left out. About N(0, 1) in each cell without copying.
+
+    Raises InputError where no cell is left.
+    """
+    sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
+    return copying(sets).statistic()
+
+
+@dataclass(frozen=True)
+class Copying:
+    """For each row its cell and its distance to the nearest training row there."""
+
+    cells: Array
+    distances: Float64
+    reference_cells: Array
+    reference_distances: Float64
+
+    def statistic(self, rows: Array | None = None) -> float:
+        """Return C_T, of some of the generated rows."""
+        cells = self.cells if rows is None else self.cells[rows]
+        distances = self.distances if rows is None else self.distances[rows]
+        total = weight = 0.0
+        for cell in np.unique(self.reference_cells):
+            g = distances[cells == cell]
+            r = self.reference_distances[self.reference_cells == cell]
+            if len(g) < 2 or len(r) < 2:
+                continue
+            u = rankdata(np.concatenate([g, r]))[: len(g)].sum() - len(g) * (len(g) + 1) / 2
+            spread = np.sqrt(len(g) * len(r) * (len(g) + len(r) + 1) / 12)
+            total += len(r) * (u - len(g) * len(r) / 2) / spread
+            weight += len(r)
+        if not weight:
+            raise InputError("C_T needs cells with 2 generated and 2 reference rows; none is left")
+        return float(total / weight)
+
+
+def copying(sets: Sets) -> Copying:
+    """Return what C_T is made of."""
+    from sklearn.cluster import KMeans
+
+    train = sets["train_whole"]
+    k = max(1, min(LARGEST_CELLS, len(train) // CELL_ROWS))
+    seed = seed_for(sets.seed, 0, "cells") % 2**32
+    fitted = KMeans(k, n_init=1, random_state=seed).fit(train.astype(np.float64))
+    found: list[Array] = []
+    for role in ("generated", "reference"):
+        rows = sets[role]
+        cells = nearest(rows, fitted.cluster_centers_).indices[:, 0]
+        distances = np.empty(len(rows))
+        for cell in np.unique(cells):
+            inside = cells == cell
+            distances[inside] = nearest(rows[inside], train[fitted.labels_ == cell]).distances[:, 0]
+        found += [cells, distances]
+    return Copying(found[0], found[1], found[2], found[3])
+
+
+def fld(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
+    """Return the feature likelihood divergence, 0 for a perfect generator, larger is worse.
+
+    A mixture of Gaussians centred at generated rows, the variance of each fitted to training rows,
+    is judged by the likelihood of reference rows (Jiralerspong et al. 2023):
+    100/d · (ln p(reference | half of the training rows) − ln p(reference | generated)). Both
+    mixtures have as many centres, and their variances are fitted to the other half. Copies get
+    small variances and explain nothing new. Features are standardized by the training rows;
+    variances by expectation maximization, at least 1e-3: figures are not comparable with those
+    of other code.
+
+    Raises InputError for fewer than 8 training rows.
+    """
+    sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
+    return float(likelihood_lost(sets).mean())
+
+
+def fld_gap(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
+    """Return FLD on training rows less FLD on reference rows: below 0 means overfitting.
+
+    100/d · (ln p(reference | generated) − ln p(training rows | generated)), on the half of the
+    training rows to which no variance was fitted.
+    """
+    sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
+    return likelihood_gap(sets)
+
+
+def likelihood_lost(sets: Sets) -> Float64:
+    """Return the term of each reference row in `fld`, whose mean it is."""
+    held, fitted, generated, reference = _standardized(sets)
+    perfect = _log_likelihood(reference, held, _variances(held, fitted))
+    found = _log_likelihood(reference, generated, _variances(generated, fitted))
+    result: Float64 = 100 / held.shape[1] * (perfect - found)
+    return result
+
+
+def likelihood_gap(sets: Sets) -> float:
+    """See `fld_gap`."""
+    held, fitted, generated, reference = _standardized(sets)
+    variances = _variances(generated, fitted)
+    new, seen = (_log_likelihood(x, generated, variances).mean() for x in (reference, held))
+    return float(100 / held.shape[1] * (new - seen))
+
+
+def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
+    """Return two halves of the training rows, as many generated rows, and the reference rows."""
+    train = sets["train_whole"].astype(np.float64)
+    if len(train) < 8:
+        raise InputError(f"the likelihood divergence needs at least 8 training rows; {len(train)}")
+    mean, spread = train.mean(axis=0), train.std(axis=0)
+    spread[spread == 0] = 1.0
+    rng = rng_for(sets.seed, 0, "likelihood")
+    order = rng.permutation(len(train))
+    half = min(len(train) // 2, len(sets["generated"]))
+    drawn = rng.choice(len(sets["generated"]), half, replace=False)
+    parts = (
+        train[order[:half]],
+        train[order[len(train) - len(train) // 2 :]],
+        sets["generated"][drawn].astype(np.float64),
+        sets["reference"].astype(np.float64),
+    )
+    held, fitted, generated, reference = ((x - mean) / spread for x in parts)
+    return held, fitted, generated, reference
+
+
+def _squares(x: Float64, centres: Float64) -> Float64:
+    squares = np.square(x).sum(axis=1)[:, None] + np.square(centres).sum(axis=1)
+    squares -= 2 * x @ centres.T
+    return np.asarray(np.maximum(squares, 0))
+
+
+def _variances(centres: Float64, rows: Float64) -> Float64:
+    """Return each component's variance by expectation maximization on rows."""
+    d, squares = rows.shape[1], _squares(rows, centres)
+    variances = np.full(len(centres), max(float(squares.min(axis=1).mean()) / d, SMALLEST_VARIANCE))
+    before = -np.inf
+    for _ in range(STEPS):
+        terms = -squares / (2 * variances) - d / 2 * np.log(2 * np.pi * variances)
+        whole = logsumexp(terms, axis=1, keepdims=True)
+        now = float(whole.mean())
+        if now - before < 1e-4 * d:
+            break
+        before = now
+        share = np.exp(terms - whole)
+        mass = share.sum(axis=0)
+        new = (share * squares).sum(axis=0) / (d * np.maximum(mass, 1e-300))
+        # A component that explains no row keeps its variance.
+        variances = np.where(mass > 1e-12, np.maximum(new, SMALLEST_VARIANCE), variances)
+    return variances
+
+
+def _log_likelihood(x: Float64, centres: Float64, variances: Float64) -> Float64:
+    d = x.shape[1]
+    found = np.empty(len(x))
+    block = max(1, 2**24 // len(centres))
+    for start in range(0, len(x), block):
+        part = slice(start, start + block)
+        terms = -_squares(x[part], centres) / (2 * variances)
+        terms -= d / 2 * np.log(2 * np.pi * variances)
+        found[part] = logsumexp(terms, axis=1) - np.log(len(centres))
+    return found
+
+
+def mifid(*, generated: Array, train: Array, reference: Array) -> float:
+    """Return the memorization-informed Fréchet distance (Bai et al. 2021).
+
+    The Fréchet distance to reference rows over m, where the mean cosine distance m = mean over
+    generated of min over train of 1 − |cos| is below 0.1; the Fréchet distance itself otherwise.
+
+    Raises InputError for a row of length 0.
+    """
+    return memorization_informed(Sets(generated=generated, train=train, reference=reference))
+
+
+def memorization_informed(sets: Sets) -> float:
+    """See `mifid`."""
+    distance = float(cosine_distances(sets).mean())
+    return frechet(sets) / (distance + 1e-15 if distance < SIMILAR else 1.0)
+
+
+def cosine_distances(sets: Sets) -> Float64:
+    """Return 1 − |cos| of each generated row to the training row most like it."""
+    unit = []
+    for role in ("generated", "train_whole"):
+        x = sets[role].astype(np.float64)
+        lengths = np.sqrt(np.square(x).sum(axis=1))
+        if not lengths.all():
+            raise InputError(
+                f"row {int(np.argmin(lengths))} of {role} has length 0: no cosine distance"
+            )
+        unit.append(x / lengths[:, None])
+    g, t = unit
+    most = np.empty(len(g))
+    block = max(1, 2**24 // len(t))
+    for start in range(0, len(g), block):
+        most[start : start + block] = np.abs(g[start : start + block] @ t.T).max(axis=1)
+    return np.maximum(1 - most, 0)

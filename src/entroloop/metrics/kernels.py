@@ -1,0 +1,103 @@
+"""Measures from inner products: kernel distance, Vendi score and RKE."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.metrics.sets import Sets
+from entroloop.samples import Array, Float64
+from entroloop.seeding import rng_for
+
+SUBSETS, SUBSET_ROWS = 100, 1000  # the field's rule (Bińkowski et al. 2018)
+
+
+def kernel_distance(
+    *, generated: Array, reference: Array, subsets: int = SUBSETS, seed: int = 0
+) -> float:
+    """Return the kernel distance (KID): the mean of unbiased MMD² over random subsets.
+
+    k(x, y) = (x·y/d + 1)³ on 100 pairs of subsets of 1,000 rows, or of all rows where there are
+    fewer (Bińkowski et al. 2018). Unbiased, so that it can be below 0.
+
+    Raises InputError for fewer than 2 rows in a set.
+    """
+    return kernel(Sets(generated=generated, reference=reference, seed=seed), subsets)
+
+
+def kernel(sets: Sets, subsets: int = SUBSETS) -> float:
+    """See `kernel_distance`."""
+    g, r = (sets[role].astype(np.float64) for role in ("generated", "reference"))
+    m = min(SUBSET_ROWS, len(g), len(r))
+    if m < 2:
+        raise InputError("the kernel distance needs at least 2 rows in each set")
+    if m == len(g) == len(r):
+        return _mmd2(g, r)
+    rng = rng_for(sets.seed, 0, "subsets")
+    values = [
+        _mmd2(g[rng.choice(len(g), m, replace=False)], r[rng.choice(len(r), m, replace=False)])
+        for _ in range(subsets)
+    ]
+    return float(np.mean(values))
+
+
+def _mmd2(x: Float64, y: Float64) -> float:
+    m, d = x.shape
+    within = 0.0
+    for rows in (x, y):
+        k = (rows @ rows.T / d + 1) ** 3
+        within += (k.sum() - np.trace(k)) / (m * (m - 1))
+    return float(within - 2 * ((x @ y.T / d + 1) ** 3).mean())
+
+
+def vendi_score(x: Array) -> float:
+    """Return the Vendi score of rows x (n, d): the effective number of different rows, 1 … n.
+
+    exp(−Σ λ ln λ), λ the eigenvalues of K/n with K the cosine similarities (Friedman & Dieng
+    2023).
+
+    Raises InputError for a row of length 0.
+    """
+    return vendi(Sets(generated=x), 1.0)
+
+
+def rke(x: Array) -> float:
+    """Return the order-2 Rényi kernel entropy score of rows x (n, d): 1/Σ λ², 1 … n.
+
+    λ as in `vendi_score`; it counts modes (Jalali et al. 2023, here with the cosine kernel).
+    """
+    return vendi(Sets(generated=x), 2.0)
+
+
+def vendi(sets: Sets, order: float) -> float:
+    """Return the Vendi score of order 1, or 2 (RKE), of generated rows."""
+    x = sets["generated"].astype(np.float64)
+    lengths = np.sqrt(np.square(x).sum(axis=1))
+    if not lengths.all():
+        raise InputError(f"row {int(np.argmin(lengths))} has length 0: it has no cosine similarity")
+    x /= lengths[:, None]
+    gram = x.T @ x if x.shape[1] <= len(x) else x @ x.T  # the same eigenvalues, zeros aside
+    if order == 2:
+        return float(len(x) ** 2 / np.square(gram).sum())
+    values = np.linalg.eigvalsh(gram) / len(x)
+    values = values[values > 1e-15]
+    return float(np.exp(-(values * np.log(values)).sum()))
+
+
+def inception_score(probabilities: Array) -> float:
+    """Return exp of the mean divergence of class probabilities (n, classes) from their mean.
+
+    exp(mean_i KL(p(y|x_i) ‖ p(y))) over all rows at once (Salimans et al. 2016).
+    """
+    return inception(Sets(generated=np.zeros((len(probabilities), 1)), probabilities=probabilities))
+
+
+def inception(sets: Sets) -> float:
+    """See `inception_score`."""
+    p = sets.probabilities
+    if p is None:
+        raise InputError("the inception score needs class probabilities, which these features lack")
+    marginal = p.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(p > 0, p * (np.log(p) - np.log(marginal)), 0.0)
+    return float(np.exp(terms.sum(axis=1).mean()))

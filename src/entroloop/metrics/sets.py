@@ -1,0 +1,155 @@
+"""The sets that metrics are taken of, by role, with the searches that several metrics share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.errors import InputError
+from entroloop.neighbors import Neighbors, distinct_rows, nearest
+from entroloop.samples import Array, as_vectors, check_rows
+
+NEIGHBOURS = 20  # within a set: as many as the metrics that ask for most
+ROLES = ("generated", "train", "train_whole", "reference")
+
+
+@dataclass(frozen=True)
+class Own:
+    """The neighbours of a set's distinct rows among themselves.
+
+    first: where each distinct row stands first; inverse: which distinct row each row is.
+    """
+
+    first: NDArray[np.int64]
+    inverse: NDArray[np.int64]
+    neighbors: Neighbors
+
+    @property
+    def k(self) -> int:
+        """How many neighbours there are."""
+        return int(self.neighbors.distances.shape[1])
+
+
+class Sets:
+    """Rows (n, d) of one feature space by role; a role may be missing.
+
+    generated, reference (held-out real rows), train; train_whole is all that was trained on, where
+    `train` is a draw of it. probabilities: of classes, one line for each generated row. Whatever
+    is drawn in a metric is drawn by `seed`.
+
+    Raises InputError for rows that are bad or of different width, and for a role that is asked for
+    and missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        generated: Any = None,
+        train: Any = None,
+        reference: Any = None,
+        train_whole: Any = None,
+        probabilities: Any = None,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        whole = train if train_whole is None else train_whole
+        given = dict(zip(ROLES, (generated, train, whole, reference), strict=True))
+        same = whole is train
+        self._rows: dict[str, Array] = {}
+        for role, rows in given.items():
+            if rows is None:
+                continue
+            if role == "train_whole" and same:
+                self._rows[role] = self._rows["train"]
+                continue
+            vectors = as_vectors(np.asarray(rows))
+            check_rows(vectors, role, minimum=1)
+            self._rows[role] = vectors
+        self._check_widths()
+        self.probabilities = None if probabilities is None else _probabilities(probabilities)
+        self.seed, self.device = seed, device
+        self._found: dict[tuple[str, int, int], Any] = {}
+
+    def _check_widths(self) -> None:
+        roles = list(self._rows)
+        for role in roles[1:]:
+            first, width = self._rows[roles[0]].shape[1], self._rows[role].shape[1]
+            if width != first:
+                raise InputError(
+                    f"{roles[0]} has {first} values a row and {role} {width}; take both from one "
+                    "feature space"
+                )
+
+    def has(self, role: str) -> bool:
+        """Tell whether a role is there."""
+        return role in self._rows or (role == "probabilities" and self.probabilities is not None)
+
+    def __getitem__(self, role: str) -> Array:
+        if role not in self._rows:
+            raise InputError(f"the set '{role}' is not given")
+        return self._rows[role]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of rows of each role that is there."""
+        return {role: len(rows) for role, rows in self._rows.items() if role != "train_whole"}
+
+    def drawn(self, n: int, rng: np.random.Generator) -> Sets:
+        """Return n rows of each role, without replacement, in their order."""
+        some: dict[str, Any] = {}
+        for role in ("generated", "train", "reference"):
+            if role not in self._rows:
+                continue
+            rows = self._rows[role]
+            if len(rows) == n:
+                index = np.arange(n)
+            else:
+                index = np.sort(rng.choice(len(rows), n, replace=False))
+            some[role] = rows if len(rows) == n else rows[index]
+            if role == "generated" and self.probabilities is not None:
+                some["probabilities"] = self.probabilities[index]
+        return Sets(**some, seed=self.seed, device=self.device)
+
+    def nearest(self, queries: str, rows: str) -> Neighbors:
+        """Return the two nearest distinct rows (one, where there is one) of each query.
+
+        indices are those of `rows`, of the first of equal ones.
+        """
+        a, b = self[queries], self[rows]
+        key = ("nearest", id(a), id(b))
+        if key not in self._found:
+            first, _ = distinct_rows(b)
+            distinct = b if len(first) == len(b) else b[first]
+            found = nearest(a, distinct, min(2, len(first)), device=self.device)
+            self._found[key] = Neighbors(found.distances, first[found.indices])
+        result: Neighbors = self._found[key]
+        return result
+
+    def own(self, role: str) -> Own:
+        """Return the neighbours of a set's distinct rows among themselves.
+
+        Raises InputError where fewer than two rows are distinct.
+        """
+        x = self[role]
+        key = ("own", id(x), 0)
+        if key not in self._found:
+            first, inverse = distinct_rows(x)
+            if len(first) < 2:
+                raise InputError(f"all {len(x)} rows of {role} are equal: no distances among them")
+            distinct = x if len(first) == len(x) else x[first]
+            k = min(NEIGHBOURS, len(first) - 1)
+            found = nearest(distinct, distinct, k, exclude_same_index=True, device=self.device)
+            self._found[key] = Own(first, inverse, found)
+        result: Own = self._found[key]
+        return result
+
+
+def _probabilities(given: Any) -> Array:
+    p = np.asarray(given, dtype=np.float64)
+    if p.ndim != 2 or not np.isfinite(p).all() or (p < 0).any():
+        raise InputError("probabilities must be finite numbers ≥ 0 of shape (n, classes)")
+    if not np.allclose(p.sum(axis=1), 1, atol=1e-3):
+        raise InputError("probabilities must sum to 1 in each line")
+    return p

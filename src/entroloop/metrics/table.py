@@ -1,0 +1,278 @@
+"""The table of metrics: what each needs, how it is taken, and how its interval comes about.
+
+One row here and one function in a family's file make a metric: of records, `measure` and pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from entroloop.metrics.copying import (
+    copying,
+    likelihood_gap,
+    likelihood_lost,
+    memorization_informed,
+)
+from entroloop.metrics.drift import coverage_lost, fidelity_lost, hubs, novelty_lost, spikiness
+from entroloop.metrics.entropy import (
+    duplicate_fraction,
+    entropy_of,
+    maximum_likelihood_dimension,
+    two_nn,
+)
+from entroloop.metrics.kernels import inception, kernel, vendi
+from entroloop.metrics.manifold import K, balls, covered
+from entroloop.metrics.moments import effective_rank, frechet, frechet_infinity, total_variance
+from entroloop.metrics.neighbourhood import authentic, distances, memorized
+from entroloop.metrics.sets import Sets
+from entroloop.metrics.sliced import sliced
+from entroloop.samples import Array, Float64
+
+OWN = "with no other library"
+WIDE = 1024  # features: beyond, what needs many eigendecompositions is taken on request only
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values of one role's rows, and the statistic of them (or of some of them, by index)."""
+
+    values: Float64
+    statistic: Callable[[Array], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is taken.
+
+    needs: roles. value: the metric of sets. rows, resampled: the metric as a statistic of one
+    role's rows, which are resampled for the interval; without them it comes from half-samples,
+    unless `counted`. every_row: it uses all rows that are given; else as many of each set as the
+    smallest has. pairs: True where generated rows can be shown with the training rows that
+    triggered it. comparable: with whose figures. says: what it tells, in a clause.
+    """
+
+    needs: tuple[str, ...]
+    value: Callable[[Sets], float]
+    says: str
+    rows: Callable[[Sets], Rows] | None = None
+    resampled: str = ""
+    every_row: bool = False
+    counted: bool = False
+    pairs: bool = False
+    on_request: bool = False
+    wide: str = ""  # at d > WIDE: "no interval", or "on request"
+    comparable: str = OWN
+    note: Callable[[Sets], str] = lambda sets: ""  # noqa: ARG005
+
+
+def _mean_of(
+    needs: tuple[str, ...],
+    resampled: str,
+    rows: Callable[[Sets], Array],
+    says: str,
+    *,
+    scale: float = 1.0,
+    every_row: bool = True,
+    pairs: bool = False,
+    on_request: bool = False,
+    comparable: str = OWN,
+) -> Metric:
+    """Return a metric that is scale times the mean of one value a row."""
+
+    def statistic(values: Array) -> float:
+        return scale * float(values.mean())
+
+    return Metric(
+        needs,
+        lambda sets: statistic(rows(sets).astype(np.float64)),
+        says,
+        lambda sets: Rows(rows(sets).astype(np.float64), statistic),
+        resampled,
+        every_row,
+        pairs=pairs,
+        on_request=on_request,
+        comparable=comparable,
+    )
+
+
+def _copying_rows(sets: Sets) -> Rows:
+    found = copying(sets)
+    return Rows(np.arange(len(found.cells), dtype=np.float64),
+                lambda rows: found.statistic(rows.astype(np.int64)))  # fmt: skip
+
+
+def _entropy_note(role: str, intrinsic: bool = False) -> Callable[[Sets], str]:
+    def note(sets: Sets) -> str:
+        e = entropy_of(sets, role, intrinsic=intrinsic)
+        dimension = f", taken at dimension {e.dimension:.3g}" if intrinsic else ""
+        return (
+            f"d = {e.d}, k = {e.k}{dimension}, duplicates {e.duplicate_fraction:.3g}, least "
+            f"distance {e.min_distance:.3g}; only differences at the same n, d, k and features "
+            "mean anything"
+        )
+
+    return note
+
+
+def _entropy(role: str, says: str, *, intrinsic: bool = False) -> Metric:
+    return Metric(
+        (role,),
+        lambda sets: entropy_of(sets, role, intrinsic=intrinsic).nats,
+        says,
+        note=_entropy_note(role, intrinsic),
+    )
+
+
+def _rank_note(sets: Sets) -> str:
+    n, d = min(len(sets["generated"]), len(sets["reference"])), sets["generated"].shape[1]
+    if n > d:
+        return ""
+    return f"{n} rows of {d} values: the covariances have rank ≤ {n - 1} and the figure is biased"
+
+
+G, T, R = "generated", "train", "reference"
+FID = "with FID libraries on the same features and numbers of rows"
+PRDC = "with prdc (k = 5) where no rows are equal"
+
+METRICS: dict[str, Metric] = {
+    "entropy_train": _entropy(T, "how spread out the training set is; it falls as models collapse"),
+    "entropy_samples": _entropy(G, "how spread out the generated rows are"),
+    "entropy_train_intrinsic": _entropy(
+        T, "the same at the estimated dimension of the set (TwoNN)", intrinsic=True
+    ),
+    "entropy_samples_intrinsic": _entropy(
+        G, "the same at the estimated dimension of the set (TwoNN)", intrinsic=True
+    ),
+    "intrinsic_dimension": Metric(
+        (G,), lambda s: two_nn(s.own(G)),
+        "dimension of the surface that generated rows lie near (TwoNN)",
+    ),
+    "intrinsic_dimension_mle": Metric(
+        (G,), lambda s: maximum_likelihood_dimension(s.own(G)),
+        "the same by maximum likelihood over 20 neighbours",
+    ),
+    "generalization_score": _mean_of(
+        (G, T), G, lambda s: distances(s, G, T),
+        "mean distance to the nearest training row; low means memorization",
+    ),
+    "generalization_score_reference": _mean_of(
+        (R, T), R, lambda s: distances(s, R, T),
+        "the same of held-out real rows: what a perfect generator would have",
+    ),
+    "memorized_fraction": _mean_of(
+        (G, T), G, memorized,
+        "share of generated rows three times nearer to one training row than to the next",
+        pairs=True,
+    ),
+    "auth_pct": _mean_of(
+        (G, T), G, authentic,
+        "percentage farther from their training row than that is from its own neighbour",
+        scale=100.0, pairs=True, comparable="with dgm-eval's AuthPct",
+    ),
+    "c_t": Metric(
+        (G, T, R), lambda s: copying(s).statistic(),
+        "are generated rows nearer to training rows than held-out rows are? far below 0: yes",
+        _copying_rows, G, every_row=True,
+    ),
+    "fld": _mean_of(
+        (G, T, R), R, likelihood_lost,
+        "likelihood of held-out rows that is lost against training rows as the generated ones",
+        on_request=True,
+    ),
+    "fld_gap": Metric(
+        (G, T, R), likelihood_gap,
+        "FLD on training rows less that on held-out rows; below 0: overfit",
+        every_row=True, counted=True, on_request=True,
+    ),
+    "mifid": Metric(
+        (G, T, R), memorization_informed,
+        "Fréchet distance, made larger where generated rows point as training rows do",
+        wide="on request", comparable="with torchmetrics where train is reference", note=_rank_note,
+    ),
+    "frechet_distance": Metric(
+        (G, R), frechet, "distance of the two sets as Gaussians: quality and variety in one",
+        wide="no interval", comparable=FID, note=_rank_note,
+    ),
+    "frechet_distance_infinity": Metric(
+        (G, R), frechet_infinity, "the same extrapolated to infinitely many generated rows",
+        wide="on request", comparable=FID, note=_rank_note,
+    ),
+    "kernel_distance": Metric(
+        (G, R), kernel, "KID: as the Fréchet distance, unbiased at any number of rows",
+        comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
+    ),
+    "inception_score": Metric(
+        (G, "probabilities"), inception, "are classes certain for each row, and many over all?",
+        comparable="with one-split inception scores of the same network",
+    ),
+    "sliced_wasserstein": Metric(
+        (G, R), sliced, "transport distance along 256 random lines",
+    ),
+    "precision": Metric(
+        (G, R), lambda s: float((balls(s) > 0).mean()),
+        "share of generated rows within a real neighbourhood", comparable=PRDC,
+    ),
+    "recall": Metric(
+        (G, R), lambda s: float((balls(s, of=R, around=G) > 0).mean()),
+        "share of real rows within a generated neighbourhood", comparable=PRDC,
+    ),
+    "density": Metric(
+        (G, R), lambda s: float(balls(s).mean() / K),
+        "how many real neighbourhoods hold a generated row, over k", comparable=PRDC,
+    ),
+    "coverage": Metric(
+        (G, R), lambda s: float(covered(s).mean()),
+        "share of real rows with a generated row in their neighbourhood", comparable=PRDC,
+    ),
+    "coverage_distance": Metric(
+        (G, R), lambda s: float(distances(s, R, G).mean()),
+        "mean distance of a real row to its nearest generated row",
+    ),
+    "total_variance": Metric(
+        (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows"
+    ),
+    "effective_rank": Metric(
+        (G,), lambda s: effective_rank(s[G]), "how many directions carry the variance",
+        wide="no interval",
+    ),
+    "vendi_score": Metric(
+        (G,), lambda s: vendi(s, 1.0), "effective number of different rows (cosine similarity)",
+        wide="no interval", comparable="with vendi-score on the same features",
+    ),
+    "rke": Metric(
+        (G,), lambda s: vendi(s, 2.0), "effective number of modes (order 2)",
+        wide="no interval", comparable="with vendi-score of order 2 on the same features",
+    ),
+    "hubness": Metric(
+        (G,), lambda s: hubs(s, G),
+        "skewness of neighbour counts; above about 1, distrust metrics of neighbours here",
+    ),
+    "spikiness": Metric(
+        (G,), lambda s: spikiness(s[G]), "negentropy along the first two principal components",
+        wide="no interval",
+    ),
+    "drift_fidelity": Metric(
+        (G, T, R), fidelity_lost, "loss of fidelity: generated rows farther from real ones",
+    ),
+    "drift_coverage": Metric(
+        (G, T, R), coverage_lost, "loss of coverage: real rows farther from generated ones",
+    ),
+    "drift_novelty": Metric(
+        (G, T, R), novelty_lost, "loss of novelty: nearer to training rows than to held-out ones",
+    ),
+    "duplicate_fraction": Metric(
+        (T,), lambda s: duplicate_fraction(s["train_whole"]),
+        "share of exact copies in the training set",
+        every_row=True, counted=True,
+    ),
+}  # fmt: skip
+
+# The columns that every record of a study has, in this order.
+RECORDED = (
+    "entropy_train", "entropy_samples", "generalization_score", "generalization_score_reference",
+    "memorized_fraction", "frechet_distance", "coverage_distance", "total_variance",
+    "duplicate_fraction",
+)  # fmt: skip

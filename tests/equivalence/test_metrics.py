@@ -1,0 +1,133 @@
+"""Metrics against the field's own libraries, to stated tolerances."""
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.metrics.entropy import intrinsic_dimension
+from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
+from entroloop.metrics.manifold import coverage, density, precision, recall
+from entroloop.metrics.moments import frechet_distance
+from entroloop.metrics.sliced import sliced_wasserstein
+
+
+@pytest.fixture
+def sets(rng):
+    reference = rng.standard_normal((300, 16)) + 0.5
+    return {"generated": rng.standard_normal((250, 16)) * 1.3, "reference": reference}
+
+
+def identity(d):
+    torch = pytest.importorskip("torch")
+
+    class Flat(torch.nn.Module):
+        num_features = d
+
+        def forward(self, x):
+            return x.reshape(len(x), d)
+
+    return Flat()
+
+
+def as_images(x):
+    torch = pytest.importorskip("torch")
+    return torch.from_numpy(x).double().reshape(len(x), 1, 4, 4)
+
+
+def test_frechet_distance_is_that_of_torchmetrics_to_1e_6(sets):
+    image = pytest.importorskip("torchmetrics.image.fid")
+    fid = (
+        image.FrechetInceptionDistance(
+            identity(16), normalize=True, input_img_size=(1, 4, 4)
+        ).set_dtype("float64")
+        if False
+        else image.FrechetInceptionDistance(identity(16), input_img_size=(1, 4, 4))
+    )
+    fid = fid.double()
+    fid.update(as_images(sets["reference"]), real=True)
+    fid.update(as_images(sets["generated"]), real=False)
+    assert frechet_distance(**sets) == pytest.approx(float(fid.compute()), rel=1e-6)
+
+
+def test_kernel_distance_is_that_of_torchmetrics_to_1e_6(sets):
+    image = pytest.importorskip("torchmetrics.image.kid")
+    kid = image.KernelInceptionDistance(identity(16), subsets=1, subset_size=250)
+    kid.update(as_images(sets["reference"][:250]), real=True)
+    kid.update(as_images(sets["generated"]), real=False)
+    found = kernel_distance(generated=sets["generated"], reference=sets["reference"][:250])
+    assert found == pytest.approx(float(kid.compute()[0]), rel=1e-6)
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_mifid_is_that_of_torchmetrics_to_1e_5(sets, copied):
+    image = pytest.importorskip("torchmetrics.image.mifid")
+    from entroloop.metrics.copying import mifid
+
+    if copied:
+        sets["generated"] = sets["reference"][:250] * 1.1 + 0.01
+    score = image.MemorizationInformedFrechetInceptionDistance(identity(16))
+    score.update(as_images(sets["reference"]), real=True)
+    score.update(as_images(sets["generated"]), real=False)
+    found = mifid(**sets, train=sets["reference"])
+    assert found == pytest.approx(float(score.compute()), rel=1e-5)
+
+
+def test_inception_score_is_that_of_torchmetrics_to_1e_5(rng):
+    image = pytest.importorskip("torchmetrics.image.inception")
+    torch = pytest.importorskip("torch")
+    logits = rng.standard_normal((200, 16)) * 2
+    score = image.InceptionScore(identity(16), splits=1)
+    score.update(as_images(logits))
+    p = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
+    assert inception_score(p) == pytest.approx(float(score.compute()[0]), rel=1e-5)
+
+
+def test_precision_recall_density_and_coverage_are_those_of_prdc(sets):
+    prdc = pytest.importorskip("prdc")
+    theirs = prdc.compute_prdc(sets["reference"], sets["generated"], nearest_k=5)
+    for function in (precision, recall, density, coverage):
+        assert function(**sets) == pytest.approx(theirs[function.__name__], abs=1e-12)
+
+
+def test_identical_sets_have_full_precision_and_recall_where_prdc_gives_0(rng):
+    x = np.repeat(rng.standard_normal((30, 3)), 8, axis=0)
+    assert precision(generated=x, reference=x) == recall(generated=x, reference=x) == 1
+    assert coverage(generated=x, reference=x) == 1
+
+
+@pytest.mark.parametrize("shape", [(80, 6), (20, 50)])
+def test_vendi_score_and_rke_are_those_of_vendi_score(rng, shape):
+    vendi = pytest.importorskip("vendi_score.vendi")
+    x = rng.standard_normal(shape) + 1
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    kernel = unit @ unit.T
+    assert vendi_score(x) == pytest.approx(vendi.score_K(kernel), rel=1e-8)
+    assert rke(x) == pytest.approx(vendi.score_K(kernel, q=2), rel=1e-8)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_entropy_is_that_of_infomeasure_up_to_its_constants(rng, k):
+    im = pytest.importorskip("infomeasure")
+    x, y = rng.standard_normal((200, 3)), rng.standard_normal((200, 3)) * 2 + 1
+    theirs = [im.entropy(z, approach="kl", k=k, noise_level=0, minkowski_p=2) for z in (x, y)]
+    ours = [el.knn_entropy(z, k=k).nats for z in (x, y)]
+    assert ours[1] - ours[0] == pytest.approx(theirs[1] - theirs[0], abs=1e-9)
+
+
+def test_sliced_wasserstein_in_one_dimension_is_the_transport_distance(rng):
+    from scipy.optimize import linprog
+
+    g, r = rng.standard_normal((5, 1)), rng.standard_normal((7, 1))
+    cost = np.square(g - r.T).ravel()
+    rows = np.kron(np.eye(5), np.ones(7))
+    columns = np.kron(np.ones(5), np.eye(7))
+    best = linprog(cost, A_eq=np.concatenate([rows, columns]), b_eq=[1 / 5] * 5 + [1 / 7] * 7)
+    assert sliced_wasserstein(generated=g, reference=r) == pytest.approx(np.sqrt(best.fun))
+
+
+@pytest.mark.parametrize("estimator", ["two_nn", "maximum_likelihood"])
+@pytest.mark.parametrize("d", [2, 5])
+def test_intrinsic_dimension_of_a_cube_in_a_larger_space(rng, estimator, d):
+    turned = np.linalg.qr(rng.standard_normal((20, d)))[0]
+    x = rng.random((3000, d)) @ turned.T
+    assert intrinsic_dimension(x, estimator) == pytest.approx(d, rel=0.1)

@@ -1,0 +1,155 @@
+"""Metrics against closed forms and what theory says of them."""
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.metrics.copying import c_t, fld, fld_gap
+from entroloop.metrics.drift import (
+    drift_coverage,
+    drift_fidelity,
+    drift_novelty,
+    hubness,
+    spikiness,
+)
+from entroloop.metrics.entropy import intrinsic_dimension, knn_entropy
+from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
+from entroloop.metrics.moments import effective_rank, frechet_distance_infinity, spectrum
+from entroloop.metrics.sliced import sliced_wasserstein
+
+
+def normal(seed, n=400, d=6):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+@pytest.fixture
+def sets():
+    return {"generated": normal(0), "train": normal(1), "reference": normal(2)}
+
+
+def test_entropy_at_the_intrinsic_dimension_does_not_see_empty_directions(rng):
+    x = rng.random((2000, 2))
+    wide = x @ np.linalg.qr(rng.standard_normal((10, 2)))[0].T
+    assert knn_entropy(wide, dimension=2).nats == pytest.approx(knn_entropy(x).nats, abs=1e-6)
+
+
+def test_scaling_raises_entropy_by_the_dimension_times_its_logarithm(sets):
+    x = sets["generated"]
+    for dimension in (None, 3.5):
+        change = knn_entropy(3 * x, dimension=dimension).nats
+        change -= knn_entropy(x, dimension=dimension).nats
+        assert change == pytest.approx((dimension or 6) * np.log(3))
+
+
+def test_intrinsic_dimension_does_not_depend_on_scale(sets):
+    x = sets["generated"]
+    assert intrinsic_dimension(1e-3 * x + 5) == pytest.approx(intrinsic_dimension(x), rel=1e-6)
+
+
+def test_frechet_distance_of_infinitely_many_rows_is_that_of_the_gaussians():
+    shift = np.full(6, 0.5)
+    g, r = normal(3, 4000) + shift, normal(4, 40000)
+    plain = el.frechet_distance(generated=g[:200], reference=r)
+    extrapolated = frechet_distance_infinity(generated=g, reference=r)
+    assert extrapolated == pytest.approx(6 * 0.25, abs=0.08)
+    assert plain > extrapolated
+
+
+def test_kernel_distance_is_unbiased():
+    values = [kernel_distance(generated=normal(2 * s, 50), reference=normal(2 * s + 1, 50))
+              for s in range(100)]  # fmt: skip
+    assert abs(np.mean(values)) < 3 * np.std(values) / 10
+    assert kernel_distance(generated=normal(0) + 1, reference=normal(1)) > 1
+
+
+def test_sliced_wasserstein_of_a_shift_is_its_length_over_the_root_of_d(sets):
+    shift = np.array([3.0, 0, 0, 0, 4.0, 0])
+    found = sliced_wasserstein(
+        generated=sets["train"] + shift, reference=sets["train"], directions=20_000
+    )
+    assert found == pytest.approx(5 / np.sqrt(6), rel=0.02)
+
+
+def test_vendi_score_counts_orthogonal_modes():
+    x = np.repeat(np.eye(5), 20, axis=0)
+    assert vendi_score(x) == pytest.approx(5)
+    assert rke(x) == pytest.approx(5)
+    assert vendi_score(x[:20]) == pytest.approx(1)
+
+
+def test_effective_rank_of_equal_and_of_single_directions(rng):
+    x = np.linalg.qr(rng.standard_normal((100, 5)) - 0)[0]
+    x -= x.mean(axis=0)
+    assert effective_rank(rng.standard_normal((50_000, 5))) == pytest.approx(5, rel=1e-3)
+    assert effective_rank(x[:, :1] * np.ones((1, 7))) == pytest.approx(1, abs=1e-6)
+    assert spectrum(x).sum() == pytest.approx(x.var(axis=0, ddof=1).sum())
+
+
+def test_inception_score_is_the_number_of_certain_classes_that_occur():
+    p = np.eye(10)[np.repeat([1, 4, 7], 30)]
+    assert inception_score(p) == pytest.approx(3)
+    assert inception_score(np.full((20, 10), 0.1)) == pytest.approx(1)
+
+
+def test_c_t_is_about_0_without_copying_and_far_below_with_it(sets):
+    values = [c_t(generated=normal(3 * s), train=normal(3 * s + 1), reference=normal(3 * s + 2))
+              for s in range(10)]  # fmt: skip
+    assert abs(np.mean(values)) < 1
+    noise = 0.05 * normal(9)
+    assert c_t(generated=sets["train"] + noise, train=sets["train"],
+               reference=sets["reference"]) < -5  # fmt: skip
+    far = c_t(generated=3 * sets["generated"], train=sets["train"], reference=sets["reference"])
+    assert far > 3
+
+
+def test_fld_is_about_0_for_new_rows_and_large_for_copies_noise_and_missing_modes(sets):
+    perfect = [fld(generated=normal(3 * s), train=normal(3 * s + 1), reference=normal(3 * s + 2))
+               for s in range(5)]  # fmt: skip
+    assert abs(np.mean(perfect)) < 5
+    wide = {**sets, "generated": 3 * sets["generated"]}
+    missing = {**sets, "generated": np.abs(sets["generated"])}
+    same = {**sets, "generated": sets["train"]}
+    assert fld(**wide) > 20
+    assert fld(**missing) > 20
+    assert fld_gap(**same) < -10 < fld_gap(**sets)
+
+
+def test_drift_parts_are_about_0_for_a_perfect_generator(sets):
+    for part in (drift_fidelity, drift_coverage, drift_novelty):
+        assert abs(part(**sets)) < 0.08
+
+
+def test_generalization_score_is_fidelity_less_novelty(sets):
+    for g in (2 * sets["generated"], sets["train"] * 0.99, sets["generated"][:, ::-1] + 0.3):
+        with_g = {**sets, "generated": g}
+        score = el.generalization_score(generated=g, train=sets["train"])
+        held_out = el.generalization_score(generated=sets["reference"], train=sets["train"])
+        parts = drift_fidelity(**with_g) - drift_novelty(**with_g)
+        assert np.log(score / held_out) == pytest.approx(parts)
+
+
+def test_each_part_of_drift_tells_its_own_fault(sets):
+    def parts(generated):
+        with_g = {**sets, "generated": generated}
+        return [f(**with_g) for f in (drift_fidelity, drift_coverage, drift_novelty)]
+
+    noisy = parts(sets["generated"] * 2)
+    assert noisy[0] > 0.3 > abs(noisy[2])
+    narrow = parts(sets["generated"] * 0.1)
+    assert narrow[1] > 0.3 > narrow[0]
+    copied = parts(sets["train"] + 0.01 * normal(5))
+    assert copied[2] > 1
+    assert abs(copied[0]) < 0.1
+
+
+def test_spikiness_is_about_0_for_a_gaussian_of_any_scale_and_grows_with_spikes(rng):
+    x = rng.standard_normal((4000, 3)) * [5, 3, 1]
+    assert abs(spikiness(x)) < 0.05
+    assert spikiness(1e-3 * x + 7) == pytest.approx(spikiness(x), abs=1e-6)
+    spikes = np.round(x) + 0.01 * rng.standard_normal(x.shape)
+    assert spikiness(spikes) > 0.5
+
+
+def test_hubness_rises_with_the_dimension(rng):
+    few, many = (hubness(rng.standard_normal((1000, d))) for d in (3, 100))
+    assert few < 1 < many
