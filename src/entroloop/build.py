@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from entroloop.config import ArmConfig, Settings, StudyConfig, validate_settings
 from entroloop.data import RealData, Source, check_sizes
 from entroloop.errors import InputError, unknown_name
-from entroloop.features import EXTRACTORS, Extractor
+from entroloop.features import Extractor, extractor_for
 from entroloop.generators import Generator
 from entroloop.metrics import METRICS
 from entroloop.paradigms import PARADIGMS, Composition
@@ -77,7 +77,7 @@ def build(config: StudyConfig) -> Built:
         metric = _row(METRICS, "metric", name, "metrics.extra")
         if "probabilities" in metric.needs:
             raise InputError(f"metrics.extra: {name} needs class probabilities; use `measure`")
-    extractor = _row(EXTRACTORS, "features", config.metrics.features, "metrics.features")
+    extractor = extractor_for(config.metrics.features, where="metrics.features")
     arms = [_arm(arm, source.n_train) for arm in config.arms]
     return Built(config, source, arms, extractor)
 
@@ -108,7 +108,7 @@ def _arm(arm: ArmConfig, n_train: int) -> Arm:
             "does not give; use it through `select`"
         )
     _row(DISTANCES, "metric", arm.metric, where)
-    extractor = _row(EXTRACTORS, "features", arm.features, where)
+    extractor = extractor_for(arm.features, where=where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
     own = {"task", "order"}
     _check_arguments(strategy, arm.strategy_args, "strategy_args", own, where)

@@ -14,9 +14,9 @@ import numpy as np
 
 from entroloop.data.files import FileSet, read_set
 from entroloop.errors import InputError, unknown_name
-from entroloop.features import EXTRACTORS
+from entroloop.features import Extractor, extractor_for
 from entroloop.metrics.entropy import Entropy
-from entroloop.samples import Array, as_vectors, nonfinite_rows
+from entroloop.samples import Array, nonfinite_rows
 from entroloop.selection import Selection, select
 from entroloop.store import write_atomically
 
@@ -55,8 +55,7 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
-    if choice.features not in EXTRACTORS:
-        raise unknown_name("features", choice.features, EXTRACTORS)
+    extractor = extractor_for(choice.features, choice.device)
     if choice.materialize not in (None, *MATERIALS):
         raise unknown_name("--materialize", choice.materialize, MATERIALS)
     if choice.on_invalid not in ("fail", "drop"):
@@ -67,7 +66,9 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
             f"--param {clash.pop()} is not a strategy's parameter: it has its own flag"
         )
     sets = _read(choice)
-    features = _features(sets, choice)
+    if extractor.fit is not None:
+        extractor = extractor.fit(np.concatenate([s.data for s in sets]))
+    features = _features(sets, extractor)
     pool_of_row = np.repeat([s.name for s in sets], [len(s.data) for s in sets])
     if choice.materialize in ("link", "copy"):
         for s in sets:
@@ -80,7 +81,7 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
     initial = None
     if choice.initial is not None:
         outside = read_set(Path(choice.initial), "initial", strict=choice.strict)
-        initial = as_vectors(EXTRACTORS[choice.features](outside.data))
+        initial = extractor(outside.data)
     selection = select(
         features,
         choice.n,
@@ -158,9 +159,8 @@ def _drop_invalid(s: FileSet, on_invalid: str) -> None:
     s.columns = {name: values[kept] for name, values in s.columns.items()}
 
 
-def _features(sets: list[FileSet], choice: Choice) -> Array:
-    extract = EXTRACTORS[choice.features]
-    rows = [as_vectors(extract(s.data)) for s in sets]
+def _features(sets: list[FileSet], extractor: Extractor) -> Array:
+    rows = [extractor(s.data) for s in sets]
     return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 

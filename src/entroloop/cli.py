@@ -186,14 +186,33 @@ def measure(
         str | None, typer.Option(metavar="A,B", help="default: all that the sets allow")
     ] = None,
     seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    html: Annotated[
+        Path | None, typer.Option(help="write a page: pairs, projection, curves")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
 ) -> None:
     """Measure generated samples against training and held-out sets; JSON on standard output."""
     from entroloop.measuring import measure_files
+    from entroloop.multiply import device_for
+    from entroloop.progress import tell_steps
 
     sets = {"generated": generated, "train": train, "reference": reference}
-    names = metrics.split(",") if metrics else None
-    print(json.dumps(measure_files(sets, features, names, seed=seed, strict=strict)))
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    place = device_for(device)
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    with tell_steps() as tell:
+        measured = measure_files(
+            sets, features, names, seed=seed, device=place, strict=strict, tell=tell
+        )
+    answer = measured.as_json()
+    if html is not None:
+        from entroloop.report.sets import write_page
+
+        write_page(measured, html)
+        answer["page"] = str(html)
+    print(json.dumps(answer))
 
 
 @app.command()
@@ -230,12 +249,19 @@ def doctor(
         bool,
         typer.Option("--clear", help="remove damaged stages and those of no complete generation"),
     ] = False,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="empty the cache of features")
+    ] = False,
 ) -> None:
-    """Tell the environment; with DIR, check every stage of a study against its checksums."""
+    """Tell environment and cache; with DIR, check every stage of a study by its checksums."""
     from entroloop.doctor import examine
     from entroloop.environment import environment
+    from entroloop.features.cached import examine_cache
 
-    facts: dict[str, Any] = {"environment": environment("auto")}
+    facts: dict[str, Any] = {
+        "environment": environment("auto"),
+        "features_cache": examine_cache(clear=clear_cache),
+    }
     if dir is not None:
         facts["folder"] = examine(dir, clear=clear)
     print(json.dumps(facts, indent=1))

@@ -52,7 +52,7 @@ def compose_and_select(step: Step, built: Built, history: History, device: str) 
     candidates = concatenate([history.generation(g) for g in composition.candidates])
     by_quota = arm.strategy == "random" and len(composition.candidates) > 1
     selection = select(
-        built.arm(arm.name).extractor(candidates.data),
+        built.arm(arm.name).extractor.fitted_to(history.real_train().data)(candidates.data),
         composition.n_select,
         arm.strategy,
         metric=arm.metric,
@@ -93,7 +93,7 @@ def fit_and_sample(
 
 def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:
     """Return the measured part of the record, in the feature space of the metrics."""
-    n, extractor = built.config.n_train, built.extractor
+    n, extractor = built.config.n_train, built.extractor.fitted_to(history.real_train().data)
     training_set = history.training_set()
     train = extractor(training_set.data)
     drawn = np.arange(len(train))

@@ -220,6 +220,33 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     return NumpyMultiplier() if small else fastest_on_cpu()
 
 
+def candidates_on_gpu(tile: Any, skip: Array | None, k: int, slack: Array) -> tuple[Array, Array]:
+    """Return [line, column] of what may be among the k least of each line of a tile that torch
+    holds: at most `slack` above the k-th. skip: a column of each line that does not count.
+    """
+    import torch
+
+    if skip is not None:
+        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
+        where = torch.from_numpy(np.stack([lines, skip[lines]])).to(tile.device)
+        tile[where[0], where[1]] = torch.inf
+    kth = tile.topk(k, dim=1, largest=False).values[:, -1].double()
+    limit = (kth + torch.from_numpy(slack).to(tile.device)).to(tile.dtype)
+    limit = torch.nextafter(limit, torch.full_like(limit, torch.inf))
+    pairs: Array = (tile <= limit[:, None]).nonzero().cpu().numpy()
+    return pairs[:, 0], pairs[:, 1]
+
+
+def on_device(rows: Array, device: str) -> Any:
+    """Return rows where they are multiplied: NumPy's on the CPU, torch's on a GPU, TF32 off."""
+    if device == "cpu":
+        return rows
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.from_numpy(rows).to(device.removeprefix("torch "))
+
+
 def device_for(device: str) -> str:
     """Return "cpu" or "cuda" for "auto", "cpu" or "cuda".
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.multiply import NumpyMultiplier, device_for
+from entroloop.multiply import NumpyMultiplier, candidates_on_gpu, device_for, on_device
 from entroloop.samples import Array, Float64
 from entroloop.spaces import Euclidean, centre_and_reach
 
@@ -80,7 +80,7 @@ class _Chunk:
             rows, sizes = self.space.prepare(self.rows, dtype)
             squares = np.einsum("ij,ij->i", rows, rows)
             both = np.concatenate([rows, squares[:, None]], axis=1)
-            self._prepared[dtype] = (_on_device(both, self._device), sizes)
+            self._prepared[dtype] = (on_device(both, self._device), sizes)
         return self._prepared[dtype]
 
     def shortlist(self, queries: Array, skip: Index | None, k: int, dtype: Any) -> list[Index]:
@@ -98,9 +98,9 @@ class _Chunk:
         block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
         for start in range(0, len(x), block):
             part = slice(start, start + block)
-            choose = _candidates if self._device == "cpu" else _candidates_on_gpu
+            choose = _candidates if self._device == "cpu" else candidates_on_gpu
             left_out = None if skip is None else skip[part]
-            i, j = choose(_on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
+            i, j = choose(on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
             if left_out is not None:
                 kept = j != left_out[i]
                 i, j = i[kept], j[kept]
@@ -162,31 +162,6 @@ def _at_most_kth(tile: Array, k: int) -> Array:
         return np.asarray(np.partition(tile, k - 1, axis=1)[:, k - 1])
     minima = tile[:, : groups * GROUP].reshape(lines, GROUP, groups).min(axis=1)
     return np.asarray(np.partition(minima, k - 1, axis=1)[:, k - 1])
-
-
-def _candidates_on_gpu(
-    tile: Any, skip: Index | None, k: int, slack: Float64
-) -> tuple[Index, Index]:
-    """The same for a tile that torch holds."""
-    import torch
-
-    if skip is not None:
-        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
-        where = torch.from_numpy(np.stack([lines, skip[lines]])).to(tile.device)
-        tile[where[0], where[1]] = torch.inf
-    kth = tile.topk(k, dim=1, largest=False).values[:, -1].double()
-    limit = (kth + torch.from_numpy(slack).to(tile.device)).to(tile.dtype)
-    limit = torch.nextafter(limit, torch.full_like(limit, torch.inf))
-    pairs: Array = (tile <= limit[:, None]).nonzero().cpu().numpy()
-    return pairs[:, 0], pairs[:, 1]
-
-
-def _on_device(rows: Array, device: str) -> Any:
-    if device == "cpu":
-        return rows
-    import torch
-
-    return torch.from_numpy(rows).to(device.removeprefix("torch "))
 
 
 def count_within(queries: Array, rows: Array, radii: Float64) -> Index:

@@ -95,7 +95,7 @@ def _step(
             "inputs": [history[g - 1] for g in composition.candidates if g > 0],
             "previous": previous if composition.previous else None,
             "n_reference": config.n_reference if composition.fresh[1] else None,
-            "strategy": [arm.strategy, arm.strategy_args, arm.features, arm.metric],
+            "strategy": [arm.strategy, arm.strategy_args, objects.extractor.identity, arm.metric],
             "oversample": arm.oversample,
         }
     training_key = fingerprint(training_set)
@@ -118,7 +118,7 @@ def _step(
             "stage": "record",
             "keys": [training_key, model_key, samples_key],
             "n_reference": config.n_reference,
-            "metrics": config.metrics.model_dump(),
+            "metrics": config.metrics.model_dump() | {"features": built.extractor.identity},
         }
     )
     return Step(

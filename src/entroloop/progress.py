@@ -1,8 +1,11 @@
-"""Progress of a study: bars with time left on a terminal, plain lines otherwise."""
+"""Progress of a study, or of work in steps: bars on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from entroloop.engines import StageProgress
@@ -150,3 +153,35 @@ class Bars(StudyProgress):
     def _update_study(self) -> None:
         state = f"{self.done}/{self.total} trainings, {self.left} left"
         self._bars.update(self._study, completed=self.fraction, state=state)
+
+
+@contextmanager
+def tell_steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function of (what, done, total) that tells of work in steps on standard error.
+
+    A line that is written over on a terminal, a plain line every ten seconds otherwise.
+    """
+    terminal = sys.stderr.isatty()
+    began = last = time.monotonic()
+    step, goal, shown = "", 0, False
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal began, last, step, goal, shown
+        now = time.monotonic()
+        if what != step:  # metrics are told by name: they are one piece of work
+            if total != goal:
+                began, goal = now, total
+            step = what
+        if now - last < (0.3 if terminal else 10.0):
+            return
+        last, shown = now, True
+        left = (now - began) * (total - done) / max(done, 1)
+        text = f"{what}: {done:,} of {total:,}" + (f", about {left:.0f} s left" if done else "")
+        start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if terminal and shown:
+            print(file=sys.stderr)

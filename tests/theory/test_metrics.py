@@ -110,7 +110,8 @@ def test_fld_is_about_0_for_new_rows_and_large_for_copies_noise_and_missing_mode
     missing = {**sets, "generated": np.abs(sets["generated"])}
     same = {**sets, "generated": sets["train"]}
     assert fld(**wide) > 20
-    assert fld(**missing) > 20
+    assert fld(**missing) > 10
+    assert fld(**same) > 10
     assert fld_gap(**same) < -10 < fld_gap(**sets)
 
 

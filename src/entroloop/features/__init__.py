@@ -1,12 +1,39 @@
-"""Features: the space in which distances are taken. One file per extractor."""
+"""Features: the space in which distances are taken. One file per extractor.
+
+An extractor is named NAME or NAME:ARGUMENT, such as `torchscript:model.pt`. What networks make of
+images is kept in a cache by content, so that a set is embedded once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
-from entroloop.features.raw import raw
-from entroloop.samples import Array
+from entroloop.errors import unknown_name
+from entroloop.features.extractor import Extractor
 
-Extractor = Callable[[Array], Array]
+# NAME -> the function that makes it of (argument or None, device). The help of each is its
+# docstring's first line.
+EXTRACTORS = {
+    "raw": "entroloop.features.raw:raw",
+    "pixels": "entroloop.features.pixels:pixels",
+    "dinov2": "entroloop.features.dinov2:dinov2",
+    "clip": "entroloop.features.clip:clip",
+    "inception": "entroloop.features.inception:inception",
+    "torchscript": "entroloop.features.torchscript:torchscript",
+}
 
-EXTRACTORS: dict[str, Extractor] = {"raw": raw}
+__all__ = ["EXTRACTORS", "Extractor", "extractor_for"]
+
+
+def extractor_for(name: str, device: str = "cpu", where: str = "") -> Extractor:
+    """Return the extractor of that name; its network is loaded when it is first used.
+
+    Raises InputError for an unknown name, or files that are not there; `where` is put before it.
+    """
+    kind, _, argument = name.partition(":")
+    if kind not in EXTRACTORS:
+        raise unknown_name("features", kind, EXTRACTORS, where)
+    module, function = EXTRACTORS[kind].split(":")
+    make: Callable[[str | None, str], Extractor] = getattr(import_module(module), function)
+    return make(argument or None, device)

@@ -62,7 +62,7 @@ def _curve(view: StudyView, column: str, title: str) -> Figure:
                 line={"color": colour(i), "dash": "dot"}, name=f"{arm}: held-out real",
                 legendgroup=arm, showlegend=False,
             )  # fmt: skip
-    _lay_out(figure, title, "generation")
+    lay_out(figure, title, "generation")
     figure.update_xaxes(dtick=1)
     return figure
 
@@ -84,7 +84,7 @@ def entropy_against_score(view: StudyView) -> tuple[Figure, str] | None:
                                                               strict=True)],
             mode="markers", name=arm, marker={"color": colour(i)},
         )  # fmt: skip
-    _lay_out(figure, "ln generalization score", "entropy of the training set (nats)")
+    lay_out(figure, "ln generalization score", "entropy of the training set (nats)")
     if found.interval is None:
         spread = "no interval: one seed"
     else:
@@ -120,11 +120,12 @@ def projection(view: StudyView) -> Figure:
             x=points[:, 0].tolist(), y=points[:, -1].tolist(), mode="markers", name=name,
             marker={"color": shade, "size": 4, "opacity": 0.6},
         )  # fmt: skip
-    _lay_out(figure, "second principal axis", "first principal axis of the real data")
+    lay_out(figure, "second principal axis", "first principal axis of the real data")
     return figure
 
 
-def _lay_out(figure: Figure, title: str, x_title: str) -> None:
+def lay_out(figure: Figure, title: str, x_title: str) -> None:
+    """Give a figure the look of all: title (of the vertical axis), title of the horizontal."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},
         template="plotly_white",

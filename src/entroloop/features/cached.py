@@ -1,0 +1,115 @@
+"""A cache of features by content and extractor, on disk, shared by concurrent runs.
+
+Files are named by a hash of the images and of whatever their features depend on, written beside
+and moved into place, so that a reader sees a whole file or none. The oldest go when the cache
+grows over its bound. ENTROLOOP_CACHE names the folder (default ~/.cache/entroloop),
+ENTROLOOP_CACHE_MB the bound (default 4096; 0: no cache).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+DEFAULT_MB = 4096
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache; it need not exist."""
+    named = os.environ.get("ENTROLOOP_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "entroloop"
+
+
+def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> Array:
+    """Return the features of data: from the cache, or computed and kept."""
+    bound = _bound()
+    if bound == 0:
+        return compute()
+    path = cache_folder() / "features" / f"{_key(identity, data)}.npy"
+    try:
+        found: Array = np.load(path, allow_pickle=False)
+        with suppress(OSError):
+            os.utime(path)  # the oldest by use go first
+        return found
+    except (OSError, ValueError, EOFError):  # not there, or damaged
+        pass
+    features = compute()
+    with suppress(OSError):  # a full or read-only disk costs time, not the result
+        _keep(path, features, bound)
+    return features
+
+
+def examine_cache(*, clear: bool = False) -> dict[str, Any]:
+    """Return where the cache is, how many sets it holds, and its size; clear: empty it."""
+    files = _files()
+    facts = {
+        "folder": str(cache_folder()),
+        "sets": len(files),
+        "mb": round(sum(size for _, size, _ in files) / 1e6, 1),
+        "bound_mb": _bound() / 1e6,
+        "cleared": clear,
+    }
+    if clear:
+        for path, _, _ in files:
+            path.unlink(missing_ok=True)
+    return facts
+
+
+def _bound() -> float:
+    text = os.environ.get("ENTROLOOP_CACHE_MB", str(DEFAULT_MB))
+    try:
+        bound = float(text)
+    except ValueError:
+        bound = -1.0
+    if not 0 <= bound < float("inf"):
+        raise InputError(f"ENTROLOOP_CACHE_MB must be a number of megabytes ≥ 0; it is '{text}'")
+    return bound * 1e6
+
+
+def _key(identity: str, data: Array) -> str:
+    digest = hashlib.sha256(f"1 {identity} {data.shape} {data.dtype}".encode())
+    for start in range(0, len(data), 1024):
+        digest.update(np.ascontiguousarray(data[start : start + 1024]).tobytes())
+    return digest.hexdigest()
+
+
+def _keep(path: Path, features: Array, bound: float) -> None:
+    if features.nbytes > bound:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, features, allow_pickle=False)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    files = sorted(_files(), key=lambda found: found[2])
+    total = sum(size for _, size, _ in files)
+    for old, size, _ in files:
+        if total <= bound:
+            break
+        if old != path:
+            old.unlink(missing_ok=True)  # another run may have been faster
+            total -= size
+
+
+def _files() -> list[tuple[Path, int, float]]:
+    """Return path, size and time of use of each kept file."""
+    found = []
+    for path in (cache_folder() / "features").glob("*.npy"):
+        with suppress(OSError):
+            status = path.stat()
+            found.append((path, status.st_size, status.st_mtime))
+    return found

@@ -1,0 +1,125 @@
+"""What an extractor is: images or rows in, feature vectors out, batched and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.features.cached import through_cache
+from entroloop.samples import Array, nonfinite_rows
+
+Progress = Callable[[int, int], None]  # called with the rows done and the rows there are
+Batched = Callable[[Array], Array]  # uint8 (batch, h, w, c) -> (batch, d)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named feature space.
+
+    name: as it was asked for. resize: how images are brought to the network's size, filter and
+    size by name; None where they are not. comparable: whose figures on these features can be
+    compared. identity: what results depend on besides the images; the key of studies and of the
+    cache. network: takes batches of one shape (the last is padded), so that a row's features do
+    not depend on the other rows; `probabilities` likewise, to class probabilities. whole: takes
+    all rows at once. fit: returns the extractor fitted to some rows (PCA); None if it needs none.
+    """
+
+    name: str
+    identity: str
+    resize: str | None = None
+    comparable: str = "with no published figure"
+    network: Batched | None = None
+    probabilities_network: Batched | None = None
+    whole: Callable[[Array], Array] | None = None
+    fit: Callable[[Array], Extractor] | None = None
+    batch: int = 256
+
+    def __call__(self, data: Array, progress: Progress | None = None) -> Array:
+        """Return features (n, d) of rows or images (n, …).
+
+        Raises InputError for data that this extractor does not take, or features that are not
+        finite, by row.
+        """
+        if self.network is None:
+            assert self.whole is not None
+            return self.whole(data)
+        return self._run(self.network, self.identity, data, progress)
+
+    def probabilities(self, data: Array, progress: Progress | None = None) -> Array | None:
+        """Return class probabilities (n, classes), None where the features come without."""
+        if self.probabilities_network is None:
+            return None
+        return self._run(
+            self.probabilities_network, f"{self.identity} probabilities", data, progress
+        )
+
+    def fitted_to(self, data: Array) -> Extractor:
+        """Return the extractor fitted to rows; itself where there is nothing to fit."""
+        return self if self.fit is None else self.fit(data)
+
+    def _run(
+        self, network: Batched, identity: str, data: Array, progress: Progress | None
+    ) -> Array:
+        check_images(data, self.name)
+
+        def compute() -> Array:
+            found = in_batches(network, data, self.batch, progress)
+            if found.ndim != 2 or len(found) != len(data):
+                raise InputError(
+                    f"features {self.name}: the network must return (n, d) for n images; it "
+                    f"returned {found.shape} for {len(data)}"
+                )
+            bad = nonfinite_rows(found)
+            if len(bad):
+                raise InputError(
+                    f"features {self.name}: {len(bad)} rows came out NaN or infinite (row "
+                    f"{bad[0]} first); check the network and its input range"
+                )
+            return found
+
+        return through_cache(identity, data, compute)
+
+
+def check_images(data: Array, name: str) -> None:
+    """Refuse what is no set of uint8 images (n, h, w, 1 or 3)."""
+    if data.ndim != 4 or data.dtype != np.uint8 or data.shape[3] not in (1, 3):
+        raise InputError(
+            f"features {name} take images, uint8 (n, height, width, 1 or 3); these rows are "
+            f"{data.dtype} of shape {data.shape[1:]}: take features raw"
+        )
+
+
+def in_batches(network: Batched, data: Array, batch: int, progress: Progress | None) -> Array:
+    """Return network(data), in batches of one shape: the last is padded by its last row."""
+    parts = []
+    for start in range(0, len(data), batch):
+        rows = np.asarray(data[start : start + batch])
+        missing = batch - len(rows)
+        if missing:
+            rows = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+        parts.append(np.asarray(network(rows), dtype=np.float32)[: batch - missing])
+        if progress is not None:
+            progress(min(start + batch, len(data)), len(data))
+    return np.concatenate(parts)
+
+
+def renamed(extractor: Extractor, name: str) -> Extractor:
+    """Return the extractor under another name."""
+    return replace(extractor, name=name)
+
+
+def torch_device(device: str) -> str:
+    """Return cpu or cuda for auto, cpu or cuda.
+
+    Raises InputError for cuda where torch sees no GPU.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device

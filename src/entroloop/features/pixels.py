@@ -1,0 +1,48 @@
+"""Pixels: the grey levels 0..255 of images, or their principal components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.features.extractor import Extractor, check_images
+from entroloop.samples import Array, as_vectors
+
+
+def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # no network
+    """Return the extractor of images as vectors of grey levels; `pixels:pca=K`: K components.
+
+    The components are fitted to the reference set where there is one, else to the training set,
+    else to the set itself (scikit-learn, randomized, fixed seed), float32.
+    """
+    name = "pixels" if argument is None else f"pixels:{argument}"
+
+    def flat(data: Array) -> Array:
+        check_images(data, name)
+        return as_vectors(data)
+
+    plain = Extractor(name, name, whole=flat, comparable="with pixel distances at 0..255")
+    if argument is None:
+        return plain
+    key, _, value = argument.partition("=")
+    if key != "pca" or not value.isdigit() or int(value) < 1:
+        raise InputError(f"features pixels take pca=K, K components; got '{argument}'")
+    components = int(value)
+
+    def fit(data: Array) -> Extractor:
+        from sklearn.decomposition import PCA
+
+        rows = flat(data)
+        if components > min(rows.shape):
+            raise InputError(
+                f"features {name}: {len(rows)} images of {rows.shape[1]} values have at most "
+                f"{min(rows.shape)} components"
+            )
+        fitted = PCA(components, svd_solver="randomized", random_state=0).fit(rows)
+        return replace(
+            plain, whole=lambda x: np.asarray(fitted.transform(flat(x)), dtype=np.float32)
+        )
+
+    return replace(plain, fit=fit)

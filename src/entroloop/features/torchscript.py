@@ -1,0 +1,71 @@
+"""Features of any TorchScript module: uint8 images in, vectors out."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.features.extractor import Batched, Extractor, torch_device
+from entroloop.samples import Array
+
+
+def torchscript(argument: str | None, device: str) -> Extractor:
+    """Return the extractor of the module at a path: uint8 (n, c, h, w) → (n, d)."""
+    if argument is None:
+        raise InputError("features torchscript need the path of a module: torchscript:model.pt")
+    path = Path(argument)
+    if not path.is_file():
+        raise InputError(f"features torchscript: there is no file {path}")
+    name = f"torchscript:{argument}"
+    return Extractor(
+        name,
+        f"torchscript {digest_of(path)} on {device}",
+        network=network(path, device, name),
+        comparable=f"on {path.name} only",
+    )
+
+
+def network(path: Path, device: str, name: str, **options: Any) -> Batched:
+    """Return the module as a function of batches; it is loaded at the first."""
+
+    @cache
+    def loaded() -> Any:
+        import torch
+
+        try:
+            return torch.jit.load(  # type: ignore[no-untyped-call]
+                str(path), map_location=torch_device(device)
+            ).eval()
+        except (RuntimeError, ValueError, OSError) as error:
+            told = " ".join(str(error).split())[:120]
+            raise InputError(f"features {name}: {path} is no TorchScript module: {told}") from None
+
+    def run(images: Array) -> Array:
+        import torch
+
+        module = loaded()
+        x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        with torch.inference_mode():
+            try:
+                found = module(x.to(torch_device(device)), **options)
+            except RuntimeError as error:
+                last = str(error).strip().splitlines()[-1]
+                raise InputError(
+                    f"features {name}: the module does not take images of "
+                    f"{images.shape[2]} × {images.shape[1]} × {images.shape[3]}: {last}"
+                ) from None
+        result: Array = found.float().cpu().numpy()
+        return result
+
+    return run
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

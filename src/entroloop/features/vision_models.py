@@ -1,0 +1,108 @@
+"""Vision transformers from the Hugging Face hub or a local folder, with their own processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.features.extractor import Batched, Extractor, torch_device
+from entroloop.features.torchscript import digest_of
+from entroloop.samples import Array
+
+FILTERS = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
+
+
+def vision_model(
+    name: str,
+    where: str,
+    device: str,
+    model_class: str,
+    processor_class: str,
+    take: Callable[[Any], Any],
+    comparable: str,
+) -> Extractor:
+    """Return the extractor of a model: `take` picks the vectors (n, d) of its output.
+
+    where: a Hub id, or a local folder (config.json, model.safetensors,
+    preprocessor_config.json). Nothing is loaded before the first use, save the processor's
+    settings of a local folder, which name the resize filter.
+
+    Raises InputError where transformers is not installed, or the files cannot be had.
+    """
+    folder = Path(where)
+    local = folder.is_dir()
+    identity = f"{name} {where} on {device}"
+    if local:
+        files = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
+        identity = f"{name} {' '.join(digest_of(p) for p in files)} on {device}"
+    elif where.startswith((".", "/")):
+        raise InputError(f"features {name}: there is no folder {where}")
+    load = _loader(name, where, device, model_class, processor_class)
+    return Extractor(
+        name,
+        identity,
+        resize=_resize(load()[1]) if local else "by the model's own processor",
+        comparable=comparable,
+        network=_network(load, device, take),
+        batch=32,
+    )
+
+
+def _loader(
+    name: str, where: str, device: str, model_class: str, processor_class: str
+) -> Callable[[], tuple[Any, Any]]:
+    @cache
+    def load() -> tuple[Any, Any]:
+        try:
+            import transformers
+        except ImportError:
+            raise InputError(
+                f"features {name} need transformers: python -m pip install 'entroloop[features]'"
+            ) from None
+        try:
+            processor = getattr(transformers, processor_class).from_pretrained(where)
+            model = getattr(transformers, model_class).from_pretrained(where, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            told = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"features {name}: {where} cannot be loaded ({told}); give a local folder with "
+                f"config.json, model.safetensors and preprocessor_config.json: {name}:FOLDER"
+            ) from None
+        return model.to(torch_device(device)).eval(), processor
+
+    return load
+
+
+def _network(
+    load: Callable[[], tuple[Any, Any]], device: str, take: Callable[[Any], Any]
+) -> Batched:
+    def run(images: Array) -> Array:
+        import torch
+
+        model, processor = load()
+        colour = images.repeat(3, axis=3) if images.shape[3] == 1 else images
+        inputs = processor(list(colour), return_tensors="np", input_data_format="channels_last")
+        x = torch.from_numpy(np.asarray(inputs["pixel_values"], dtype=np.float32))
+        with torch.inference_mode():
+            found: Array = take(model(x.to(torch_device(device)))).float().cpu().numpy()
+        return found
+
+    return run
+
+
+def _resize(processor: Any) -> str:
+    size = dict(getattr(processor, "size", None) or {})
+    crop = dict(getattr(processor, "crop_size", None) or {})
+    parts = []
+    if getattr(processor, "do_resize", False):
+        kind = FILTERS.get(int(getattr(processor, "resample", -1)), "unknown filter")
+        to = "shortest side to " if "shortest_edge" in size else ""
+        parts.append(f"{kind} (Pillow), {to}{' × '.join(str(v) for v in size.values())}")
+    if getattr(processor, "do_center_crop", False):
+        parts.append(f"centre crop {' × '.join(str(v) for v in crop.values())}")
+    return ", ".join(parts) or "none"
