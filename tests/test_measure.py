@@ -122,15 +122,79 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
         (["--generated", "g.npy", "--metrics", "fid"], "unknown metric 'fid'"),
         (["--generated", "g.npy", "--metrics", "auth_pct"], "needs the set 'train'"),
         (["--generated", "g.npy", "--features", "dino"], "unknown features"),
+        (
+            ["--generated", "few.npy", "--reference", "g.npy", "--metrics", "precision"],
+            "k = 5 needs 6 distinct rows",
+        ),
+        (["--generated", "few.npy", "--metrics", "intrinsic_dimension"], "at least 3 distinct"),
+        (["--generated", "flat.npy", "--metrics", "effective_rank"], "all rows are equal"),
+        (["--generated", "flat.npy", "--metrics", "hubness"], "are equal"),
+        (["--generated", "zero.npy", "--metrics", "vendi_score"], "row 3 has length 0"),
+        (["--generated", "grey.npy", "--train", "colour.npy"], "one mode (grey or colour)"),
+        (["--generated", "grey.npy", "--train", "large.npy"], "bring both to one size"),
+        (["--generated", "nan.npy"], "NaN or infinite"),
+        (["--generated", "g.npy", "--features", "pixels"], "take features raw"),
+        (["--generated", "g.npy", "--features", "torchscript:w.pt"], "there is no file w.pt"),
+        (["--generated", "g.npy", "--device", "gpu"], "device must be auto, cpu or cuda"),
+        (["--generated", "g.npy", "--html", "nowhere/page.html"], "there is no folder nowhere"),
         ([], "--generated"),
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2(entroloop, tmp_path, arguments, message):
     np.save(tmp_path / "g.npy", np.random.default_rng(0).random((20, 3)))
-    np.save(tmp_path / "t.npy", np.random.default_rng(0).random((20, 2)))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "t.npy", rng.random((20, 2)))
+    np.save(tmp_path / "few.npy", np.arange(6.0).reshape(2, 3))
+    np.save(tmp_path / "flat.npy", np.ones((20, 3)))
+    zero = rng.random((20, 3))
+    zero[3] = 0
+    np.save(tmp_path / "zero.npy", zero)
+    np.save(tmp_path / "nan.npy", np.where(np.arange(20)[:, None] == 4, np.nan, 1.0) * np.ones(3))
+    for name, shape in {"grey": (4, 4, 1), "colour": (4, 4, 3), "large": (5, 5, 1)}.items():
+        np.save(tmp_path / f"{name}.npy", rng.integers(0, 256, (10, *shape), dtype=np.uint8))
     answer = entroloop("measure", *arguments)
     assert answer.returncode == 2
     assert answer.stdout == ""
     lines = answer.stderr.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_without_names_what_cannot_be_taken_is_null_and_says_why():
+    found = el.measure(
+        generated=np.ones((20, 3)), reference=np.random.default_rng(0).random((20, 3))
+    )
+    assert np.isnan(found["effective_rank"].value)
+    assert "equal" in found["effective_rank"].note
+    assert np.isfinite(found["frechet_distance"].value)
+
+
+def test_frechet_distance_of_fewer_rows_than_features_warns_with_the_rank(rng):
+    found = el.measure(generated=rng.random((10, 30)), reference=rng.random((12, 30)))
+    assert "rank ≤ 9" in found["frechet_distance"].note
+
+
+def test_memorized_pairs_are_told_most_memorized_first(sets):
+    sets["generated"][7] = sets["train"][11]
+    sets["generated"][3] = sets["train"][5] + 1e-3
+    pairs = el.measure(**sets, metrics=["memorized_fraction"])["memorized_fraction"].pairs
+    assert [pair[:2] for pair in pairs[:2]] == [(7, 11), (3, 5)]
+    assert pairs[0][2] == 0
+
+
+def test_the_page_shows_pairs_projection_and_distances(entroloop, tmp_path, rng):
+    train = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    generated = rng.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    generated[4] = train[9]
+    np.save(tmp_path / "g.npy", generated)
+    np.save(tmp_path / "t.npy", train)
+    answer = entroloop("measure", "--generated", "g.npy", "--train", "t.npy", "--html", "page.html")
+    assert answer.returncode == 0, answer.stderr
+    printed = json.loads(answer.stdout)
+    assert printed["page"] == "page.html"
+    assert printed["metrics"]["memorized_fraction"]["pairs"][0][:2] == ["4", "9"]
+    page = (tmp_path / "page.html").read_text()
+    assert "most memorized first" in page
+    for part in ("projection", "distances", "spectra", "entropy_samples"):
+        assert f'"{part}"' in page or f">{part}<" in page
+    assert "http://" not in page.split("</script>", 1)[1]

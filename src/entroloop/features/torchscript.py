@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,14 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
         import torch
 
         try:
-            return torch.jit.load(  # type: ignore[no-untyped-call]
-                str(path), map_location=torch_device(device)
-            ).eval()
+            with warnings.catch_warnings():  # the format is deprecated, and what the field has
+                warnings.filterwarnings(
+                    "ignore", message=".*torch.jit", category=DeprecationWarning
+                )
+                module = torch.jit.load(  # type: ignore[no-untyped-call]
+                    str(path), map_location=torch_device(device)
+                )
+            return module.eval()
         except (RuntimeError, ValueError, OSError) as error:
             told = " ".join(str(error).split())[:120]
             raise InputError(f"features {name}: {path} is no TorchScript module: {told}") from None

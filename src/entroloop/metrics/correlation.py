@@ -14,13 +14,14 @@ from entroloop.seeding import rng_for
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson r and slope of y on x; the interval is None where there is one seed only."""
+    """Pearson r and slope of y on x; the intervals are None where there is one seed only."""
 
     r: float
     slope: float
     n: int
     runs: int
     interval: tuple[float, float] | None
+    slope_interval: tuple[float, float] | None = None
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
@@ -38,7 +39,7 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
 def correlation(
     x: ArrayLike, y: ArrayLike, *, run: ArrayLike, seed_of_run: ArrayLike, draws: int = 2000
 ) -> Correlation:
-    """Return r and slope with a 95 % interval of r: percentiles of a bootstrap over whole runs.
+    """Return r and slope with 95 % intervals: percentiles of a bootstrap over whole runs.
 
     run, seed_of_run: for each point the run it belongs to, and that run's seed. With one seed the
     arms share their random numbers and nothing can be said of the spread: no interval.
@@ -52,15 +53,22 @@ def correlation(
     finite = np.isfinite(xs) & np.isfinite(ys)
     xs, ys, of_run = xs[finite], ys[finite], of_run[finite]
     names = np.unique(of_run)
-    slope = float(np.polyfit(xs, ys, 1)[0]) if len(xs) > 1 and xs.std() > 0 else float("nan")
-    interval = None
+    interval = slope_interval = None
     if len(np.unique(of_seed[finite])) > 1:
         rows = [np.flatnonzero(of_run == name) for name in names]
         rng = rng_for(0, 0, "bootstrap")
         drawn = []
         for _ in range(draws):
             chosen = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-            drawn.append(pearson(xs[chosen], ys[chosen]))
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        interval = (float(low), float(high))
-    return Correlation(pearson(xs, ys), slope, len(xs), len(names), interval)
+            drawn.append((pearson(xs[chosen], ys[chosen]), _slope(xs[chosen], ys[chosen])))
+        low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+        interval = (float(low[0]), float(high[0]))
+        slope_interval = (float(low[1]), float(high[1]))
+    r, slope = pearson(xs, ys), _slope(xs, ys)
+    return Correlation(r, slope, len(xs), len(names), interval, slope_interval)
+
+
+def _slope(x: Array, y: Array) -> float:
+    """Return the least-squares slope of y on x, NaN where x is constant."""
+    spread = float(np.square(x - x.mean()).sum()) if len(x) > 1 else 0.0
+    return float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread else float("nan")

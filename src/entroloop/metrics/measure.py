@@ -59,11 +59,11 @@ def measure(
     for each generated row. metrics: names (default: all that the given sets allow, except those
     that take minutes). Generalization scores, memorization, AuthPct, C_T and FLD use every row;
     what depends on the number of rows is taken on as many rows of each set as the smallest has,
-    by a seeded draw, and its note says so. A metric that cannot be taken of these sets is NaN, and
-    its note tells why.
+    by a seeded draw, and its note says so. Without `metrics`, one that cannot be taken of these
+    sets is NaN, and its note tells why.
 
-    Raises InputError for sets of different width, bad rows, an unknown metric, or one that needs a
-    set that was not given.
+    Raises InputError for sets of different width, bad rows, an unknown metric, or one that was
+    asked for and cannot be taken of these sets.
     """
     sets = Sets(
         generated=generated,
@@ -137,6 +137,8 @@ class _Taker:
                 return self._of_rows(metric)
             return self._of_sets(metric, interval=not (metric.wide and wide))
         except InputError as error:
+            if asked_for:
+                raise
             return math.nan, None, str(error)
 
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from entroloop.metrics.correlation import Correlation
 from entroloop.report.claims import entropy_and_score
 from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
@@ -92,9 +93,15 @@ def entropy_against_score(view: StudyView) -> tuple[Figure, str] | None:
     text = (
         f"Pearson r = {found.r:.3f} over {found.n} points of {found.runs} runs "
         f"({spread}{', bootstrap over runs' if found.interval else ''}); "
-        f"slope {found.slope:.4f} per nat. The paper reports r = 0.91."
+        f"slope {found.slope:.4f} per nat{_slope_interval(found)}. The paper reports r = 0.91."
     )
     return figure, text
+
+
+def _slope_interval(found: Correlation) -> str:
+    if found.slope_interval is None:
+        return ""
+    return f" ({found.slope_interval[0]:.4f} … {found.slope_interval[1]:.4f})"
 
 
 def projection(view: StudyView) -> Figure:

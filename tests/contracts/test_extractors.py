@@ -1,0 +1,300 @@
+"""Every extractor passes these; networks are small ones made here, and the two real ones."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.features import extractor_for
+from entroloop.features import inception as inception_module
+from entroloop.features.cached import examine_cache
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+
+DATA = os.environ.get("ENTROLOOP_DATA")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Small networks in the formats of the real ones."""
+    pytest.importorskip("transformers")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit
+        return make_models(tmp_path_factory.mktemp("models"))
+
+
+def make_models(folder):
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+
+    class Small(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(3, 8, 3, padding=1)
+            self.last = torch.nn.Linear(8, 5)
+
+        def forward(
+            self, x: torch.Tensor, return_features: bool = False, no_output_bias: bool = False
+        ) -> torch.Tensor:
+            h = torch.relu(self.convolution(x.float() / 127.5 - 1)).mean(dim=[2, 3])
+            return self.last(h).softmax(dim=1) if no_output_bias else h
+
+    torch.jit.script(Small().eval()).save(str(folder / "small.pt"))
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    dino = transformers.Dinov2Model(transformers.Dinov2Config(**size, image_size=28, patch_size=14))
+    dino.save_pretrained(folder / "dino")
+    transformers.BitImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 28, "width": 28}
+    ).save_pretrained(folder / "dino")
+    clip = transformers.CLIPVisionConfig(
+        **size, image_size=28, patch_size=14, intermediate_size=32, projection_dim=6
+    )
+    transformers.CLIPVisionModelWithProjection(clip).save_pretrained(folder / "clip")
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}
+    ).save_pretrained(folder / "clip")
+    return folder
+
+
+@pytest.fixture(params=["raw", "pixels", "torchscript", "inception", "dinov2", "clip"])
+def extractor(request, models, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache"))
+    path = {"torchscript": "small.pt", "inception": "small.pt", "dinov2": "dino", "clip": "clip"}
+    part = path.get(request.param)
+    return extractor_for(f"{request.param}:{models / part}" if part else request.param)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (70, 20, 20, 3), dtype=np.uint8)
+
+
+def test_rows_come_out_in_order_finite_and_the_same_twice(extractor, images):
+    found = extractor(images)
+    assert found.ndim == 2
+    assert len(found) == 70
+    assert np.isfinite(found).all()
+    os.environ["ENTROLOOP_CACHE_MB"] = "0"
+    try:
+        assert np.array_equal(extractor(images), found)
+        assert np.array_equal(extractor(images[::-1])[::-1], found)
+    finally:
+        del os.environ["ENTROLOOP_CACHE_MB"]
+    assert len(np.unique(found, axis=0)) == 70
+
+
+def test_a_row_does_not_depend_on_the_others(extractor, images, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "0")
+    assert np.array_equal(extractor(images[:3]), extractor(images)[:3])
+
+
+def test_grey_images_are_taken_where_a_network_wants_colour(extractor, images):
+    if extractor.name.startswith("torchscript"):
+        with pytest.raises(el.InputError, match="20 × 20 × 1"):
+            extractor(images[..., :1])
+    else:
+        assert len(extractor(images[..., :1])) == 70
+
+
+def test_resize_filters_are_named(extractor):
+    kind = extractor.name.partition(":")[0]
+    expected = {
+        "dinov2": "bicubic (Pillow), shortest side to 32, centre crop 28 × 28",
+        "clip": "bicubic (Pillow), shortest side to 28, centre crop 28 × 28",
+        "inception": "inside the network: bilinear, without antialiasing, to 299 × 299",
+    }
+    assert extractor.resize == expected.get(kind)
+
+
+def test_vectors_are_refused_by_what_takes_images(extractor):
+    if extractor.name != "raw":
+        with pytest.raises(el.InputError, match="take features raw"):
+            extractor(np.zeros((5, 3)))
+
+
+def test_only_inception_knows_classes(extractor, images):
+    p = extractor.probabilities(images)
+    if extractor.name.startswith("inception"):
+        assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    else:
+        assert p is None
+
+
+def test_principal_components_of_pixels_are_fitted_once(images):
+    extractor = extractor_for("pixels:pca=5").fitted_to(images)
+    assert extractor(images).shape == (70, 5)
+    assert np.array_equal(extractor(images[:9]), extractor(images)[:9])
+    with pytest.raises(el.InputError, match="at most 70"):
+        extractor_for("pixels:pca=100").fitted_to(images)
+
+
+def test_what_was_embedded_once_comes_from_the_cache(models, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    calls = []
+    extractor = extractor_for(f"torchscript:{models / 'small.pt'}")
+    first = extractor(images, lambda done, total: calls.append(done))
+    again = extractor(images, lambda done, total: calls.append(done))
+    assert np.array_equal(first, again)
+    assert calls == [70]
+    changed = images.copy()
+    changed[5, 3, 3, 0] ^= 1
+    extractor(changed, lambda done, total: calls.append(done))
+    assert calls == [70, 70]
+    assert examine_cache()["sets"] == 2
+
+
+def test_a_damaged_entry_of_the_cache_is_made_again(models, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    extractor = extractor_for(f"torchscript:{models / 'small.pt'}")
+    first = extractor(images)
+    for damage in (b"", b"not an array", Path(next(tmp_path.rglob("*.npy"))).read_bytes()[:200]):
+        next(tmp_path.rglob("*.npy")).write_bytes(damage)
+        assert np.array_equal(extractor(images), first)
+
+
+def test_the_cache_keeps_to_its_bound_and_drops_what_was_used_longest_ago(
+    models, images, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "0.006")  # two sets of 70 × 8 float32
+    extractor = extractor_for(f"torchscript:{models / 'small.pt'}")
+    sets = [images, images[::-1], images[:, ::-1]]
+    files = []
+    for age, some in enumerate(sets):
+        before = set(tmp_path.rglob("*.npy"))
+        extractor(some)
+        new = set(tmp_path.rglob("*.npy")) - before
+        files.append(new.pop())
+        os.utime(files[-1], (age, age))
+    left = set(tmp_path.rglob("*.npy"))
+    assert files[0] not in left
+    assert len(left) == 2
+    assert examine_cache(clear=True)["sets"] == 2
+    assert examine_cache()["sets"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dino", "did you mean 'dinov2'"),
+        ("raw:x", "no argument"),
+        ("pixels:64", "pca=K"),
+        ("torchscript", "torchscript:model.pt"),
+        ("torchscript:nowhere.pt", "there is no file"),
+        ("inception:nowhere.pt", "there is no file"),
+        ("dinov2:./nowhere", "there is no folder"),
+    ],
+)
+def test_a_wrong_name_or_missing_weights_are_told_in_one_line(name, message):
+    with pytest.raises(el.InputError, match=message) as told:
+        extractor_for(name)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_no_module_is_refused(tmp_path, images):
+    (tmp_path / "x.pt").write_bytes(b"nothing")
+    with pytest.raises(el.InputError, match="no TorchScript module"):
+        extractor_for(f"torchscript:{tmp_path / 'x.pt'}")(images)
+
+
+def test_a_network_that_returns_nan_is_refused(tmp_path, images, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+
+    class Bad(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.log(x.float().mean(dim=[1, 2]) - 128)
+
+    torch.jit.script(Bad()).save(str(tmp_path / "bad.pt"))
+    with pytest.raises(el.InputError, match="NaN or infinite"):
+        extractor_for(f"torchscript:{tmp_path / 'bad.pt'}")(images)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_inception_offline_says_which_file_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    monkeypatch.setattr(inception_module, "URL", (tmp_path / "nowhere").as_uri())
+    with pytest.raises(el.InputError, match=r"put that file at .*inception-2015-12-05\.pt"):
+        extractor_for("inception")
+    assert not list((tmp_path / "weights").iterdir())
+
+
+def test_inception_is_fetched_once_and_checked(tmp_path, models, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    monkeypatch.setattr(inception_module, "URL", (models / "small.pt").as_uri())
+    with pytest.raises(el.InputError, match="is not the expected file"):
+        extractor_for("inception")
+    digest = inception_module.digest_of(models / "small.pt")
+    monkeypatch.setattr(inception_module, "SHA256", digest)
+    assert extractor_for("inception").name == "inception"
+    monkeypatch.setattr(inception_module, "URL", "file:///nowhere")
+    assert extractor_for("inception").comparable.startswith("with StyleGAN")
+
+
+def test_a_study_takes_a_network_as_its_features(models, tmp_path, rng, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache"))
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8))
+    name = f"torchscript:{models / 'small.pt'}"
+    records = list(
+        el.run_study(
+            {
+                "name": "small", "generations": 2,
+                "data": {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 40,
+                         "n_reference": 40},
+                "generator": {"name": "gaussian"},
+                "metrics": {"features": name, "extra": ["precision", "drift_coverage"]},
+                "arms": [{"paradigm": "replace", "strategy": "greedy", "oversample": 2,
+                          "features": name}],
+            },
+            out=tmp_path / "s",
+        )
+    )  # fmt: skip
+    assert len(records) == 2
+    assert 0 <= records[1].extra["precision"] <= 1
+    assert records[1].total_variance < 100  # of 8 features, not of pixels
+
+
+@pytest.mark.skipif(not DATA, reason="ENTROLOOP_DATA is not set: no real networks")
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [("resnet20_cifar10_features.pt", "cifar10/test"), ("lenet_mnist_features.pt", "mnist/test")],
+)
+def test_real_networks_tell_classes_apart(file, data, tmp_path, monkeypatch):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from entroloop.data.files import read_set
+
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    found = read_set(_real(data), "real", columns=["label"])
+    rows = extractor_for(f"torchscript:{Path(DATA).parent / 'weights' / file}")(found.data[:2000])
+    labels = found.columns["label"][:2000]
+    right = (
+        KNeighborsClassifier(5).fit(rows[:1500], labels[:1500]).score(rows[1500:], labels[1500:])
+    )
+    assert rows.shape == (2000, 64)
+    assert right > 0.85
+
+
+def _real(name):
+    folder, split = name.split("/")
+    return sorted((Path(DATA) / folder).glob(f"*{split}*.parquet"))[0]
+
+
+def test_the_command_line_shows_and_clears_the_cache(entroloop, models, tmp_path, images):
+    np.save(tmp_path / "g.npy", images)
+    cache = {"ENTROLOOP_CACHE": str(tmp_path / "cache")}
+    arguments = ["--features", f"torchscript:{models / 'small.pt'}", "--metrics", "total_variance"]
+    answer = entroloop("measure", "--generated", "g.npy", *arguments, env=cache)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["generated"] == {"n": 70, "d": 8}
+    shown = json.loads(entroloop("doctor", env=cache).stdout)["features_cache"]
+    assert shown["sets"] == 1
+    entroloop("doctor", "--clear-cache", env=cache)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
