@@ -153,9 +153,9 @@ def _moved(found, value: float) -> str:
     if found.interval is None:
         return f"{value:.4g}"
     half = (found.interval[1] - found.interval[0]) / 2
-    moved = (value - found.value) / half if half else np.inf * np.sign(value - found.value)
-    if not abs(moved) > 2:
+    if not abs(value - found.value) > 2 * half:
         return f"{value:.4g}"
+    moved = (value - found.value) / half if half else np.inf
     return f"**{value:.4g}** ({moved:+.0f})"
 
 

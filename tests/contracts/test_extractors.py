@@ -149,6 +149,20 @@ def test_what_was_embedded_once_comes_from_the_cache(models, images, tmp_path, m
     assert examine_cache()["sets"] == 2
 
 
+def test_concurrent_runs_share_the_cache(models, images, tmp_path, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "0.004")  # each entry drives the other out
+    extractor = extractor_for(f"torchscript:{models / 'small.pt'}")
+    sets = [images, images[::-1]] * 8
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(extractor, sets))
+    for i, rows in enumerate(found):
+        assert np.array_equal(rows, found[i % 2])
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_a_damaged_entry_of_the_cache_is_made_again(models, images, tmp_path, monkeypatch):
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     extractor = extractor_for(f"torchscript:{models / 'small.pt'}")
