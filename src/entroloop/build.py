@@ -24,10 +24,13 @@ from entroloop.selection.pool import METRICS as DISTANCES
 SOURCES = {
     "digits": "entroloop.data.digits:Digits",
     "arrays": "entroloop.data.arrays:Arrays",
+    "parquet": "entroloop.data.images:Parquet",
+    "folder": "entroloop.data.images:Folder",
 }
 GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
     "gaussian": "entroloop.generators.gaussian:Gaussian",
+    "unet_diffusion": "entroloop.generators.unet_diffusion:UNetDiffusion",
     "kde": "entroloop.generators.kde:KDE",
 }
 

@@ -80,6 +80,7 @@ def fit_and_sample(
                 device=device,
                 threads=threads,
                 progress=lambda share: note("model", share),
+                scratch=store.scratch(step.model),
             ).save(folder)
     have, wanted = len(store.samples(step.samples)), step.n_samples
     if have < wanted:

@@ -170,6 +170,10 @@ class Store:
     def _temporary(self) -> Path:
         return self.root / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
 
+    def scratch(self, key: str) -> Path:
+        """Return where a stage in the making keeps what it needs to go on after a stop."""
+        return self.root / "scratch" / key
+
     # -- samples: more extend fewer -----------------------------------------------------------
 
     def samples(self, key: str) -> Array:

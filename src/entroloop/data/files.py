@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +42,46 @@ class FileSet:
     paths: list[Path] | None = None
 
 
+Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+
+
 def read_set(
-    path: Path, name: str, *, strict: bool = False, columns: list[str] | None = None
+    path: Path,
+    name: str,
+    *,
+    strict: bool = False,
+    columns: list[str] | None = None,
+    files: str = "*",
+    change: Change | None = None,
 ) -> FileSet:
     """Return the rows of a .npy, .npz or .parquet file, or of a folder of images or parquet files.
 
     columns: further columns of parquet to keep; `label` of a folder is the name of the subfolder.
+    files: of a folder, only those whose names match this pattern. change: applied to each image as
+    it is decoded, before all must have one size.
     Raises InputError for what cannot be read; with `strict`, for a single corrupt image, too.
     """
     wanted = columns or []
     if not path.exists():
         raise InputError(f"there is no file or folder {path}; check the path of pool '{name}'")
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        tables = [p for p in files if p.suffix == ".parquet"]
-        images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
+        found = sorted(
+            p
+            for p in path.rglob("*")
+            if p.is_file() and not p.name.startswith(".") and fnmatch(p.name, files)
+        )
+        tables = [p for p in found if p.suffix == ".parquet"]
+        images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
         if images:
-            return _folder(path, name, images, strict, wanted)
+            return _folder(path, name, images, strict, wanted, change)
         if tables:
-            return _parquet(tables, name, strict, wanted)
-        raise InputError(f"{path} holds neither images nor parquet files")
+            return _parquet(tables, name, strict, wanted, change)
+        named = "" if files == "*" else f" named {files}"
+        raise InputError(f"{path} holds neither images nor parquet files{named}")
     if path.suffix in (".npy", ".npz"):
         return _array(path, name)
     if path.suffix == ".parquet":
-        return _parquet([path], name, strict, wanted)
+        return _parquet([path], name, strict, wanted, change)
     raise InputError(f"{path}: give a folder of images, or a .npy, .npz or .parquet file")
 
 
@@ -82,10 +99,17 @@ def _array(path: Path, name: str) -> FileSet:
     return FileSet(name, data, [str(i) for i in range(len(data))], np.arange(len(data)))
 
 
-def _folder(path: Path, name: str, files: list[Path], strict: bool, wanted: list[str]) -> FileSet:
+def _folder(
+    path: Path,
+    name: str,
+    files: list[Path],
+    strict: bool,
+    wanted: list[str],
+    change: Change | None,
+) -> FileSet:
     ids = [p.relative_to(path).as_posix() for p in files]
     read = _images(
-        ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path)
+        ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path), change
     )
     kept = read.kept
     columns = {}
@@ -97,7 +121,9 @@ def _folder(path: Path, name: str, files: list[Path], strict: bool, wanted: list
     return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths)
 
 
-def _parquet(files: list[Path], name: str, strict: bool, wanted: list[str]) -> FileSet:
+def _parquet(
+    files: list[Path], name: str, strict: bool, wanted: list[str], change: Change | None
+) -> FileSet:
     """Read image structs {bytes, path}, or a column of lists of numbers, row group by row group."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -140,7 +166,7 @@ def _parquet(files: list[Path], name: str, strict: bool, wanted: list[str]) -> F
         data = np.concatenate(vectors)
         ids = [str(i) for i in range(len(data))]
         return FileSet(name, data, ids, np.arange(len(data)), {}, more)
-    read = _images(iter(images), strict, str(files[0]))
+    read = _images(iter(images), strict, str(files[0]), change)
     kept = np.array(read.kept)
     ids = [images[i][0] for i in read.kept]
     return FileSet(name, read.data, ids, kept, read.skipped, {c: v[kept] for c, v in more.items()})
@@ -174,13 +200,16 @@ class _Images:
     skipped: dict[str, str]
 
 
-def _images(items: Iterator[tuple[str, bytes]], strict: bool, place: str) -> _Images:
+def _images(
+    items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
+) -> _Images:
     """Decode images of one size and one number of channels."""
     rows: list[Array] = []
     kept, skipped = [], {}
     for i, (name, content) in enumerate(items):
         try:
             image = decode(content)
+            image = image if change is None else change(image)
         except InputError as error:
             raise InputError(f"{place}, image {name}: {error}") from None
         except (OSError, ValueError, SyntaxError) as error:

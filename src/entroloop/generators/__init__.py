@@ -40,9 +40,20 @@ class Generator(Protocol):
     SAMPLING: ClassVar[tuple[str, ...]]
 
     def fit(
-        self, training_set: SampleSet, *, seed: int, device: str, threads: int, progress: Progress
+        self,
+        training_set: SampleSet,
+        *,
+        seed: int,
+        device: str,
+        threads: int,
+        progress: Progress,
+        scratch: Path | None = None,
     ) -> Model:
-        """Train a new model from scratch on the training set."""
+        """Train a new model from scratch on the training set.
+
+        scratch: a folder, not there yet or left by this training when it was stopped, for
+        checkpoints; `fit` removes it in the end.
+        """
 
     def load(self, folder: Path, *, device: str, threads: int) -> Model:
         """Read a model that `Model.save` wrote."""

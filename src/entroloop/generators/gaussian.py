@@ -25,7 +25,14 @@ class Gaussian(BaseModel):
     name: Literal["gaussian"] = "gaussian"
 
     def fit(
-        self, training_set: SampleSet, *, seed: int, device: str, threads: int, progress: Progress
+        self,
+        training_set: SampleSet,
+        *,
+        seed: int,
+        device: str,
+        threads: int,
+        progress: Progress,
+        scratch: Path | None = None,
     ) -> GaussianModel:
         """Return N(μ, Σ) of maximum likelihood; the seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)

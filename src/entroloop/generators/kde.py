@@ -29,7 +29,14 @@ class KDE(BaseModel):
     bandwidth: Literal["scott"] | float = Field(default="scott")
 
     def fit(
-        self, training_set: SampleSet, *, seed: int, device: str, threads: int, progress: Progress
+        self,
+        training_set: SampleSet,
+        *,
+        seed: int,
+        device: str,
+        threads: int,
+        progress: Progress,
+        scratch: Path | None = None,
     ) -> KDEModel:
         """Return the estimate; the seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -19,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from entroloop.errors import InputError
 from entroloop.generators import Progress
 from entroloop.generators.rows import RowFormat, read_row_format, write_settings
+from entroloop.generators.threads import intra_op_threads
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
 
 if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling do
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     Parameters = dict[str, Tensor]
@@ -56,7 +54,14 @@ class MLPDiffusion(BaseModel):
     sampler_steps: int = Field(default=24, ge=2)
 
     def fit(
-        self, training_set: SampleSet, *, seed: int, device: str, threads: int, progress: Progress
+        self,
+        training_set: SampleSet,
+        *,
+        seed: int,
+        device: str,
+        threads: int,
+        progress: Progress,
+        scratch: Path | None = None,
     ) -> MLPDiffusionModel:
         """Train a new denoiser. CPU results are bitwise repeatable at a given thread count."""
         import torch
@@ -173,19 +178,6 @@ class MLPDiffusionModel:
         tensors["data.scale_and_limits"] = torch.tensor(numbers, dtype=torch.float64)
         save_file(tensors, folder / "denoiser.safetensors")
         write_settings(folder, self.row_format, generator=self.settings.model_dump())
-
-
-@contextmanager
-def intra_op_threads(threads: int) -> Iterator[None]:
-    """Set torch's thread count inside the block: it changes the last bits of a result."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def cosine_schedule(t: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,103 @@
+"""Images in files: parquet shards in the Hub's layout, and folders of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from entroloop.data import RealData
+from entroloop.data.files import read_set
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
+
+class Images(BaseModel):
+    """Settings: where the images are, and what is made of them.
+
+    path: a file or folder. files: a pattern of file names, for folders of several splits. label:
+    the column of class numbers (folder: the subfolders' names, in order); null where there is
+    none. resize: height and width; the centre is cropped to a square first. filter: of Pillow, by
+    name. mode: grey or colour; null leaves what is there. limit: only the first rows. strict: a
+    corrupt image is an error; otherwise it is skipped and counted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    path: str
+    n_train: int = Field(ge=2)
+    n_reference: int = Field(ge=2)
+    files: str = "*"
+    label: str | None = "label"
+    resize: int | None = Field(default=None, ge=1)
+    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
+    mode: Literal["grey", "colour"] | None = None
+    limit: int | None = Field(default=None, ge=4)
+    strict: bool = False
+
+    def load(self) -> RealData:
+        """Return uint8 images (n, h, w, 1 or 3) with labels 0, 1, … in the order of their names."""
+        columns = [self.label] if self.label else []
+        found = read_set(
+            Path(self.path).expanduser(),
+            "data",
+            strict=self.strict,
+            columns=columns,
+            files=self.files,
+            change=self._change(),
+        )
+        if found.data.ndim != 4:
+            raise InputError(f"data.path {self.path} holds vectors, not images; take source arrays")
+        labels = None
+        if self.label is not None:
+            _, numbers = np.unique(found.columns[self.label], return_inverse=True)
+            labels = numbers.astype(np.int64)
+        part = slice(self.limit)
+        return RealData(found.data[part], None if labels is None else labels[part])
+
+    def _change(self) -> Callable[[Array], Array]:
+        def change(image: Array) -> Array:
+            if self.resize is not None:
+                image = cropped_and_resized(image, self.resize, self.filter)
+            if self.mode == "grey" and image.shape[2] == 3:
+                from PIL import Image
+
+                image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+            if self.mode == "colour" and image.shape[2] == 1:
+                image = image.repeat(3, axis=2)
+            return image
+
+        return change
+
+
+class Parquet(Images):
+    """Image structs of parquet files, as the Hub stores them."""
+
+    source: Literal["parquet"] = "parquet"
+
+
+class Folder(Images):
+    """A folder of image files; subfolders are classes."""
+
+    source: Literal["folder"] = "folder"
+
+
+def cropped_and_resized(image: Array, size: int, filter_name: str) -> Array:
+    """Return the centre square of an image (h, w, c) uint8 at size × size, by Pillow's filter."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    if side == size:
+        return square
+    kind = Image.Resampling[filter_name.upper()]
+    grey = square.shape[2] == 1
+    opened = Image.fromarray(square[..., 0] if grey else square)
+    pixels = np.asarray(opened.resize((size, size), kind))
+    return pixels[..., None] if grey else pixels

@@ -1,0 +1,177 @@
+"""Image diffusion with diffusers' U-Net, as in the paper: settings, and the trained model.
+
+Training is in `unet_training.py`, sampling in `unet_sampling.py`. A model is stored as a diffusers
+pipeline folder that `DDPMPipeline.from_pretrained` loads, plus model.json for the rows' format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from entroloop.errors import InputError
+from entroloop.generators import Progress
+from entroloop.generators.rows import RowFormat, read_row_format, write_settings
+from entroloop.generators.threads import intra_op_threads
+from entroloop.samples import Array, SampleSet
+from entroloop.seeding import seed_for
+
+# Block widths, layers a block, groups of the norms. The paper's have attention in the fifth down
+# and the second up block; `tiny` is for CPUs, with attention in its last down and first up block.
+SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "tiny": ((16, 32, 32), 1, 8),
+    **{f"unet{w}": ((w, w, 2 * w, 2 * w, 4 * w, 4 * w), 2, 16) for w in (32, 48, 64, 128)},
+}
+
+
+class UNetDiffusion(BaseModel):
+    """Settings of training and sampling; the defaults are the paper's.
+
+    steps: optimizer steps; None takes `epochs` passes over the training set. ema: an exponential
+    moving average of the weights (diffusers' EMAModel with power 3/4, at most this decay) samples
+    in place of the last ones; None: no average. precision: of the forward pass, bf16 and fp16 on a
+    GPU. checkpoint_every: steps between checkpoints, from which a killed training goes on.
+    sampler_steps of 1,000 with ddpm is the paper's; dpm_solver++ needs 20.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    SAMPLING: ClassVar[tuple[str, ...]] = ("sampler", "sampler_steps", "sampling_batch")
+    name: Literal["unet_diffusion"] = "unet_diffusion"
+    size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
+    prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
+    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
+    train_timesteps: int = Field(default=1000, ge=2)
+    epochs: int = Field(default=501, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    lr: float = Field(default=1e-4, gt=0)
+    betas: tuple[float, float] = (0.95, 0.999)
+    weight_decay: float = Field(default=1e-6, ge=0)
+    warmup: int = Field(default=500, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    compile: bool = False
+    checkpoint_every: int = Field(default=1000, ge=1)
+    sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
+    sampler_steps: int = Field(default=1000, ge=2)
+    sampling_batch: int = Field(default=256, ge=1)
+
+    def fit(
+        self,
+        training_set: SampleSet,
+        *,
+        seed: int,
+        device: str,
+        threads: int,
+        progress: Progress,
+        scratch: Path | None = None,
+    ) -> UNetDiffusionModel:
+        """Train a new U-Net; `scratch` holds the checkpoints of a training that was stopped."""
+        from entroloop.generators.unet_training import train
+
+        row_format = RowFormat.of(training_set.data)
+        check_images(row_format, self)
+        with intra_op_threads(threads):
+            unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
+            unet = train(self, unet, training_set.data, seed, device, progress, scratch)
+        return UNetDiffusionModel(self, row_format, unet, device, threads)
+
+    def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
+        """Read a model that `UNetDiffusionModel.save` wrote."""
+        from diffusers import UNet2DModel
+
+        unet = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).to(device).eval()
+        return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads)
+
+    @property
+    def stride(self) -> int:
+        """What height and width are padded to a multiple of."""
+        return int(2 ** (len(SIZES[self.size][0]) - 1))
+
+    def network(self, shape: tuple[int, ...], seed: int) -> Any:
+        """Return a new U-Net for images of a shape (h, w, c), its weights by the seed."""
+        import torch
+        from diffusers import UNet2DModel
+
+        widths, layers, groups = SIZES[self.size]
+        attends = len(widths) - (1 if self.size == "tiny" else 2)
+        down = ["AttnDownBlock2D" if i == attends else "DownBlock2D" for i in range(len(widths))]
+        up = [kind.replace("Down", "Up") for kind in reversed(down)]
+        height, width, channels = shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return UNet2DModel(
+                sample_size=(padded(height, self.stride), padded(width, self.stride)),
+                in_channels=channels,
+                out_channels=channels,
+                layers_per_block=layers,
+                block_out_channels=widths,
+                norm_num_groups=groups,
+                down_block_types=tuple(down),
+                up_block_types=tuple(up),
+            )
+
+
+@dataclass(frozen=True)
+class UNetDiffusionModel:
+    """A trained U-Net with the format of its training rows."""
+
+    settings: UNetDiffusion
+    row_format: RowFormat
+    unet: Any
+    device: str
+    threads: int
+
+    @property
+    def batch(self) -> int:
+        """Rows of one sampling call."""
+        return self.settings.sampling_batch
+
+    def sample(self, seeds: Sequence[int]) -> Array:
+        """Return one image a seed, uint8; the noise of an image comes from its seed alone."""
+        from entroloop.generators.unet_sampling import sample
+
+        with intra_op_threads(self.threads):
+            x = sample(self.settings, self.unet, seeds, self.device)
+        height, width = self.row_format.shape[:2]
+        top, left = ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
+        images = x[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1)
+        return self.row_format.decode(np.ascontiguousarray(images).reshape(len(images), -1))
+
+    def save(self, folder: Path) -> None:
+        """Write a diffusers pipeline: model_index.json, unet/, scheduler/; and model.json."""
+        from diffusers import DDPMPipeline
+
+        from entroloop.generators.unet_sampling import noise_scheduler
+
+        DDPMPipeline(self.unet.cpu(), noise_scheduler(self.settings)).save_pretrained(folder)
+        self.unet.to(self.device)
+        write_settings(folder, self.row_format, generator=self.settings.model_dump(mode="json"))
+
+
+def padded(length: int, stride: int) -> int:
+    """Return the next multiple of the stride."""
+    return -(-length // stride) * stride
+
+
+def check_images(row_format: RowFormat, settings: UNetDiffusion) -> None:
+    """Refuse rows that are no uint8 images of 1 or 3 channels, or too small for the network."""
+    shape = row_format.shape
+    if len(shape) != 3 or row_format.dtype != "uint8" or shape[2] not in (1, 3):
+        raise InputError(
+            "unet_diffusion takes images, uint8 (n, height, width, 1 or 3); the training set holds "
+            f"{row_format.dtype} rows of shape {shape}: take mlp_diffusion, or a source of images"
+        )
+    if min(shape[:2]) <= settings.stride // 2:
+        raise InputError(
+            f"images of {shape[1]} × {shape[0]} are too small for {settings.size}, which halves "
+            f"them {len(SIZES[settings.size][0]) - 1} times; take a smaller generator.size, or "
+            "data.resize"
+        )

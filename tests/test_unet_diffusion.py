@@ -1,0 +1,142 @@
+"""The U-Net generator: the paper's sizes, pipelines, samplers, checkpoints, bad input."""
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.generators import draw
+from entroloop.generators.unet_diffusion import UNetDiffusion
+from entroloop.samples import SampleSet
+
+SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,
+         "sampler": "dpm_solver++", "sampler_steps": 3, "sampling_batch": 8}  # fmt: skip
+
+
+def settings(**changes):
+    return UNetDiffusion(**{**SMALL, **changes})
+
+
+@pytest.fixture
+def images(rng):
+    return SampleSet.of_generation(rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8), 0)
+
+
+def fit(generator, training_set, progress=lambda share: None, scratch=None):
+    return generator.fit(
+        training_set, seed=1, device="cpu", threads=1, progress=progress, scratch=scratch
+    )
+
+
+def weights(model):
+    return np.concatenate([p.detach().numpy().ravel() for p in model.unet.parameters()])
+
+
+def samples(model, n=8):
+    return draw(model, 0, 1, 0, n, lambda share: None)
+
+
+@pytest.mark.parametrize(("size", "count"), [("unet32", 7_126_275), ("unet48", 16_012_419)])
+def test_the_papers_networks_have_the_papers_sizes(size, count):
+    unet = UNetDiffusion(size=size).network((32, 32, 3), 0)
+    assert sum(p.numel() for p in unet.parameters()) == count
+
+
+def test_a_model_is_a_pipeline_of_plain_diffusers(images, tmp_path):
+    from diffusers import DDPMPipeline
+
+    fit(settings(), images).save(tmp_path)
+    pipeline = DDPMPipeline.from_pretrained(tmp_path)
+    pipeline.set_progress_bar_config(disable=True)
+    made = pipeline(batch_size=2, num_inference_steps=2, output_type="np").images
+    assert made.shape == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm_solver++"])
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_samplers_and_predictions_give_images(images, sampler, prediction):
+    model = fit(settings(sampler=sampler, prediction=prediction, train_timesteps=50), images)
+    found = samples(model)
+    assert found.shape == (8, 8, 8, 3)
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "dpm_solver++"])
+def test_the_batch_of_sampling_changes_no_image_beyond_rounding(images, sampler):
+    model = fit(settings(sampler=sampler), images)
+    one = fit(settings(sampler=sampler, sampling_batch=3), images)
+    difference = np.abs(samples(model).astype(int) - samples(one))
+    assert difference.max() <= 1
+
+
+def test_images_of_any_size_are_padded_and_cropped_back(rng):
+    odd = SampleSet.of_generation(rng.integers(0, 256, (20, 7, 9, 1), dtype=np.uint8), 0)
+    assert samples(fit(settings(), odd)).shape == (8, 7, 9, 1)
+
+
+def test_a_training_learns_what_it_is_shown(rng):
+    dark = SampleSet.of_generation(rng.integers(0, 60, (32, 8, 8, 1), dtype=np.uint8), 0)
+    model = fit(settings(steps=150, warmup=10, sampler_steps=10), dark)
+    assert samples(model, 32).mean() < 100  # noise has 127, the rows 30
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.99}, {"accumulation": 2}])
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(images, tmp_path, changes):
+    generator = settings(steps=12, checkpoint_every=4, **changes)
+    whole = weights(fit(generator, images))
+
+    def stop(share):
+        if share > 0.7:
+            raise StopError
+
+    with pytest.raises(StopError):
+        fit(generator, images, stop, tmp_path / "scratch")
+    assert (tmp_path / "scratch" / "state.safetensors").exists()
+    shares = []
+    resumed = fit(generator, images, shares.append, tmp_path / "scratch")
+    assert min(shares) > 8 / 12  # the first eight steps were not made again
+    assert np.array_equal(weights(resumed), whole)
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):
+    def stop(share):
+        if share == 1:
+            raise StopError
+
+    with pytest.raises(StopError):
+        fit(settings(checkpoint_every=2), images, stop, tmp_path / "scratch")
+    with pytest.raises(el.InputError, match="checkpoint of other settings"):
+        fit(settings(checkpoint_every=2, lr=2e-3), images, scratch=tmp_path / "scratch")
+
+
+def test_an_average_of_the_weights_is_not_the_last_weights(images):
+    plain, averaged = (weights(fit(settings(ema=ema), images)) for ema in (None, 0.9))
+    assert not np.array_equal(plain, averaged)
+
+
+def test_a_loss_that_is_no_number_is_told(images):
+    with pytest.raises(el.InputError, match=r"loss became .* lower generator\.lr"):
+        fit(settings(lr=1e30, warmup=0), images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((20, 6), np.float32, "takes images"),
+        ((20, 8, 8, 2), np.uint8, "takes images"),
+        ((20, 2, 2, 1), np.uint8, "too small for tiny"),
+    ],
+)
+def test_rows_that_the_network_cannot_take_are_refused(shape, dtype, message):
+    with pytest.raises(el.InputError, match=message):
+        fit(settings(), SampleSet.of_generation(np.zeros(shape, dtype), 0))
+
+
+def test_more_sampler_steps_than_times_are_refused(images):
+    model = fit(settings(sampler_steps=30, train_timesteps=20), images)
+    with pytest.raises(el.InputError, match="more than train_timesteps"):
+        samples(model)
