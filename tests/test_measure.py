@@ -198,3 +198,12 @@ def test_the_page_shows_pairs_projection_and_distances(entroloop, tmp_path, rng)
     for part in ("projection", "distances", "spectra", "entropy_samples"):
         assert f'"{part}"' in page or f">{part}<" in page
     assert "http://" not in page.split("</script>", 1)[1]
+
+
+def test_hubs_put_a_warning_on_metrics_of_neighbours(rng):
+    rows = {role: rng.standard_normal((400, 200)) for role in ("generated", "train", "reference")}
+    found = el.measure(**rows)
+    assert "everyone's neighbours" in found["generalization_score"].note
+    assert "everyone's neighbours" not in found["total_variance"].note
+    few = el.measure(**{role: x[:, :3] for role, x in rows.items()})
+    assert "everyone's neighbours" not in few["generalization_score"].note

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from entroloop.errors import InputError, unknown_name
 from entroloop.metrics.neighbourhood import memorized
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.table import METRICS, WIDE, Metric, Rows
+from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, Rows
 from entroloop.seeding import rng_for
 
 DRAWS = 1000  # of a bootstrap
@@ -98,6 +98,13 @@ def measure(
             round(time.perf_counter() - start, 3),
             taker.pairs() if METRICS[name].pairs else [],
         )
+    if "hubness" in found and found["hubness"].value > HUBS:
+        warning = (
+            f"; hubness {found['hubness'].value:.2g}: few rows are everyone's neighbours in this "
+            "space, distrust it"
+        )
+        for name in set(BY_NEIGHBOURS) & set(found):
+            found[name] = replace(found[name], note=found[name].note + warning)
     return found
 
 

@@ -248,7 +248,7 @@ METRICS: dict[str, Metric] = {
     ),
     "hubness": Metric(
         (G,), lambda s: hubs(s, G),
-        "skewness of neighbour counts; above about 1, distrust metrics of neighbours here",
+        "skewness of neighbour counts; above 1.4, distrust metrics of neighbours here",
     ),
     "spikiness": Metric(
         (G,), lambda s: spikiness(s[G]), "negentropy along the first two principal components",
@@ -269,6 +269,14 @@ METRICS: dict[str, Metric] = {
         every_row=True, counted=True,
     ),
 }  # fmt: skip
+
+# Distances to neighbours of another set decide these: hubs make them say little.
+BY_NEIGHBOURS = (
+    "generalization_score", "generalization_score_reference", "memorized_fraction", "auth_pct",
+    "c_t", "precision", "recall", "density", "coverage", "coverage_distance", "drift_fidelity",
+    "drift_coverage", "drift_novelty",
+)  # fmt: skip
+HUBS = 1.4  # hubness above which a space is called strongly skewed (Radovanović et al. 2010)
 
 # The columns that every record of a study has, in this order.
 RECORDED = (
