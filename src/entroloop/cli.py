@@ -104,6 +104,9 @@ def _tell_plan(study: Study, console: Console) -> None:
         text += f", {found} of {found + sum(missing.values())} stages re-used"
     if study.damaged:
         text += f"; {study.damaged} damaged stages will be made again"
+    if skipped := study.real.skipped:
+        name, reason = next(iter(skipped.items()))
+        text += f"; {len(skipped)} images skipped, first {name}: {reason}"
     console.print(f"{text}; folder {study.store.root}", highlight=False, soft_wrap=True)
 
 
@@ -116,6 +119,7 @@ def _plan_as_json(study: Study) -> dict[str, Any]:
         "generations": study.config.generations,
         "device": study.device,
         "real_rows": len(study.real.data),
+        "skipped": study.real.skipped,
         "stages_to_make": study.missing,
         "stages_reused": study.reused,
         "config": study.config.model_dump(mode="json"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -18,12 +18,14 @@ class RealData:
     """What a source loads.
 
     data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
-    image_shape: (h, w) or (h, w, c) where vectors are images, for showing them.
+    image_shape: (h, w) or (h, w, c) where vectors are images, for showing them. skipped: reason by
+    name of what could not be read.
     """
 
     data: Array
     labels: NDArray[np.int64] | None = None
     image_shape: tuple[int, ...] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

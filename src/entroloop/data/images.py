@@ -57,7 +57,9 @@ class Images(BaseModel):
             _, numbers = np.unique(found.columns[self.label], return_inverse=True)
             labels = numbers.astype(np.int64)
         part = slice(self.limit)
-        return RealData(found.data[part], None if labels is None else labels[part])
+        return RealData(
+            found.data[part], None if labels is None else labels[part], skipped=found.skipped
+        )
 
     def _change(self) -> Callable[[Array], Array]:
         def change(image: Array) -> Array:

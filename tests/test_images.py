@@ -1,0 +1,124 @@
+"""Images in parquet files and folders as the data of a study."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import entroloop as el
+from entroloop.data.images import Folder, Parquet, cropped_and_resized
+
+
+def encoded(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (12, 6, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def parquet(tmp_path, images):
+    cells = [{"bytes": encoded(x), "path": f"{i}.png"} for i, x in enumerate(images)]
+    cells[4]["bytes"] = b"corrupt"
+    labels = [7, 3] * 6
+    pq.write_table(pa.table({"image": cells, "label": labels}), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"image": cells[:2], "label": [0, 0]}), tmp_path / "test-0.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path, images):
+    for i, x in enumerate(images):
+        (tmp_path / "cats").mkdir(exist_ok=True)
+        (tmp_path / "dogs").mkdir(exist_ok=True)
+        Image.fromarray(x).save(tmp_path / ("cats" if i < 5 else "dogs") / f"{i:02}.png")
+    return tmp_path
+
+
+def test_parquet_gives_images_and_labels_without_the_corrupt_ones(parquet, images):
+    real = Parquet(path=str(parquet), files="train*", n_train=5, n_reference=5).load()
+    kept = np.delete(np.arange(12), 4)
+    assert np.array_equal(real.data, images[kept])
+    assert real.labels.tolist() == [1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 0]
+
+
+def test_strict_refuses_a_corrupt_image(parquet):
+    source = Parquet(path=str(parquet), files="train*", n_train=5, n_reference=5, strict=True)
+    with pytest.raises(el.InputError, match="image 4 cannot be read"):
+        source.load()
+
+
+def test_subfolders_are_labels(folder, images):
+    real = Folder(path=str(folder), n_train=5, n_reference=5).load()
+    assert np.array_equal(real.data, images)
+    assert real.labels.tolist() == [0] * 5 + [1] * 7
+
+
+def test_the_centre_square_is_resized_by_the_filter_that_is_named(images):
+    square = Image.fromarray(images[0][:, 1:7])
+    for name in ("box", "bilinear", "lanczos"):
+        expected = square.resize((3, 3), Image.Resampling[name.upper()])
+        assert np.array_equal(cropped_and_resized(images[0], 3, name), np.asarray(expected))
+    assert cropped_and_resized(images[0][..., :1], 3, "box").shape == (3, 3, 1)
+
+
+def test_mixed_sizes_are_refused_unless_resized(folder, rng):
+    Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(folder / "cats/x.png")
+    with pytest.raises(el.InputError, match="bring all to one size"):
+        Folder(path=str(folder), n_train=5, n_reference=5).load()
+    resized = Folder(path=str(folder), n_train=5, n_reference=5, resize=4, mode="grey").load()
+    assert resized.data.shape == (13, 4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": "none*"}, "neither images nor parquet files named none"),
+        ({"label": "class"}, "no column 'class'"),
+        ({"path": "nowhere"}, "no file or folder"),
+    ],
+)
+def test_bad_sources_are_told(parquet, changes, message):
+    source = {"path": str(parquet), "files": "train*", "n_train": 5, "n_reference": 5}
+    with pytest.raises(el.InputError, match=message):
+        Parquet(**{**source, **changes}).load()
+
+
+def test_a_preset_of_images_runs_from_the_command_line(entroloop, tmp_path, rng):
+    cells = [{"bytes": encoded(x), "path": ""} for x in rng.integers(0, 256, (140, 20, 20),
+                                                                     dtype=np.uint8)]  # fmt: skip
+    cells[7]["bytes"] = b"corrupt"
+    (tmp_path / "mnist").mkdir()
+    pq.write_table(
+        pa.table({"image": cells, "label": [i % 10 for i in range(140)]}),
+        tmp_path / "mnist" / "train.parquet",
+    )
+    changes = ["data.path=mnist", "generator.steps=2", "generator.sampler_steps=2", "generations=2"]
+    arguments = [part for change in changes for part in ("--set", change)]
+    answer = entroloop("run", "mnist-tiny", *arguments)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["complete"]
+    assert "1 images skipped, first 7: cannot identify image" in answer.stderr
+    table = el.load_records(tmp_path / "runs" / "mnist-tiny")
+    assert len(table) == 8
+    page = (tmp_path / "runs" / "mnist-tiny" / "report.html").read_text()
+    assert "data:image/png" in page
+    again = entroloop("run", "mnist-tiny", *arguments)
+    assert "0 trainings to do" in again.stderr
+
+
+def test_real_mnist_is_read_with_its_labels(real_data):
+    source = Parquet(
+        path=str(real_data / "mnist"), files="test*", n_train=100, n_reference=100, resize=16
+    )
+    real = source.load()
+    assert real.data.shape == (10_000, 16, 16, 1)
+    assert np.bincount(real.labels).min() > 800
