@@ -5,8 +5,13 @@ import pytest
 
 import entroloop as el
 from entroloop.generators import draw
+from entroloop.generators.pipeline import Pipeline
 from entroloop.generators.unet_diffusion import UNetDiffusion
+from entroloop.report.read import StudyView
 from entroloop.samples import SampleSet
+from entroloop.seeding import class_labels
+from entroloop.stages import read_training_set
+from entroloop.store import Store
 
 SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,
          "sampler": "dpm_solver++", "sampler_steps": 3, "sampling_batch": 8}  # fmt: skip
@@ -111,6 +116,98 @@ def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):
         fit(settings(checkpoint_every=2), images, stop, tmp_path / "scratch")
     with pytest.raises(el.InputError, match="checkpoint of other settings"):
         fit(settings(checkpoint_every=2, lr=2e-3), images, scratch=tmp_path / "scratch")
+
+
+@pytest.fixture
+def labelled(images):
+    return SampleSet(images.data, images.provenance, images.source_index, np.arange(24) % 2 + 1)
+
+
+def test_classes_have_the_shares_of_the_training_set_and_belong_to_their_seed(labelled):
+    model = fit(settings(classes=3), labelled)
+    assert model.class_shares == [0, 0.5, 0.5]
+    labels = class_labels(0, 1, 0, 400, model.class_shares)
+    assert set(labels) == {1, 2}
+    assert 150 < (labels == 1).sum() < 250
+    assert np.array_equal(class_labels(0, 1, 100, 110, model.class_shares), labels[100:110])
+
+
+def test_guidance_depends_on_the_class_and_its_scale(labelled, tmp_path):
+    model = fit(settings(classes=3, steps=30), labelled)
+    model.save(tmp_path)
+
+    def with_scale(w, label):
+        loaded = settings(classes=3, guidance_scale=w).load(tmp_path, device="cpu", threads=1)
+        return loaded.sample(list(range(8)), np.full(8, label))
+
+    assert np.array_equal(with_scale(1, 1), model.sample(list(range(8)), np.full(8, 1)))
+    assert not np.array_equal(with_scale(1, 1), with_scale(1, 2))
+    assert not np.array_equal(with_scale(1, 1), with_scale(3, 1))
+    assert np.array_equal(with_scale(0, 1), with_scale(0, 2))  # nothing but the free prediction
+
+
+def test_guidance_without_labels_or_classes_is_refused(images, labelled):
+    with pytest.raises(ValueError, match="guidance_scale needs classes"):
+        settings(guidance_scale=2)
+    with pytest.raises(el.InputError, match="needs labels"):
+        fit(settings(classes=3), images)
+    with pytest.raises(el.InputError, match=r"takes 0 … 1"):
+        fit(settings(classes=2), labelled)
+
+
+def test_finetuning_starts_from_the_generation_before(images, tmp_path):
+    first = fit(settings(), images)
+    first.save(tmp_path)
+    still = settings(init="finetune", lr=1e-30)
+    again = still.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None,
+                      previous=tmp_path)  # fmt: skip
+    assert np.allclose(weights(again), weights(first))
+    anew = still.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None)
+    assert not np.allclose(weights(anew), weights(first))
+
+
+def test_a_saved_pipeline_is_the_model_of_generation_1(images, tmp_path):
+    first = fit(settings(), images)
+    first.save(tmp_path)
+    generator = Pipeline(path=str(tmp_path), **SMALL)
+    assert np.array_equal(samples(fit(generator, images)), samples(first))
+    later = generator.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None,
+                          previous=tmp_path)  # fmt: skip
+    assert weights(later).shape == weights(first).shape
+    assert not np.allclose(weights(later), weights(first))
+
+
+def test_a_path_without_a_pipeline_is_told(images, tmp_path):
+    with pytest.raises(el.InputError, match="holds no pipeline"):
+        fit(Pipeline(path=str(tmp_path), **SMALL), images)
+    fit(settings(), images).save(tmp_path / "colour")
+    grey = SampleSet.of_generation(images.data[..., :1], 0)
+    with pytest.raises(el.InputError, match="channels"):
+        fit(Pipeline(path=str(tmp_path / "colour"), **SMALL), grey)
+
+
+def test_a_guided_study_keeps_the_labels_of_its_samples(rng, tmp_path):
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
+    np.save(tmp_path / "y.npy", np.arange(60) % 3)
+    study = {
+        "name": "guided", "generations": 3,
+        "data": {"source": "arrays", "path": str(tmp_path / "x.npy"),
+                 "labels": str(tmp_path / "y.npy"), "n_train": 20, "n_reference": 20},
+        "generator": {"name": "unet_diffusion", **SMALL, "classes": 3, "guidance_scale": 2.0,
+                      "init": "finetune"},
+        "arms": [{"paradigm": "accumulate_subsample", "strategy": "greedy", "oversample": 2}],
+    }  # fmt: skip
+    records = list(el.run_study(study, out=tmp_path / "s"))
+    assert len(records) == 3
+    store = Store(tmp_path / "s")
+    keys = StudyView.open(tmp_path / "s").keys("accumulate_subsample-greedy", 0)
+    history = [k["samples"] for k in keys]
+    last = read_training_set(store, keys[-1]["training_set"], history)
+    assert set(np.unique(last.labels)) <= {0, 1, 2}
+    assert len(store.sample_labels(history[0])) == 40
+    real = last.provenance == 0
+    order = np.load(tmp_path / "y.npy")
+    assert np.array_equal(last.labels[real], order[last.source_index[real]])
 
 
 def test_an_average_of_the_weights_is_not_the_last_weights(images):

@@ -31,6 +31,7 @@ GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
     "gaussian": "entroloop.generators.gaussian:Gaussian",
     "unet_diffusion": "entroloop.generators.unet_diffusion:UNetDiffusion",
+    "pipeline": "entroloop.generators.pipeline:Pipeline",
     "kde": "entroloop.generators.kde:KDE",
 }
 

@@ -50,7 +50,10 @@ class History:
 
     def samples_of(self, key: str, generation: int, n: int) -> SampleSet:
         """The first n samples of a generation."""
-        return SampleSet.of_generation(self.store.samples(key)[:n], generation)
+        labels = self.store.sample_labels(key)
+        return SampleSet.of_generation(
+            self.store.samples(key)[:n], generation, None if labels is None else labels[:n]
+        )
 
     def generation(self, g: int) -> SampleSet:
         """The candidates that generation g offers: real training data, or its samples."""

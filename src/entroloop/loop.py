@@ -12,7 +12,7 @@ import numpy as np
 
 from entroloop.build import Built
 from entroloop.errors import InputError
-from entroloop.generators import draw
+from entroloop.generators import Model, draw
 from entroloop.history import History
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.plan import Step
@@ -81,6 +81,7 @@ def fit_and_sample(
                 threads=threads,
                 progress=lambda share: note("model", share),
                 scratch=store.scratch(step.model),
+                previous=store.path("model", step.previous_model) if step.previous_model else None,
             ).save(folder)
     have, wanted = len(store.samples(step.samples)), step.n_samples
     if have < wanted:
@@ -89,7 +90,15 @@ def fit_and_sample(
         store.add_samples(
             step.samples,
             lambda: draw(model, seed, g, have, wanted, lambda share: note("samples", share)),
+            **_classes(model, seed, g),
         )
+
+
+def _classes(model: Model, seed: int, generation: int) -> dict[str, object]:
+    """Return what the labels of samples follow from, where a model draws classes."""
+    if model.class_shares is None:
+        return {}
+    return {"class_shares": list(model.class_shares), "seed": seed, "generation": generation}
 
 
 def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:

@@ -21,7 +21,8 @@ from entroloop.store import FORMAT
 class Step:
     """One generation of one run: what it is made from, and the keys of its stages.
 
-    history: the samples keys of generations 1 … g−1. previous: the training set of before.
+    history: the samples keys of generations 1 … g−1. previous, previous_model: the training set
+    and the model of the generation before.
     n_samples: how many samples any step of the plan wants of this model.
     """
 
@@ -31,6 +32,7 @@ class Step:
     composition: Composition | None
     history: tuple[str, ...]
     previous: str | None
+    previous_model: str | None
     training_set: str
     model: str
     samples: str
@@ -58,12 +60,15 @@ def plan(built: Built, real_key: str, device: str) -> list[Step]:
         for arm in built.arms:
             history: tuple[str, ...] = ()
             previous: str | None = None
+            previous_model: str | None = None
             for generation in range(1, config.generations + 1):
                 step = _step(
-                    built, arm.config, seed, generation, history, previous, real_key, device
-                )
+                    built, arm.config, seed, generation, history, previous, previous_model,
+                    real_key, device,
+                )  # fmt: skip
                 steps.append(step)
                 history, previous = (*history, step.samples), step.training_set
+                previous_model = step.model
     wanted: dict[str, int] = defaultdict(int)
     for step in steps:
         wanted[step.samples] = max(wanted[step.samples], step.n_samples)
@@ -78,6 +83,7 @@ def _step(
     generation: int,
     history: tuple[str, ...],
     previous: str | None,
+    previous_model: str | None,
     real_key: str,
     device: str,
 ) -> Step:
@@ -110,6 +116,7 @@ def _step(
             "device": device,
             "threads": config.threads if device == "cpu" else None,
         }
+        | ({"previous": previous_model} if objects.generator.needs_previous else {})
     )
     samples_key = fingerprint({"stage": "samples", "model": model_key, "sampling": sampling})
     record_key = fingerprint(
@@ -128,6 +135,7 @@ def _step(
         composition,
         history,
         previous,
+        previous_model,
         training_key,
         model_key,
         samples_key,

@@ -28,6 +28,20 @@ def rng_for(seed: int, generation: int, role: str, *index: int) -> np.random.Gen
     return np.random.default_rng(seed_for(seed, generation, role, *index))
 
 
+def class_labels(
+    seed: int, generation: int, start: int, stop: int, shares: Sequence[float]
+) -> NDArray[np.int64]:
+    """Return the classes of samples start … stop−1 of a generation, drawn with these shares.
+
+    The class of sample i depends on its own seed only.
+    """
+    edges = np.cumsum(np.asarray(shares, dtype=np.float64))
+    seeds = [seed_for(seed, generation, "label", i) for i in range(start, stop)]
+    drawn = np.array([s / 2**63 for s in seeds]) * edges[-1]
+    found: NDArray[np.int64] = np.searchsorted(edges, drawn, side="right").astype(np.int64)
+    return np.minimum(found, len(edges) - 1)
+
+
 def normal_rows(seeds: Sequence[int], d: int) -> NDArray[np.float32]:
     """Return standard normal rows, float32 (len(seeds), d); row i depends on seeds[i] alone."""
     rows = np.empty((len(seeds), d), dtype=np.float32)

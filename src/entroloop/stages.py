@@ -133,10 +133,16 @@ def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleS
     table = read_table(store, key)
     generations = table["generation"].to_numpy(np.int32)
     index = table["source_index"].to_numpy(np.int64)
-    real = read_real(store).data
-    data = np.empty((len(table), *real.shape[1:]), dtype=real.dtype)
+    real = read_real(store)
+    data = np.empty((len(table), *real.data.shape[1:]), dtype=real.data.dtype)
+    labels: NDArray[np.int64] | None = np.empty(len(table), dtype=np.int64)
     for g in np.unique(generations):
         rows = generations == g
-        source = real if g == 0 else store.samples(history[g - 1])
+        source = real.data if g == 0 else store.samples(history[g - 1])
         data[rows] = source[index[rows]]
-    return SampleSet(data, generations, index)
+        known = real.labels if g == 0 else store.sample_labels(history[g - 1])
+        if known is None:
+            labels = None  # kept where every row has one
+        elif labels is not None:
+            labels[rows] = known[index[rows]]
+    return SampleSet(data, generations, index, labels)

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.samples import Array
+from entroloop.seeding import class_labels
 from entroloop.usage import Usage, measured
 
 FORMAT = 1  # of the stages; part of every key
@@ -184,11 +186,19 @@ class Store:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
-    def add_samples(self, key: str, make: Callable[[], Array]) -> None:
+    def sample_labels(self, key: str) -> NDArray[np.int64] | None:
+        """Return the classes that the samples of a stage were asked for, None without classes."""
+        info = self.info("samples", key)
+        if info is None or not info.about.get("class_shares"):
+            return None
+        about, n = info.about, len(self.samples(key))
+        return class_labels(about["seed"], about["generation"], 0, n, about["class_shares"])
+
+    def add_samples(self, key: str, make: Callable[[], Array], **about: Any) -> None:
         """Commit a samples stage with the rows that `make` returns, or append them to it."""
         info = self.info("samples", key)
         if info is None:
-            with self.commit("samples", key) as folder:
+            with self.commit("samples", key, **about) as folder:
                 np.save(folder / "samples.npy", make())
             return
         with measured() as usage:

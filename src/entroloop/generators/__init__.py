@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from entroloop.samples import Array, SampleSet
-from entroloop.seeding import seed_for
+from entroloop.seeding import class_labels, seed_for
 
 Progress = Callable[[float], None]  # called with the share done, in [0, 1]
 
@@ -24,8 +24,15 @@ class Model(Protocol):
     def batch(self) -> int:
         """Rows of one sampling call; always the same, so that a row never depends on it."""
 
-    def sample(self, seeds: Sequence[int]) -> Array:
-        """Return one row for each seed, in the dtype and shape of the training rows."""
+    @property
+    def class_shares(self) -> Sequence[float] | None:
+        """How often each class is drawn; None where samples have no labels."""
+
+    def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
+        """Return one row for each seed, in the dtype and shape of the training rows.
+
+        labels: (len(seeds),) int64, the class of each, where there are class shares.
+        """
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing empty folder: safetensors and JSON only."""
@@ -35,9 +42,14 @@ class Generator(Protocol):
     """The settings of a generator, and how to train it.
 
     SAMPLING names the settings that matter to sampling only: a change of those trains nothing.
+    needs_previous: whether `fit` reads the model of the generation before; it enters the key.
     """
 
     SAMPLING: ClassVar[tuple[str, ...]]
+
+    @property
+    def needs_previous(self) -> bool:
+        """Tell whether training starts from the model of the generation before."""
 
     def fit(
         self,
@@ -48,11 +60,13 @@ class Generator(Protocol):
         threads: int,
         progress: Progress,
         scratch: Path | None = None,
+        previous: Path | None = None,
     ) -> Model:
-        """Train a new model from scratch on the training set.
+        """Train a new model on the training set.
 
         scratch: a folder, not there yet or left by this training when it was stopped, for
-        checkpoints; `fit` removes it in the end.
+        checkpoints; `fit` removes it in the end. previous: where the model of the generation
+        before was saved; None in generation 1.
         """
 
     def load(self, folder: Path, *, device: str, threads: int) -> Model:
@@ -71,6 +85,10 @@ def draw(
     rows = []
     for first in range(start - start % model.batch, stop, model.batch):
         seeds = [seed_for(seed, generation, "sample", i) for i in range(first, first + model.batch)]
-        rows.append(model.sample(seeds)[max(start - first, 0) : stop - first])
+        labels = None
+        if model.class_shares is not None:
+            last = first + model.batch
+            labels = class_labels(seed, generation, first, last, model.class_shares)
+        rows.append(model.sample(seeds, labels)[max(start - first, 0) : stop - first])
         progress(min(1.0, (first + model.batch - start) / (stop - start)))
     return np.concatenate(rows)

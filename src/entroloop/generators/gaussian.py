@@ -22,6 +22,7 @@ class Gaussian(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ()
+    needs_previous: ClassVar[bool] = False
     name: Literal["gaussian"] = "gaussian"
 
     def fit(
@@ -33,6 +34,7 @@ class Gaussian(BaseModel):
         threads: int,
         progress: Progress,
         scratch: Path | None = None,
+        previous: Path | None = None,
     ) -> GaussianModel:
         """Return N(μ, Σ) of maximum likelihood; the seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)
@@ -53,12 +55,14 @@ class Gaussian(BaseModel):
 class GaussianModel:
     """N(mean, factor factorᵀ): mean (d,), factor (d, d), float64."""
 
+    class_shares: ClassVar[None] = None
+
     row_format: RowFormat
     mean: Array
     factor: Array
     batch: int = 256
 
-    def sample(self, seeds: Sequence[int]) -> Array:
+    def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return mean + factor z with z standard normal by seed."""
         z = normal_rows(seeds, len(self.mean)).astype(np.float64)
         return self.row_format.decode(self.mean + z @ self.factor.T)

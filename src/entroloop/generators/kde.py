@@ -25,6 +25,7 @@ class KDE(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ()
+    needs_previous: ClassVar[bool] = False
     name: Literal["kde"] = "kde"
     bandwidth: Literal["scott"] | float = Field(default="scott")
 
@@ -37,6 +38,7 @@ class KDE(BaseModel):
         threads: int,
         progress: Progress,
         scratch: Path | None = None,
+        previous: Path | None = None,
     ) -> KDEModel:
         """Return the estimate; the seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)
@@ -59,12 +61,14 @@ class KDE(BaseModel):
 class KDEModel:
     """Kernels N(row, bandwidth² I) of equal weight at the rows (n, d), float64."""
 
+    class_shares: ClassVar[None] = None
+
     row_format: RowFormat
     rows: Array
     bandwidth: float
     batch: int = 256
 
-    def sample(self, seeds: Sequence[int]) -> Array:
+    def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return, for each seed, a training row drawn evenly plus noise."""
         drawn = np.empty((len(seeds), self.rows.shape[1]))
         for row, seed in zip(drawn, seeds, strict=True):

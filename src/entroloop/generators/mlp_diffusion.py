@@ -40,6 +40,7 @@ class MLPDiffusion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ("sampler_steps",)
+    needs_previous: ClassVar[bool] = False
     name: Literal["mlp_diffusion"] = "mlp_diffusion"
     steps: int = Field(default=1200, ge=1)
     batch_size: int = Field(default=384, ge=1)
@@ -62,6 +63,7 @@ class MLPDiffusion(BaseModel):
         threads: int,
         progress: Progress,
         scratch: Path | None = None,
+        previous: Path | None = None,
     ) -> MLPDiffusionModel:
         """Train a new denoiser. CPU results are bitwise repeatable at a given thread count."""
         import torch
@@ -148,6 +150,8 @@ class MLPDiffusion(BaseModel):
 class MLPDiffusionModel:
     """A trained denoiser with the centre (d,) and scale of its training rows."""
 
+    class_shares: ClassVar[None] = None
+
     settings: MLPDiffusion
     row_format: RowFormat
     mean: Array
@@ -157,7 +161,7 @@ class MLPDiffusionModel:
     threads: int
     batch: int = 256
 
-    def sample(self, seeds: Sequence[int]) -> Array:
+    def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return one row a seed by DPM-Solver++(2M), deterministic (Lu et al. 2022, alg. 2)."""
         import torch
 

@@ -6,13 +6,14 @@ pipeline folder that `DDPMPipeline.from_pretrained` loads, plus model.json for t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from entroloop.errors import InputError
 from entroloop.generators import Progress
@@ -35,12 +36,19 @@ class UNetDiffusion(BaseModel):
     steps: optimizer steps; None takes `epochs` passes over the training set. ema: an exponential
     moving average of the weights (diffusers' EMAModel with power 3/4, at most this decay) samples
     in place of the last ones; None: no average. precision: of the forward pass, bf16 and fp16 on a
-    GPU. checkpoint_every: steps between checkpoints, from which a killed training goes on.
+    GPU. init: each generation's network from new weights, or from those of the generation before.
+    classes: train class-conditionally on labels 0 … classes − 1, each dropped with `label_dropout`;
+    samples take classes with the training set's shares, and guidance_scale w follows
+    ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
+
+    checkpoint_every: steps between checkpoints, from which a killed training goes on.
     sampler_steps of 1,000 with ddpm is the paper's; dpm_solver++ needs 20.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    SAMPLING: ClassVar[tuple[str, ...]] = ("sampler", "sampler_steps", "sampling_batch")
+    SAMPLING: ClassVar[tuple[str, ...]] = (
+        "sampler", "sampler_steps", "sampling_batch", "guidance_scale",
+    )  # fmt: skip
     name: Literal["unet_diffusion"] = "unet_diffusion"
     size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
     prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
@@ -56,6 +64,10 @@ class UNetDiffusion(BaseModel):
     warmup: int = Field(default=500, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
+    init: Literal["scratch", "finetune"] = "scratch"
+    classes: int | None = Field(default=None, ge=2)
+    label_dropout: float = Field(default=0.1, ge=0, lt=1)
+    guidance_scale: float = Field(default=1.0, ge=0)
     precision: Literal["no", "bf16", "fp16"] = "no"
     compile: bool = False
     checkpoint_every: int = Field(default=1000, ge=1)
@@ -72,23 +84,59 @@ class UNetDiffusion(BaseModel):
         threads: int,
         progress: Progress,
         scratch: Path | None = None,
+        previous: Path | None = None,
     ) -> UNetDiffusionModel:
-        """Train a new U-Net; `scratch` holds the checkpoints of a training that was stopped."""
+        """Train a U-Net; `scratch` holds the checkpoints of a training that was stopped."""
         from entroloop.generators.unet_training import train
 
         row_format = RowFormat.of(training_set.data)
         check_images(row_format, self)
+        shares = self.shares_of(training_set)
         with intra_op_threads(threads):
-            unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
-            unet = train(self, unet, training_set.data, seed, device, progress, scratch)
-        return UNetDiffusionModel(self, row_format, unet, device, threads)
+            if self.init == "finetune" and previous is not None:
+                unet = load_network(previous)
+            else:
+                unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
+            unet = train(self, unet, training_set, seed, device, progress, scratch)
+        return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
+
+    @property
+    def needs_previous(self) -> bool:
+        """Tell whether training starts from the model of the generation before."""
+        return self.init == "finetune"
+
+    @model_validator(mode="after")
+    def _guidance_needs_classes(self) -> Self:
+        if self.guidance_scale != 1 and self.classes is None:
+            raise ValueError("guidance_scale needs classes: how many the labels name")
+        return self
+
+    def shares_of(self, training_set: SampleSet) -> list[float] | None:
+        """Return how often each class occurs, None for a model without classes.
+
+        Raises InputError for labels that are missing or beyond the classes.
+        """
+        if self.classes is None:
+            return None
+        labels = training_set.labels
+        if labels is None:
+            raise InputError(
+                "generator.classes needs labels, which the data (or a generator without classes) "
+                "lacks; name the column with data.label, or leave classes out"
+            )
+        if labels.min() < 0 or labels.max() >= self.classes:
+            raise InputError(
+                f"labels reach from {labels.min()} to {labels.max()}; generator.classes = "
+                f"{self.classes} takes 0 … {self.classes - 1}"
+            )
+        counts = np.bincount(labels, minlength=self.classes)
+        return [float(count) / len(labels) for count in counts]
 
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
         """Read a model that `UNetDiffusionModel.save` wrote."""
-        from diffusers import UNet2DModel
-
-        unet = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).to(device).eval()
-        return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads)
+        shares = json.loads((folder / "model.json").read_text())["class_shares"]
+        unet = load_network(folder).to(device).eval()
+        return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads, shares)
 
     @property
     def stride(self) -> int:
@@ -114,6 +162,7 @@ class UNetDiffusion(BaseModel):
                 layers_per_block=layers,
                 block_out_channels=widths,
                 norm_num_groups=groups,
+                num_class_embeds=None if self.classes is None else self.classes + 1,
                 down_block_types=tuple(down),
                 up_block_types=tuple(up),
             )
@@ -128,18 +177,19 @@ class UNetDiffusionModel:
     unet: Any
     device: str
     threads: int
+    class_shares: list[float] | None = None
 
     @property
     def batch(self) -> int:
         """Rows of one sampling call."""
         return self.settings.sampling_batch
 
-    def sample(self, seeds: Sequence[int]) -> Array:
+    def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return one image a seed, uint8; the noise of an image comes from its seed alone."""
         from entroloop.generators.unet_sampling import sample
 
         with intra_op_threads(self.threads):
-            x = sample(self.settings, self.unet, seeds, self.device)
+            x = sample(self.settings, self.unet, seeds, labels, self.device)
         height, width = self.row_format.shape[:2]
         top, left = ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
         images = x[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1)
@@ -153,7 +203,19 @@ class UNetDiffusionModel:
 
         DDPMPipeline(self.unet.cpu(), noise_scheduler(self.settings)).save_pretrained(folder)
         self.unet.to(self.device)
-        write_settings(folder, self.row_format, generator=self.settings.model_dump(mode="json"))
+        write_settings(
+            folder,
+            self.row_format,
+            generator=self.settings.model_dump(mode="json"),
+            class_shares=self.class_shares,
+        )
+
+
+def load_network(folder: Path | str, part: str = "unet") -> Any:
+    """Return the U-Net of a saved pipeline."""
+    from diffusers import UNet2DModel
+
+    return UNet2DModel.from_pretrained(str(folder), subfolder=part, use_safetensors=True)
 
 
 def padded(length: int, stride: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from entroloop.errors import InputError
 from entroloop.samples import Array
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from entroloop.generators.unet_diffusion import UNetDiffusion
 
 
@@ -46,6 +48,12 @@ def sampling_scheduler(settings: UNetDiffusion) -> Any:
     return scheduler
 
 
+def frame(unet: Any) -> tuple[int, int]:
+    """Return height and width of the images that a network takes."""
+    size = unet.config.sample_size
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
 def _common(settings: UNetDiffusion) -> dict[str, Any]:
     return {
         "num_train_timesteps": settings.train_timesteps,
@@ -54,15 +62,18 @@ def _common(settings: UNetDiffusion) -> dict[str, Any]:
     }
 
 
-def sample(settings: UNetDiffusion, unet: Any, seeds: Sequence[int], device: str) -> Array:
-    """Return images in [−1, 1], float32 (len(seeds), c, h, w); image i depends on seeds[i].
+def sample(
+    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+) -> Array:
+    """Return images in [−1, 1], float32 (len(seeds), c, h, w); image i depends on seeds[i] and
+    labels[i].
 
     Where a GPU runs out of memory the batch is halved: an image is the same to rounding.
     """
     import torch
 
     try:
-        return _sample(settings, unet, seeds, device)
+        return _sample(settings, unet, seeds, labels, device)
     except torch.OutOfMemoryError:
         if len(seeds) == 1:
             raise InputError(
@@ -70,18 +81,22 @@ def sample(settings: UNetDiffusion, unet: Any, seeds: Sequence[int], device: str
             ) from None
     torch.cuda.empty_cache()
     half = len(seeds) // 2
-    parts = [sample(settings, unet, some, device) for some in (seeds[:half], seeds[half:])]
+    parts = [
+        sample(settings, unet, seeds[part], None if labels is None else labels[part], device)
+        for part in (slice(half), slice(half, None))
+    ]
     return np.concatenate(parts)
 
 
-def _sample(settings: UNetDiffusion, unet: Any, seeds: Sequence[int], device: str) -> Array:
+def _sample(
+    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+) -> Array:
     import torch
     from diffusers.utils.torch_utils import randn_tensor
 
     scheduler = sampling_scheduler(settings)
     noise = [torch.Generator().manual_seed(seed) for seed in seeds]
-    height, width = unet.config.sample_size
-    shape = (len(seeds), unet.config.in_channels, height, width)
+    shape = (len(seeds), unet.config.in_channels, *frame(unet))
     x = randn_tensor(shape, generator=noise, device=torch.device(device))
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.precision)
     if device == "cuda":
@@ -91,9 +106,35 @@ def _sample(settings: UNetDiffusion, unet: Any, seeds: Sequence[int], device: st
         )
     more = {"generator": noise} if settings.sampler != "dpm_solver++" else {}
     autocast = torch.autocast(device, dtype=kind, enabled=kind is not None)
+    predict = _predictor(settings, unet, labels, device)
     with torch.inference_mode(), autocast:
         for t in scheduler.timesteps:
-            found = unet(x, t.to(device)).sample.float()
+            found = predict(x, t.to(device))
             x = scheduler.step(found, t, x, **more).prev_sample
     result: Array = x.float().clamp(-1, 1).cpu().numpy()
     return result
+
+
+def _predictor(
+    settings: UNetDiffusion, unet: Any, labels: Array | None, device: str
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the network's prediction as a function of (x, t), guided where that is asked for."""
+    import torch
+
+    def plain(x: Tensor, t: Tensor) -> Tensor:
+        return unet(x, t).sample.float()  # type: ignore[no-any-return]
+
+    if labels is None or settings.classes is None:
+        return plain
+    classes = torch.from_numpy(labels).to(device)
+    none = torch.full_like(classes, settings.classes)
+    w = settings.guidance_scale
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        if w == 1:
+            return unet(x, t, class_labels=classes).sample.float()  # type: ignore[no-any-return]
+        both = unet(torch.cat([x, x]), t, class_labels=torch.cat([classes, none])).sample.float()
+        given, free = both.chunk(2)
+        return free + w * (given - free)  # type: ignore[no-any-return]
+
+    return guided

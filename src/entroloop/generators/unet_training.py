@@ -16,7 +16,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.generators import Progress
-from entroloop.samples import Array
+from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ REPORTS = 100  # looks at the loss in a training; each waits for the device
 def train(
     settings: UNetDiffusion,
     unet: Any,
-    data: Array,
+    training_set: SampleSet,
     seed: int,
     device: str,
     progress: Progress,
@@ -39,7 +39,7 @@ def train(
     """Return the trained U-Net, on the device (its averaged weights, where there is an average)."""
     import torch
 
-    training = _Training(settings, unet, data, seed, device)
+    training = _Training(settings, unet, training_set, seed, device)
     if scratch is not None:
         training.resume(scratch)
     every = max(1, training.total // REPORTS)
@@ -68,14 +68,14 @@ class _Training:
     """The state of a training, and how one step changes it."""
 
     def __init__(
-        self, settings: UNetDiffusion, unet: Any, data: Array, seed: int, device: str
+        self, settings: UNetDiffusion, unet: Any, training_set: SampleSet, seed: int, device: str
     ) -> None:
         import torch
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
         from diffusers.training_utils import EMAModel
 
-        from entroloop.generators.unet_sampling import noise_scheduler
+        from entroloop.generators.unet_sampling import frame, noise_scheduler
 
         self.settings = settings
         AcceleratorState._reset_state(reset_partial_state=True)  # another model's precision
@@ -84,9 +84,13 @@ class _Training:
             mixed_precision=settings.precision,
             gradient_accumulation_steps=settings.accumulation,
         )
-        images = torch.from_numpy(np.ascontiguousarray(np.asarray(data).transpose(0, 3, 1, 2)))
+        data = np.asarray(training_set.data)
+        images = torch.from_numpy(np.ascontiguousarray(data.transpose(0, 3, 1, 2)))
         self.images = images.to(device)
-        self.pad = _padding(images.shape[2], images.shape[3], settings.stride)
+        self.labels = None
+        if settings.classes is not None and training_set.labels is not None:
+            self.labels = torch.from_numpy(training_set.labels).to(device)
+        self.pad = _padding(images.shape[2], images.shape[3], frame(unet))
         n = len(images)
         size = min(settings.batch_size, n)
         self.size = size
@@ -152,7 +156,8 @@ class _Training:
         t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
         noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
         alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
-        found: Tensor = self.unet(alpha * x0 + sigma * noise, t).sample.float()
+        given = {} if self.labels is None else {"class_labels": self._classes(chosen)}
+        found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
         kind = self.settings.prediction
         if kind == "epsilon":
             return F.mse_loss(found, noise)
@@ -161,6 +166,15 @@ class _Training:
         # sample: weighted by the signal-to-noise ratio, as diffusers' training example does.
         weighted: Tensor = ((alpha / sigma).square() * (found - x0).square()).mean()
         return weighted
+
+    def _classes(self, chosen: Tensor) -> Tensor:
+        """Return the classes of rows, some dropped: the network learns both with and without."""
+        import torch
+
+        assert self.labels is not None
+        draw = torch.rand(len(chosen), generator=self.rng, device=self.rng.device)
+        none = torch.full_like(chosen, self.settings.classes or 0)
+        return torch.where(draw < self.settings.label_dropout, none, self.labels[chosen])
 
     def finished(self) -> Any:
         """Return the network with the weights that sample."""
@@ -254,7 +268,12 @@ def _schedule(step: int, warmup: int, total: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
-def _padding(height: int, width: int, stride: int) -> tuple[int, int, int, int]:
-    """Return what is padded left, right, top and bottom, to multiples of the stride."""
-    rows, columns = -height % stride, -width % stride
+def _padding(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return what is padded left, right, top and bottom, to the size that the network takes."""
+    rows, columns = size[0] - height, size[1] - width
+    if rows < 0 or columns < 0:
+        raise InputError(
+            f"images of {width} × {height} are larger than the {size[1]} × {size[0]} that the "
+            "network takes; set data.resize"
+        )
     return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
