@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 import entroloop as el
+from entroloop.data.hub import Hub
 from entroloop.data.images import Folder, Parquet, cropped_and_resized
+from entroloop.data.webdataset import WebDataset
 
 
 def encoded(image):
@@ -113,6 +116,65 @@ def test_a_preset_of_images_runs_from_the_command_line(entroloop, tmp_path, rng)
     assert "data:image/png" in page
     again = entroloop("run", "mnist-tiny", *arguments)
     assert "0 trainings to do" in again.stderr
+
+
+@pytest.fixture
+def shards(tmp_path, images):
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"train-{shard}.tar", "w") as tar:
+            for i in range(6 * shard, 6 * shard + 6):
+                content = b"corrupt" if i == 3 else encoded(images[i])
+                for name, data in ((f"{i:03}.png", content), (f"{i:03}.cls", str(i % 3).encode())):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+    return tmp_path
+
+
+def test_tar_shards_give_images_and_labels_in_order(shards, images):
+    real = WebDataset(path=str(shards), n_train=4, n_reference=4).load()
+    kept = np.delete(np.arange(12), 3)
+    assert np.array_equal(real.data, images[kept])
+    assert real.labels.tolist() == (kept % 3).tolist()
+    assert list(real.skipped) == ["train-0.tar/003"]
+    one = WebDataset(path=str(shards / "train-1.tar"), n_train=2, n_reference=2, label=None).load()
+    assert len(one.data) == 6
+    assert one.labels is None
+
+
+def test_broken_shards_and_missing_labels_are_told(shards):
+    with pytest.raises(el.InputError, match=r"no \.txt file beside it"):
+        WebDataset(path=str(shards), n_train=2, n_reference=2, label="txt").load()
+    with pytest.raises(el.InputError, match="no shard named"):
+        WebDataset(path=str(shards), files="x*", n_train=2, n_reference=2).load()
+    (shards / "train-0.tar").write_bytes(b"nothing")
+    with pytest.raises(el.InputError, match="no readable tar shard"):
+        WebDataset(path=str(shards), n_train=2, n_reference=2).load()
+
+
+def test_a_data_set_of_the_hub_gives_images_and_labels(images, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_dict(
+        {"img": [{"bytes": encoded(x), "path": None} for x in images], "label": [5, 9] * 6},
+        features=datasets.Features({"img": datasets.Image(), "label": datasets.Value("int64")}),
+    )
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names, **options: table)
+    real = Hub(id="some/set", n_train=4, n_reference=4).load()
+    assert np.array_equal(real.data, images)
+    assert real.labels.tolist() == [0, 1] * 6
+    with pytest.raises(el.InputError, match=r"set data\.label"):
+        Hub(id="some/set", n_train=4, n_reference=4, label="class").load()
+
+
+def test_a_data_set_that_cannot_be_had_is_told(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def fail(*names, **options):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(el.InputError, match="cannot be loaded"):
+        Hub(id="some/set", n_train=4, n_reference=4).load()
 
 
 def test_real_mnist_is_read_with_its_labels(real_data):

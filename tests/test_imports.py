@@ -37,6 +37,7 @@ HEAVY_ONLY_IN = {
     "diffusers": {"generators"},
     "accelerate": {"generators"},
     "transformers": {"features"},
+    "datasets": {"data"},
     "ray": {"engines"},
     "plotly": {"report"},
 }

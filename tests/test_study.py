@@ -277,3 +277,25 @@ def test_a_killed_diffusion_study_resumes_to_equal_records_at_10_random_moments(
     whole = time.monotonic() - began
     moments = np.random.default_rng(seed).uniform(0, 0.8 * whole, 10)
     kill_and_resume(raw, tmp_path, expected, moments)
+
+
+def test_a_study_that_the_disk_has_no_room_for_is_refused_before_the_start(
+    tiny, tmp_path, monkeypatch
+):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage(10**6, 10**6, 1000))
+    with pytest.raises(el.InputError, match=r"GB are free there"):
+        run(tiny, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_disk_that_a_study_takes_is_estimated_within_a_factor_of_2(tiny, tmp_path):
+    from entroloop.study import prepare
+
+    study = prepare(tiny, tmp_path / "s")
+    estimate = study.bytes_to_write()
+    run(tiny, tmp_path / "s")
+    written = sum(p.stat().st_size for p in (tmp_path / "s" / "stages").rglob("*") if p.is_file())
+    assert written / 2 < estimate < 2 * written

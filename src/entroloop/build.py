@@ -26,6 +26,8 @@ SOURCES = {
     "arrays": "entroloop.data.arrays:Arrays",
     "parquet": "entroloop.data.images:Parquet",
     "folder": "entroloop.data.images:Folder",
+    "webdataset": "entroloop.data.webdataset:WebDataset",
+    "hub": "entroloop.data.hub:Hub",
 }
 GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",

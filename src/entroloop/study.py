@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -72,8 +73,39 @@ class Study:
 
         Raises InputError where it cannot be written or is in use.
         """
+        self._check_disk()
         self.store.open(self.config.name, self.real_key)
         self.look()
+
+    def bytes_to_write(self) -> int:
+        """Return about how much disk the stages that are missing will take."""
+        row = self.real.data[0].nbytes
+        shape, n = self.real.data.shape[1:], self.config.n_train
+        steps = [self.steps[number] for number in self.todo]
+        samples = {step.samples: step.n_samples * row for step in steps}
+        models = {
+            step.model: step.arm.name for step in steps if not self.store.info("model", step.model)
+        }
+        size = {arm: self.built.arm(arm).generator.stored_bytes(shape, n)
+                for arm in set(models.values())}  # fmt: skip
+        real = 0 if self.store.info("real", self.real_key) else self.real.data.nbytes
+        tables = 64 * n * len(steps)
+        return sum(samples.values()) + sum(size[arm] for arm in models.values()) + real + tables
+
+    def _check_disk(self) -> None:
+        """Refuse a study that the disk has no room for."""
+        if not self.todo:
+            return
+        place = self.store.root.absolute()
+        while not place.exists():
+            place = place.parent
+        free, needed = shutil.disk_usage(place).free, self.bytes_to_write()
+        if needed > free:
+            raise InputError(
+                f"the study will write about {needed / 1e9:.1f} GB to {self.store.root} and "
+                f"{free / 1e9:.1f} GB are free there; choose another folder with --out, or lower "
+                "generations, seeds or data.n_train"
+            )
 
     def discard_damaged(self) -> None:
         """Remove stages that are not what was committed."""

@@ -108,7 +108,7 @@ def _folder(
     change: Change | None,
 ) -> FileSet:
     ids = [p.relative_to(path).as_posix() for p in files]
-    read = _images(
+    read = read_images(
         ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path), change
     )
     kept = read.kept
@@ -166,7 +166,7 @@ def _parquet(
         data = np.concatenate(vectors)
         ids = [str(i) for i in range(len(data))]
         return FileSet(name, data, ids, np.arange(len(data)), {}, more)
-    read = _images(iter(images), strict, str(files[0]), change)
+    read = read_images(iter(images), strict, str(files[0]), change)
     kept = np.array(read.kept)
     ids = [images[i][0] for i in read.kept]
     return FileSet(name, read.data, ids, kept, read.skipped, {c: v[kept] for c, v in more.items()})
@@ -194,16 +194,21 @@ def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
 
 
 @dataclass
-class _Images:
+class DecodedImages:
+    """Images of one size, which of the items they are, and reason by name of the others."""
+
     data: Array
     kept: list[int]
     skipped: dict[str, str]
 
 
-def _images(
+def read_images(
     items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
-) -> _Images:
-    """Decode images of one size and one number of channels."""
+) -> DecodedImages:
+    """Decode items (name, content) to images of one size and one number of channels.
+
+    Raises InputError for mixed sizes, or no readable image; with `strict` for one corrupt image.
+    """
     rows: list[Array] = []
     kept, skipped = [], {}
     for i, (name, content) in enumerate(items):
@@ -226,7 +231,7 @@ def _images(
         kept.append(i)
     if not rows:
         raise InputError(f"{place}: not one image could be read ({len(skipped)} are corrupt)")
-    return _Images(np.stack(rows), kept, skipped)
+    return DecodedImages(np.stack(rows), kept, skipped)
 
 
 def decode(content: bytes) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,30 +13,55 @@ from entroloop.data.files import read_set
 from entroloop.errors import InputError
 from entroloop.samples import Array
 
-FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
+class Prepared(BaseModel):
+    """Settings of what is made of images.
 
-class Images(BaseModel):
-    """Settings: where the images are, and what is made of them.
-
-    path: a file or folder. files: a pattern of file names, for folders of several splits. label:
-    the column of class numbers (folder: the subfolders' names, in order); null where there is
-    none. resize: height and width; the centre is cropped to a square first. filter: of Pillow, by
-    name. mode: grey or colour; null leaves what is there. limit: only the first rows. strict: a
-    corrupt image is an error; otherwise it is skipped and counted.
+    label: the column of class numbers (folder: the subfolders' names, in order); null where there
+    label: the column of class numbers (folder: subfolders, in order of their names); null where
+    there is none. resize: height and width; the centre is cropped to a square first. filter: of
+    Pillow, by name. mode: grey or colour; null leaves what is there. limit: only the first rows.
+    strict: a corrupt image is an error; otherwise it is skipped and counted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    path: str
     n_train: int = Field(ge=2)
     n_reference: int = Field(ge=2)
-    files: str = "*"
     label: str | None = "label"
     resize: int | None = Field(default=None, ge=1)
     filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
     mode: Literal["grey", "colour"] | None = None
     limit: int | None = Field(default=None, ge=4)
     strict: bool = False
+
+    def change(self, image: Array) -> Array:
+        """Return an image (h, w, c) uint8 as the settings want it."""
+        if self.resize is not None:
+            image = cropped_and_resized(image, self.resize, self.filter)
+        if self.mode == "grey" and image.shape[2] == 3:
+            from PIL import Image
+
+            image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+        if self.mode == "colour" and image.shape[2] == 1:
+            image = image.repeat(3, axis=2)
+        return image
+
+    def real(self, data: Array, labels: Array | None, skipped: dict[str, str]) -> RealData:
+        """Return images with labels numbered in the order of their names."""
+        numbers = None
+        if labels is not None:
+            numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)[: self.limit]
+        return RealData(data[: self.limit], numbers, skipped=skipped)
+
+
+class Files(Prepared):
+    """Settings: where the images are.
+
+    path: a file or folder. files: a pattern of file names, for folders of several splits.
+    """
+
+    path: str
+    files: str = "*"
 
     def load(self) -> RealData:
         """Return uint8 images (n, h, w, 1 or 3) with labels 0, 1, … in the order of their names."""
@@ -48,41 +72,21 @@ class Images(BaseModel):
             strict=self.strict,
             columns=columns,
             files=self.files,
-            change=self._change(),
+            change=self.change,
         )
         if found.data.ndim != 4:
             raise InputError(f"data.path {self.path} holds vectors, not images; take source arrays")
-        labels = None
-        if self.label is not None:
-            _, numbers = np.unique(found.columns[self.label], return_inverse=True)
-            labels = numbers.astype(np.int64)
-        part = slice(self.limit)
-        return RealData(
-            found.data[part], None if labels is None else labels[part], skipped=found.skipped
-        )
-
-    def _change(self) -> Callable[[Array], Array]:
-        def change(image: Array) -> Array:
-            if self.resize is not None:
-                image = cropped_and_resized(image, self.resize, self.filter)
-            if self.mode == "grey" and image.shape[2] == 3:
-                from PIL import Image
-
-                image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-            if self.mode == "colour" and image.shape[2] == 1:
-                image = image.repeat(3, axis=2)
-            return image
-
-        return change
+        labels = None if self.label is None else found.columns[self.label]
+        return self.real(found.data, labels, found.skipped)
 
 
-class Parquet(Images):
+class Parquet(Files):
     """Image structs of parquet files, as the Hub stores them."""
 
     source: Literal["parquet"] = "parquet"
 
 
-class Folder(Images):
+class Folder(Files):
     """A folder of image files; subfolders are classes."""
 
     source: Literal["folder"] = "folder"

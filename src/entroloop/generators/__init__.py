@@ -69,6 +69,9 @@ class Generator(Protocol):
         before was saved; None in generation 1.
         """
 
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return about how much disk a model takes, for rows of a shape and so many of them."""
+
     def load(self, folder: Path, *, device: str, threads: int) -> Model:
         """Read a model that `Model.save` wrote."""
 

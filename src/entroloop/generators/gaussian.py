@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Gaussian(BaseModel):
         values, vectors = np.linalg.eigh(covariance)
         progress(1.0)
         return GaussianModel(row_format, mean, vectors * np.sqrt(np.clip(values, 0, None)))
+
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return the size of a mean and a factor of the covariance, float64."""
+        d = math.prod(shape)
+        return 8 * d * (d + 1)
 
     def load(self, folder: Path, *, device: str, threads: int) -> GaussianModel:
         """Read a model that `GaussianModel.save` wrote."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,10 @@ class KDE(BaseModel):
             h = self.bandwidth
         progress(1.0)
         return KDEModel(row_format, x, h)
+
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return the size of the training rows as float64."""
+        return 8 * rows * math.prod(shape)
 
     def load(self, folder: Path, *, device: str, threads: int) -> KDEModel:
         """Read a model that `KDEModel.save` wrote."""

@@ -135,6 +135,11 @@ class MLPDiffusion(BaseModel):
         warm = min(1.0, (step + 1) / (self.warmup + 1))
         return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return the size of the weights, float32."""
+        w, d = self.width, math.prod(shape)
+        return 4 * (2 * w * d + self.blocks * 2 * w * (w + FREQUENCIES))
+
     def load(self, folder: Path, *, device: str, threads: int) -> MLPDiffusionModel:
         """Read a model that `MLPDiffusionModel.save` wrote."""
         from safetensors.torch import load_file

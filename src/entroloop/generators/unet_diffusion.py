@@ -132,6 +132,16 @@ class UNetDiffusion(BaseModel):
         counts = np.bincount(labels, minlength=self.classes)
         return [float(count) / len(labels) for count in counts]
 
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return the size of the weights, float32, and of a checkpoint while it trains."""
+        import torch
+
+        if len(shape) != 3:
+            return 0
+        with torch.device("meta"):
+            count = sum(p.numel() for p in self.network(shape, 0).parameters())
+        return 4 * count * 2
+
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
         """Read a model that `UNetDiffusionModel.save` wrote."""
         shares = json.loads((folder / "model.json").read_text())["class_shares"]

@@ -1,0 +1,69 @@
+"""Data sets of the Hugging Face hub, through the datasets library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from entroloop.data import RealData
+from entroloop.data.files import read_images
+from entroloop.data.images import Prepared
+from entroloop.errors import InputError
+
+
+class Hub(Prepared):
+    """Settings: which data set.
+
+    id: as on the hub, such as ylecun/mnist; config: of its configurations; revision: a commit, for
+    results that repeat. The image column is found by its type.
+    """
+
+    source: Literal["hub"] = "hub"
+    id: str
+    split: str = "train"
+    config: str | None = None
+    revision: str | None = None
+
+    def load(self) -> RealData:
+        """Return uint8 images (n, h, w, 1 or 3); they are downloaded once, by datasets.
+
+        Raises InputError where datasets is not installed, the data set cannot be had, or lacks
+        images or the label.
+        """
+        try:
+            import datasets
+        except ImportError:
+            raise InputError(
+                "source hub needs datasets: python -m pip install 'entroloop[hub]'"
+            ) from None
+        try:
+            table = datasets.load_dataset(
+                self.id, self.config, split=self.split, revision=self.revision
+            )
+        except Exception as error:  # of many kinds: network, names, formats
+            told = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"data.id {self.id}, split {self.split}: cannot be loaded ({told}); check the "
+                "names, or give local files with source parquet or folder"
+            ) from None
+        column = next(
+            (c for c, kind in table.features.items() if isinstance(kind, datasets.Image)), None
+        )
+        if column is None:
+            raise InputError(f"data.id {self.id} has no image column; it has {table.column_names}")
+        if self.label is not None and self.label not in table.column_names:
+            raise InputError(
+                f"data.id {self.id} has no column '{self.label}'; it has "
+                f"{', '.join(table.column_names)}: set data.label"
+            )
+        cells = table.cast_column(column, datasets.Image(decode=False))[column]
+        read = read_images(_contents(cells), self.strict, self.id, self.change)
+        labels = None if self.label is None else np.asarray(table[self.label])[read.kept]
+        return self.real(read.data, labels, read.skipped)
+
+
+def _contents(cells: Any) -> Iterator[tuple[str, bytes]]:
+    for i, cell in enumerate(cells):
+        yield str(i), (cell or {}).get("bytes") or b""
