@@ -79,7 +79,7 @@ class Study:
 
     def bytes_to_write(self) -> int:
         """Return about how much disk the stages that are missing will take."""
-        row = self.real.data[0].nbytes
+        row = int(self.real.data[0].nbytes)
         shape, n = self.real.data.shape[1:], self.config.n_train
         steps = [self.steps[number] for number in self.todo]
         samples = {step.samples: step.n_samples * row for step in steps}
@@ -88,7 +88,7 @@ class Study:
         }
         size = {arm: self.built.arm(arm).generator.stored_bytes(shape, n)
                 for arm in set(models.values())}  # fmt: skip
-        real = 0 if self.store.info("real", self.real_key) else self.real.data.nbytes
+        real = 0 if self.store.info("real", self.real_key) else int(self.real.data.nbytes)
         tables = 64 * n * len(steps)
         return sum(samples.values()) + sum(size[arm] for arm in models.values()) + real + tables
 

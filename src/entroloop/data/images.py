@@ -17,7 +17,6 @@ from entroloop.samples import Array
 class Prepared(BaseModel):
     """Settings of what is made of images.
 
-    label: the column of class numbers (folder: the subfolders' names, in order); null where there
     label: the column of class numbers (folder: subfolders, in order of their names); null where
     there is none. resize: height and width; the centre is cropped to a square first. filter: of
     Pillow, by name. mode: grey or colour; null leaves what is there. limit: only the first rows.

@@ -139,7 +139,7 @@ class UNetDiffusion(BaseModel):
         if len(shape) != 3:
             return 0
         with torch.device("meta"):
-            count = sum(p.numel() for p in self.network(shape, 0).parameters())
+            count = int(sum(p.numel() for p in self.network(shape, 0).parameters()))
         return 4 * count * 2
 
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
