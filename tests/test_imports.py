@@ -33,9 +33,9 @@ LAYERS = [
 ]  # fmt: skip
 PEERS = {"data", "features", "metrics", "paradigms", "generators", "store"}
 HEAVY_ONLY_IN = {
-    "torch": {"generators", "study", "features", "multiply"},
+    "torch": {"engines", "generators", "study", "features", "multiply"},
     "diffusers": {"generators"},
-    "accelerate": {"generators"},
+    "accelerate": {"generators", "engines"},
     "transformers": {"features"},
     "datasets": {"data"},
     "ray": {"engines"},

@@ -53,8 +53,12 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan only")] = False,
 ) -> None:
-    """Run a study, or what is missing of it; the same command resumes it."""
+    """Run a study, or what is missing of it; the same command resumes it.
+
+    Under `torchrun --nproc-per-node K -m entroloop run …` K processes train each network together.
+    """
     from entroloop.config import parse_overrides
+    from entroloop.engines.ranks import is_follower
     from entroloop.study import prepare, run_opened
 
     _check_engine(engine)
@@ -64,6 +68,9 @@ def run(
     if dry_run:
         _tell_plan(prepared, console)
         print(json.dumps(_plan_as_json(prepared)))
+        return
+    if is_follower():
+        prepared.follow()
         return
     prepared.open()
     _tell_plan(prepared, console)

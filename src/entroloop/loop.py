@@ -73,10 +73,11 @@ def fit_and_sample(
     threads = built.config.threads
     if not store.info("model", step.model):
         training_set = history.training_set()
+        note("model", 0.0)
         with store.commit("model", step.model) as folder:
             generator.fit(
                 training_set,
-                seed=seed_for(seed, g, "fit"),
+                seed=step.fit_seed,
                 device=device,
                 threads=threads,
                 progress=lambda share: note("model", share),

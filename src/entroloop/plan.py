@@ -14,6 +14,7 @@ from typing import Any
 from entroloop.build import Built
 from entroloop.config import ArmConfig, fingerprint
 from entroloop.paradigms import Composition
+from entroloop.seeding import seed_for
 from entroloop.store import FORMAT
 
 
@@ -43,6 +44,11 @@ class Step:
     def place(self) -> tuple[str, int, int]:
         """Arm, seed and generation."""
         return self.arm.name, self.seed, self.generation
+
+    @property
+    def fit_seed(self) -> int:
+        """The seed of the training."""
+        return seed_for(self.seed, self.generation, "fit")
 
     def keys(self) -> dict[str, str]:
         """Return the four keys by kind of stage."""

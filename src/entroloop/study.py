@@ -16,6 +16,7 @@ from entroloop.config import Settings, StudyConfig, load_config, runs
 from entroloop.data import RealData
 from entroloop.engines import Schedule, StageProgress
 from entroloop.engines.local import default_workers, run_steps
+from entroloop.engines.ranks import follow, is_follower, run_steps_together, world_size
 from entroloop.environment import environment
 from entroloop.errors import InputError
 from entroloop.loop import read_record
@@ -76,6 +77,10 @@ class Study:
         self._check_disk()
         self.store.open(self.config.name, self.real_key)
         self.look()
+
+    def follow(self) -> None:
+        """Help the first of several processes to train; see `engines/ranks.py`."""
+        follow(self.steps, self.built, self.store, self.device)
 
     def bytes_to_write(self) -> int:
         """Return about how much disk the stages that are missing will take."""
@@ -161,11 +166,15 @@ def run_study(
 
     study: name of a preset, path of a YAML file, or a mapping. out: the study folder (default
     runs/<name>). overrides: nested dicts or dotted keys. Records that the folder holds come
-    first. Stopped at any moment, the same call goes on where it was.
+    first. Stopped at any moment, the same call goes on where it was. Under torchrun or accelerate
+    launch the processes train together, the first one yields the records and the others none.
 
     Raises InputError for bad input, before anything is written.
     """
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
+    if is_follower():
+        prepared.follow()
+        return iter(())
     prepared.open()
     return run_opened(prepared, workers=workers, listen=listen)
 
@@ -195,15 +204,19 @@ def run_opened(
         _collect(study, records, {(arm.name, seed) for arm, seed in runs(config)})
         yield from records.values()
         if todo:
-            made = run_steps(
-                Schedule(study.steps, study.todo),
-                config,
-                store,
-                study.real_key,
-                study.device,
-                workers or default_workers(config.threads),
-                listen,
-            )
+            schedule = Schedule(study.steps, study.todo)
+            if world_size() > 1:
+                made = run_steps_together(schedule, study.built, store, study.device, listen)
+            else:
+                made = run_steps(
+                    schedule,
+                    config,
+                    store,
+                    study.real_key,
+                    study.device,
+                    workers or default_workers(config.threads),
+                    listen,
+                )
             for steps in made:
                 new = {step.place: read_record(step, store) for step in steps}
                 records |= new

@@ -58,7 +58,7 @@ def train(
         if scratch is not None and done % settings.checkpoint_every == 0 and done < training.total:
             training.save(scratch)
     unet = training.finished()
-    if scratch is not None:
+    if scratch is not None and training.accelerator.is_main_process:
         shutil.rmtree(scratch, ignore_errors=True)
     torch.cuda.empty_cache() if device == "cuda" else None
     return unet.eval()
@@ -94,6 +94,13 @@ class _Training:
         n = len(images)
         size = min(settings.batch_size, n)
         self.size = size
+        world = self.accelerator.num_processes
+        self.part = slice(self.accelerator.process_index, None, world)
+        if size % world:
+            raise InputError(
+                f"a batch of {size} does not divide among {world} processes; change "
+                "generator.batch_size or the number of processes"
+            )
         per_epoch = math.ceil(n / size)
         self.total = settings.steps or settings.epochs * per_epoch
         unet = unet.to(device)
@@ -155,8 +162,12 @@ class _Training:
             x0 = x0.contiguous(memory_format=torch.channels_last)
         t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
         noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
-        alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         given = {} if self.labels is None else {"class_labels": self._classes(chosen)}
+        # Every process draws the whole batch and takes its part: together they make the step that
+        # one would make alone.
+        x0, t, noise = x0[self.part], t[self.part], noise[self.part]
+        given = {name: values[self.part] for name, values in given.items()}
+        alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
         kind = self.settings.prediction
         if kind == "epsilon":
@@ -177,7 +188,17 @@ class _Training:
         return torch.where(draw < self.settings.label_dropout, none, self.labels[chosen])
 
     def finished(self) -> Any:
-        """Return the network with the weights that sample."""
+        """Return the network with the weights that sample.
+
+        Raises RuntimeError where processes that trained together do not have equal weights.
+        """
+        import torch
+
+        with torch.no_grad():
+            total = torch.stack([p.double().sum() for p in self.plain.parameters()]).sum()
+        sums = self.accelerator.gather(total.reshape(1).float())
+        if not bool((sums == sums[0]).all()):
+            raise RuntimeError("the weights differ between processes: a defect of entroloop")
         if self.ema is not None:
             self.ema.copy_to(self.plain.parameters())
         self.accelerator.free_memory()
@@ -190,6 +211,8 @@ class _Training:
         import torch
         from safetensors.torch import save_file
 
+        if not self.accelerator.is_main_process:
+            return
         new = scratch.with_name(scratch.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)

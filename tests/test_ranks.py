@@ -1,0 +1,61 @@
+"""Two processes under torchrun make the study that one makes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import entroloop as el
+
+GENERATOR = {"name": "unet_diffusion", "size": "tiny", "steps": 4, "batch_size": 8, "warmup": 2,
+             "lr": 1e-3, "sampler": "dpm_solver++", "sampler_steps": 3, "ema": 0.9,
+             "checkpoint_every": 2}  # fmt: skip
+
+
+@pytest.fixture
+def study(rng, tmp_path):
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
+    content = {
+        "name": "together", "generations": 2,
+        "data": {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 20,
+                 "n_reference": 20},
+        "generator": GENERATOR,
+        "arms": [{"paradigm": "replace", "strategy": "random"}],
+    }  # fmt: skip
+    (tmp_path / "study.yaml").write_text(json.dumps(content))
+    return content
+
+
+def together(tmp_path, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+               "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
+               "-m", "entroloop", "run", "study.yaml", "--out", "two", *arguments]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, timeout=280, env=environment
+    )
+
+
+def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path):
+    alone = list(el.run_study(study, out=tmp_path / "one", device="cpu"))
+    answer = together(tmp_path, "--device", "cpu")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout.strip())["complete"]  # one object: one process speaks
+    records = el.load_records(tmp_path / "two")
+    assert len(records) == len(alone)
+    for theirs, mine in zip(records.itertuples(), alone, strict=True):
+        assert theirs.total_variance == pytest.approx(mine.total_variance, rel=1e-3)
+        assert theirs.generalization_score == pytest.approx(mine.generalization_score, rel=1e-2)
+    keys = [sorted(p.name for p in (tmp_path / s / "stages" / "model").iterdir())
+            for s in ("one", "two")]  # fmt: skip
+    assert keys[0] == keys[1]
+    assert not list((tmp_path / "two" / "scratch").glob("*"))
+
+
+def test_a_batch_that_does_not_divide_is_told(study, tmp_path):
+    answer = together(tmp_path, "--device", "cpu", "--set", "generator.batch_size=7")
+    assert answer.returncode != 0
+    assert "does not divide among 2 processes" in answer.stderr
