@@ -40,21 +40,6 @@ def test_what_depends_on_the_number_of_rows_is_taken_on_the_smallest_common_one(
     assert found["entropy_train"].value != pytest.approx(el.knn_entropy(sets["train"]).nats)
 
 
-@pytest.mark.parametrize("name", sorted(set(METRICS)))
-def test_a_metric_changes_if_its_roles_are_swapped(name, sets):
-    rng = np.random.default_rng(1)
-    sets["train"] = sets["train"][rng.integers(len(sets["train"]), size=200)] ** 3 * 2 + 1
-    sets["generated"][:40] = sets["train"][:40]
-    sets["reference"] = sets["reference"] * 2 - 1
-    sets["probabilities"] = rng.dirichlet(np.full(4, 0.3), 150)
-    one = el.measure(**sets, metrics=[name])[name].value
-    assert np.isfinite(one)
-    swapped = {"generated": sets["train"], "train": sets["generated"],
-               "reference": sets["reference"],
-               "probabilities": rng.dirichlet(np.full(4, 0.3), 200)}  # fmt: skip
-    assert el.measure(**swapped, metrics=[name])[name].value != pytest.approx(one)
-
-
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     # Total variance of N(0, I_3) is 3; entropy of N(0, I_2) is ln(2πe).
     hits = {"total_variance": 0, "entropy_samples": 0}
@@ -133,6 +118,8 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
         (["--generated", "grey.npy", "--train", "colour.npy"], "one mode (grey or colour)"),
         (["--generated", "grey.npy", "--train", "large.npy"], "bring both to one size"),
         (["--generated", "nan.npy"], "NaN or infinite"),
+        (["--generated", "none.npy"], "holds 0 rows"),
+        (["--generated", "grey.npy", "--train", "float.npy"], "bring both to one range"),
         (["--generated", "g.npy", "--features", "pixels"], "take features raw"),
         (["--generated", "g.npy", "--features", "torchscript:w.pt"], "there is no file w.pt"),
         (["--generated", "g.npy", "--device", "gpu"], "device must be auto, cpu or cuda"),
@@ -150,6 +137,8 @@ def test_bad_input_is_one_line_with_exit_code_2(entroloop, tmp_path, arguments, 
     zero[3] = 0
     np.save(tmp_path / "zero.npy", zero)
     np.save(tmp_path / "nan.npy", np.where(np.arange(20)[:, None] == 4, np.nan, 1.0) * np.ones(3))
+    np.save(tmp_path / "none.npy", np.zeros((0, 4, 4, 1), np.uint8))
+    np.save(tmp_path / "float.npy", rng.random((10, 4, 4, 1)))
     for name, shape in {"grey": (4, 4, 1), "colour": (4, 4, 3), "large": (5, 5, 1)}.items():
         np.save(tmp_path / f"{name}.npy", rng.integers(0, 256, (10, *shape), dtype=np.uint8))
     answer = entroloop("measure", *arguments)
@@ -207,3 +196,45 @@ def test_hubs_put_a_warning_on_metrics_of_neighbours(rng):
     assert "everyone's neighbours" not in found["total_variance"].note
     few = el.measure(**{role: x[:, :3] for role, x in rows.items()})
     assert "everyone's neighbours" not in few["generalization_score"].note
+
+
+def test_shares_have_intervals_of_counts_and_none_reaches_beyond_what_a_metric_can_be(sets):
+    found = el.measure(**sets)
+    low, high = found["memorized_fraction"].interval
+    assert found["memorized_fraction"].value == low == 0
+    assert 0.01 < high < 0.05  # no hit among 150: at most about 3.7/150
+    for name, m in found.items():
+        if m.interval is not None:
+            assert METRICS[name].bounds[0] <= m.interval[0]
+            assert m.interval[1] <= METRICS[name].bounds[1]
+
+
+def test_pairs_are_those_that_trigger_their_metric(sets):
+    sets["generated"][7] = sets["train"][11]
+    found = el.measure(**sets, metrics=["auth_pct", "memorized_fraction", "mifid", "c_t"])
+    copied = 150 - round(1.5 * found["auth_pct"].value)
+    assert len(found["auth_pct"].pairs) == min(copied, 100)
+    assert found["auth_pct"].pairs[0][:2] == (7, 11)
+    assert found["mifid"].pairs[0][:2] == (7, 11)
+    assert "the first 100 of 150 pairs" in found["c_t"].note
+
+
+def test_the_score_comes_with_that_of_held_out_rows(sets):
+    found = el.measure(**sets, metrics=["generalization_score"])
+    assert list(found) == ["generalization_score", "generalization_score_reference"]
+
+
+def test_few_rows_of_large_images_need_no_matrix_of_all_features(rng):
+    found = el.measure(generated=rng.random((9, 60_000)), reference=rng.random((9, 60_000)))
+    assert found["frechet_distance"].value > 0
+
+
+def test_values_beyond_what_float64_can_square_are_told_not_a_traceback(rng):
+    x = rng.standard_normal((40, 3))
+    x[4] = 1e200
+    found = el.measure(generated=x, train=rng.standard_normal((40, 3)))
+    assert np.isnan(found["generalization_score"].value)
+    assert "rescale" in found["generalization_score"].note
+    tiny = rng.standard_normal((40, 3)) * 1e-200
+    with pytest.raises(el.InputError, match="rescale"):
+        el.measure(generated=tiny, train=tiny[::-1], metrics=["generalization_score"])

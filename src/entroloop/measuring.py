@@ -60,7 +60,7 @@ class Measured:
             "comparable": found.comparable,
             "seconds": found.seconds,
         }
-        if METRICS[name].pairs:
+        if METRICS[name].pairs is not None:
             answer["pairs"] = [
                 [self.sets["generated"].ids[i], self.sets["train"].ids[j], d]
                 for i, j, d in found.pairs
@@ -94,6 +94,13 @@ def measure_files(
     }
     first = sets["generated"]
     for role, found in sets.items():
+        if len(found.data) < 2:
+            raise InputError(f"{role} holds {len(found.data)} rows; at least 2 are needed")
+        if (found.data.dtype == np.uint8) != (first.data.dtype == np.uint8):
+            raise InputError(
+                f"generated rows are {first.data.dtype}, {role} rows {found.data.dtype}: bring "
+                "both to one range, images as uint8 in 0..255"
+            )
         if found.data.shape[1:] != first.data.shape[1:]:
             raise InputError(
                 f"generated rows are {_shape(first)}, {role} rows {_shape(found)}; bring both to "

@@ -167,20 +167,29 @@ def _at_most_kth(tile: Array, k: int) -> Array:
 def count_within(queries: Array, rows: Array, radii: Float64) -> Index:
     """Return for each query (n, d) how many rows (m, d) have it within their radius (m,): ≤.
 
-    By float64 products of centred rows: distances within 1e-13 of a radius, relative to the
-    spread of the rows, may fall on either side, except that equal rows are always within.
+    Decided by the float64 differences of the stored rows wherever products of centred rows leave
+    a doubt.
     """
     centre, reach = centre_and_reach(rows, queries)
     space = Euclidean(centre, reach, NumpyMultiplier())
     y, sizes = space.prepare(rows, np.float64)
-    slack = space.bound(sizes, float(sizes.max(initial=0)), np.float64)
-    limit = (np.square(radii) + slack) / space.unit
+    largest = float(sizes.max(initial=0))
+    limit = np.square(radii) / space.unit
     counts = np.empty(len(queries), dtype=np.int64)
     block = max(1, TILE_BYTES // (8 * len(rows)))
     for start in range(0, len(queries), block):
         part = slice(start, start + block)
         x, own = space.prepare(queries[part], np.float64)
-        counts[part] = np.count_nonzero(space.tile(x, own, y) <= limit, axis=1)
+        tile = space.tile(x, own, y)
+        slack = (space.bound(own, largest, np.float64) / space.unit)[:, None]
+        counts[part] = np.count_nonzero(tile < limit - slack, axis=1)
+        i, j = np.nonzero(np.abs(tile - limit) <= slack)
+        for first in range(0, len(i), 65_536):
+            a, b = i[first : first + 65_536], j[first : first + 65_536]
+            pairs = np.arange(len(a))
+            values = _exact_pairs(space, queries[part][a], pairs, rows[b], pairs, pairs)
+            within = np.sqrt(values) <= radii[b]
+            counts[part] += np.bincount(a[within], minlength=len(x))
     return counts
 
 
@@ -193,7 +202,7 @@ def _exact_pairs(
     j: Index,
 ) -> Float64:
     values = np.empty(len(i))
-    block = 65_536
+    block = max(1, TILE_BYTES // (8 * rows.shape[1]))
     for start in range(0, len(i), block):
         some = slice(start, start + block)
         values[some] = space.exact(queries[part[i[some]]], rows[j[some]])

@@ -194,4 +194,7 @@ def centre_and_reach(*sets: Array) -> tuple[Float64, float]:
     centre = total / max(count, 1)
     span = np.maximum(high - centre, centre - low)
     with np.errstate(over="ignore"):  # such rows are refused by name where they are used
-        return centre, float(np.sqrt(np.square(span).sum()))
+        largest = float(span.max(initial=0))
+        if not 0 < largest < np.inf:
+            return centre, largest
+        return centre, largest * float(np.sqrt(np.square(span / largest).sum()))

@@ -232,9 +232,38 @@ def test_a_network_that_returns_nan_is_refused(tmp_path, images, monkeypatch):
     assert not list(tmp_path.rglob("*.npy"))
 
 
+def test_a_network_that_returns_no_vectors_is_refused(tmp_path, images):
+    import torch
+
+    class Pair(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, x
+
+    torch.jit.script(Pair()).save(str(tmp_path / "pair.pt"))
+    with pytest.raises(el.InputError, match="must return vectors"):
+        extractor_for(f"torchscript:{tmp_path / 'pair.pt'}")(images)
+
+
+def test_what_a_killed_run_left_in_the_cache_is_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
+    (tmp_path / "features").mkdir()
+    for name, age in {"old.part": 1, "new.part": 2**40}.items():
+        (tmp_path / "features" / name).write_bytes(b"")
+        os.utime(tmp_path / "features" / name, (age, age))
+    examine_cache()
+    assert [p.name for p in (tmp_path / "features").iterdir()] == ["new.part"]
+    examine_cache(clear=True)
+    assert not list((tmp_path / "features").iterdir())
+
+
 def test_inception_offline_says_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     monkeypatch.setattr(inception_module, "URL", (tmp_path / "nowhere").as_uri())
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(el.InputError, match="put that file at"):
+        extractor_for("inception")
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     with pytest.raises(el.InputError, match=r"put that file at .*inception-2015-12-05\.pt"):
         extractor_for("inception")
     assert not list((tmp_path / "weights").iterdir())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.copying import c_t, fld, fld_gap
 from entroloop.metrics.drift import (
     drift_coverage,
@@ -14,7 +15,13 @@ from entroloop.metrics.drift import (
 )
 from entroloop.metrics.entropy import intrinsic_dimension, knn_entropy
 from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
-from entroloop.metrics.moments import effective_rank, frechet_distance_infinity, spectrum
+from entroloop.metrics.manifold import density, precision
+from entroloop.metrics.moments import (
+    effective_rank,
+    frechet_distance_infinity,
+    spectrum,
+    total_variance,
+)
 from entroloop.metrics.sliced import sliced_wasserstein
 
 
@@ -154,3 +161,91 @@ def test_spikiness_is_about_0_for_a_gaussian_of_any_scale_and_grows_with_spikes(
 def test_hubness_rises_with_the_dimension(rng):
     few, many = (hubness(rng.standard_normal((1000, d))) for d in (3, 100))
     assert few < 1 < many
+
+
+# Generated rows: copies of training rows, and rows near a plane that crowd at its middle; the
+# training set is wide and a third of it copies; held-out rows are as wide. So, against the same
+# sets with generated and train exchanged, each metric must be larger (+) or smaller (−):
+DIRECTIONS = {
+    "entropy_train": "+", "entropy_samples": "-", "entropy_train_intrinsic": "+",
+    "entropy_samples_intrinsic": "-", "intrinsic_dimension": "-", "intrinsic_dimension_mle": "-",
+    "generalization_score": "-", "generalization_score_reference": "-", "memorized_fraction": "-",
+    "auth_pct": "+", "c_t": "-", "fld": "+", "fld_gap": "+", "mifid": "+", "frechet_distance": "+",
+    "frechet_distance_infinity": "+", "kernel_distance": "+", "inception_score": "+",
+    "sliced_wasserstein": "+", "precision": "+", "recall": "-", "density": "+", "coverage": "-",
+    "coverage_distance": "+", "total_variance": "-", "effective_rank": "-", "vendi_score": "-",
+    "rke": "-", "hubness": "-", "spikiness": "+", "drift_fidelity": "+", "drift_coverage": "+",
+    "drift_novelty": "+", "duplicate_fraction": "+",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_that_swaps_generated_and_train_is_found(name):
+    rng = np.random.default_rng(0)
+    train = rng.standard_normal((300, 4))
+    train[200:] = train[:100]
+    plane = np.array([[1, 1, 0, 0], [0, 0, 1, -1.0]])
+    generated = 0.3 * rng.standard_normal((300, 2)) @ plane + 0.3
+    generated += 1e-3 * rng.standard_normal((300, 4))
+    generated[100:] *= np.linspace(0.02, 1, 200)[:, None]
+    generated[:30] = train[:30] + 1e-3 * rng.standard_normal((30, 4))
+    reference = rng.standard_normal((300, 4))
+    certain, vague = rng.dirichlet(np.full(4, 0.1), 300), rng.dirichlet(np.full(4, 30), 300)
+    value = METRICS[name].value
+    right = value(Sets(generated=generated, train=train, reference=reference,
+                       probabilities=certain))  # fmt: skip
+    swapped = value(Sets(generated=train, train=generated, reference=reference,
+                         probabilities=vague))  # fmt: skip
+    assert (right > swapped) == (DIRECTIONS[name] == "+")
+    assert right != swapped
+
+
+@pytest.mark.parametrize("estimator", ["two_nn", "maximum_likelihood"])
+@pytest.mark.parametrize("d", [1, 2])
+def test_intrinsic_dimension_of_a_torus_has_no_bias(rng, estimator, d):
+    angle = 2 * np.pi * rng.random((8000, d))
+    torus = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    assert intrinsic_dimension(torus, estimator) == pytest.approx(d, rel=0.04)
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e11])
+def test_a_diverged_row_moves_no_other_rows_into_a_neighbourhood(rng, far):
+    reference = rng.standard_normal((300, 8))
+    generated = rng.standard_normal((200, 8)) + 8
+    generated[0] = far
+    assert precision(generated=generated, reference=reference) == 0
+    assert density(generated=generated, reference=reference) == 0
+
+
+def test_frechet_distance_of_fewer_rows_than_features_is_the_same_equation(rng):
+    g, r = rng.standard_normal((30, 20)), rng.standard_normal((25, 20)) + 0.2
+    wide = np.concatenate([np.eye(20), np.zeros((20, 40))], axis=1)
+    narrow = el.frechet_distance(generated=g, reference=r)
+    assert el.frechet_distance(generated=g @ wide, reference=r @ wide) == pytest.approx(narrow)
+    assert spectrum(g @ wide)[:20] == pytest.approx(spectrum(g))
+    assert effective_rank(g @ wide) == pytest.approx(effective_rank(g))
+    assert spikiness(g @ wide) == pytest.approx(spikiness(g))
+
+
+def test_equal_rows_have_no_variance_and_no_spectrum_whatever_their_value():
+    x = np.full((60, 5), 0.1)
+    assert total_variance(x) == 0
+    with pytest.raises(el.InputError, match="equal"):
+        effective_rank(x)
+
+
+def test_repeating_all_rows_does_not_lower_entropy(sets):
+    once = knn_entropy(sets["generated"])
+    twice = knn_entropy(np.concatenate([sets["generated"]] * 2))
+    assert twice.nats == pytest.approx(once.nats + np.log(2), abs=0.01)
+    assert twice.duplicate_fraction == 0.5
+
+
+def test_the_extrapolation_is_refused_where_it_is_no_line(rng):
+    with pytest.raises(el.InputError, match="4 for each feature"):
+        frechet_distance_infinity(generated=rng.random((100, 30)), reference=rng.random((100, 30)))
+
+
+def test_hubness_of_few_rows_is_refused(rng):
+    with pytest.raises(el.InputError, match="at least 40"):
+        hubness(rng.random((30, 3)))

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from entroloop.errors import unknown_name
 from entroloop.features.extractor import Extractor
+from entroloop.multiply import device_for
 
 # NAME -> the function that makes it of (argument or None, device). The help of each is its
 # docstring's first line.
@@ -35,5 +36,7 @@ def extractor_for(name: str, device: str = "cpu", where: str = "") -> Extractor:
     if kind not in EXTRACTORS:
         raise unknown_name("features", kind, EXTRACTORS, where)
     module, function = EXTRACTORS[kind].split(":")
+    if device == "auto":
+        device = device_for(device)
     make: Callable[[str | None, str], Extractor] = getattr(import_module(module), function)
     return make(argument or None, device)

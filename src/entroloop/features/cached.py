@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +60,10 @@ def examine_cache(*, clear: bool = False) -> dict[str, Any]:
         "bound_mb": _bound() / 1e6,
         "cleared": clear,
     }
+    for part in (cache_folder() / "features").glob("*.part"):  # left by a run that was killed
+        with suppress(OSError):
+            if clear or time.time() - part.stat().st_mtime > 86_400:
+                part.unlink()
     if clear:
         for path, _, _ in files:
             path.unlink(missing_ok=True)

@@ -63,9 +63,10 @@ def fetched() -> Path:
     path = cache_folder() / "weights" / FILE
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    part = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
         with os.fdopen(handle, "wb") as file, urllib.request.urlopen(URL, timeout=30) as answer:
             while block := answer.read(2**20):
                 file.write(block)
@@ -77,9 +78,10 @@ def fetched() -> Path:
         Path(part).replace(path)
     except OSError as error:
         raise InputError(
-            f"features inception: {URL} cannot be reached ({error}); put that file at {path}, or "
+            f"features inception: {URL} cannot be fetched ({error}); put that file at {path}, or "
             "give its path: inception:PATH"
         ) from None
     finally:
-        Path(part).unlink(missing_ok=True)
+        if part:
+            Path(part).unlink(missing_ok=True)
     return path

@@ -40,6 +40,8 @@ def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
                 f"features {name}: {len(rows)} images of {rows.shape[1]} values have at most "
                 f"{min(rows.shape)} components"
             )
+        if (rows == rows[0]).all():
+            raise InputError(f"features {name}: all images are equal; they have no components")
         fitted = PCA(components, svd_solver="randomized", random_state=0).fit(rows)
         return replace(
             plain, whole=lambda x: np.asarray(fitted.transform(flat(x)), dtype=np.float32)

@@ -65,6 +65,11 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
                     f"features {name}: the module does not take images of "
                     f"{images.shape[2]} × {images.shape[1]} × {images.shape[3]}: {last}"
                 ) from None
+        if not isinstance(found, torch.Tensor) or found.ndim != 2:
+            kind = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            raise InputError(
+                f"features {name}: the module must return vectors (n, d); it returned {kind}"
+            )
         result: Array = found.float().cpu().numpy()
         return result
 

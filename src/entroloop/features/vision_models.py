@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ def vision_model(
     """
     folder = Path(where)
     local = folder.is_dir()
-    identity = f"{name} {where} on {device}"
+    made_by = f"{_version('transformers')} {_version('pillow')}"
+    identity = f"{name} {where} {made_by} on {device}"
     if local:
         files = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
-        identity = f"{name} {' '.join(digest_of(p) for p in files)} on {device}"
+        identity = f"{name} {' '.join(digest_of(p) for p in files)} {made_by} on {device}"
     elif where.startswith((".", "/")):
         raise InputError(f"features {name}: there is no folder {where}")
     load = _loader(name, where, device, model_class, processor_class)
@@ -51,6 +53,13 @@ def vision_model(
         network=_network(load, device, take),
         batch=32,
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
 
 
 def _loader(

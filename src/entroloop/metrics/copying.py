@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from entroloop.errors import InputError
 from entroloop.metrics.moments import frechet
 from entroloop.metrics.sets import Sets
-from entroloop.neighbors import nearest
+from entroloop.neighbors import distinct_rows, nearest
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
 
@@ -69,7 +69,8 @@ def copying(sets: Sets) -> Copying:
     from sklearn.cluster import KMeans
 
     train = sets["train_whole"]
-    k = max(1, min(LARGEST_CELLS, len(train) // CELL_ROWS))
+    distinct = len(distinct_rows(train)[0])
+    k = max(1, min(LARGEST_CELLS, len(train) // CELL_ROWS, distinct))
     seed = seed_for(sets.seed, 0, "cells") % 2**32
     fitted = KMeans(k, n_init=1, random_state=seed).fit(train.astype(np.float64))
     found: list[Array] = []
@@ -201,7 +202,7 @@ def mifid(*, generated: Array, train: Array, reference: Array) -> float:
 def memorization_informed(sets: Sets) -> float:
     """See `mifid`."""
     distance = float(cosine_distances(sets).mean())
-    return frechet(sets) / (distance + 1e-15 if distance < SIMILAR else 1.0)
+    return frechet(sets) / (distance + 1e-14 if distance < SIMILAR else 1.0)
 
 
 def cosine_distances(sets: Sets) -> Float64:

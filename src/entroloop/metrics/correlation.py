@@ -31,7 +31,7 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
     1.0
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if len(x) < 3 or x.std() == 0 or y.std() == 0:
+    if len(x) < 3 or x.min() == x.max() or y.min() == y.max():
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
 

@@ -10,6 +10,7 @@ from entroloop.errors import InputError
 from entroloop.metrics.entropy import knn_entropy
 from entroloop.metrics.neighbourhood import distances
 from entroloop.metrics.sets import Sets
+from entroloop.neighbors import distinct_rows
 from entroloop.samples import Array, as_vectors, check_rows
 
 COMPONENTS = 2
@@ -70,16 +71,23 @@ def spikiness(x: Array, components: int = COMPONENTS) -> float:
     """Return the mean negentropy of rows x (n, d) along their first principal components, nats.
 
     J = ½ ln(2πe s²) − Ĥ₁, s² the variance and Ĥ₁ the Kozachenko–Leonenko entropy of a projection
-    (negentropy: Comon 1994). About 0 for a Gaussian, whatever its scale; the more a set gathers
-    in spikes, the larger.
+    (negentropy: Comon 1994), both of the distinct rows: copies are told by `duplicate_fraction`.
+    About 0 for a Gaussian, whatever its scale; the more a set gathers in spikes, the larger.
 
     Raises InputError where the rows vary in fewer directions, or fewer than 3 are distinct.
     """
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=3)
-    x64 = x.astype(np.float64)
+    x64 = x[distinct_rows(x)[0]].astype(np.float64)
+    if len(x64) < 3:
+        raise InputError(f"only {len(x64)} rows are distinct; spikiness needs 3")
+    x64 -= x64[0]
     x64 -= x64.mean(axis=0)
-    values, vectors = np.linalg.eigh(x64.T @ x64 / (len(x64) - 1))
+    if x64.shape[1] <= len(x64):
+        values, vectors = np.linalg.eigh(x64.T @ x64 / (len(x64) - 1))
+    else:  # the same directions, without a matrix of features squared
+        values, left = np.linalg.eigh(x64 @ x64.T / (len(x64) - 1))
+        vectors = x64.T @ left / np.sqrt(np.maximum(values * (len(x64) - 1), 1e-300))
     count = min(components, x.shape[1])
     if not values[-count] > 1e-12 * max(values[-1], 1e-300):
         raise InputError(f"the rows do not vary in {count} directions: no projections to look at")
@@ -103,7 +111,11 @@ def hubness(x: Array, k: int = HUB_NEIGHBOURS) -> float:
 def hubs(sets: Sets, role: str, k: int = HUB_NEIGHBOURS) -> float:
     """See `hubness`; exact copies count once."""
     own = sets.own(role)
-    k = min(k, own.k)
+    if own.k < k or len(own.first) < 4 * k:
+        raise InputError(
+            f"hubness needs at least {4 * k} distinct rows (and k ≤ {own.k}); {role} has "
+            f"{len(own.first)}"
+        )
     indices = own.neighbors.indices[:, :k]
     counts = np.bincount(indices.ravel(), minlength=len(own.first)).astype(np.float64)
     spread = counts.std()

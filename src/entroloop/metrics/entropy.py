@@ -40,8 +40,9 @@ def knn_entropy(
 
     Ĥ_k = ψ(n) − ψ(k) + ln c_d + (d/n) Σ ln ε_k(x), with c_d = π^{d/2}/Γ(d/2 + 1) and ε_k(x) the
     Euclidean distance to the k-th nearest distinct row (Kozachenko & Leonenko 1987; PAPER of
-    Shi et al. 2025 with k = 1). Exact copies are merged as neighbours, so that they lower the
-    estimate through `duplicate_fraction` only; where all rows are equal it is −inf.
+    Shi et al. 2025 with k = 1). Exact copies are merged as neighbours: repeating all rows does not
+    lower the estimate (it rises by ψ of the number of rows), so read `duplicate_fraction` beside
+    it; where all rows are equal it is −inf.
     `floor` is added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
     copies, which floor > 0 reproduces). `dimension`: taken for d in the equation, for rows that
     lie near a surface of fewer dimensions (`intrinsic_dimension`).
@@ -89,6 +90,10 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
         return Entropy(-math.inf, len(x), x.shape[1], 1, 1 - 1 / len(x), 0.0, "all rows are equal")
     own = sets.own(role)
     dimension = two_nn(own) if intrinsic else None
+    if dimension is not None and not math.isfinite(dimension):
+        raise InputError(
+            f"{role}: neighbours lie at equal distances (a lattice), which has no TwoNN dimension"
+        )
     epsilon = own.neighbors.distances[:, 0][own.inverse]
     fraction = 1 - len(own.first) / len(x)
     return _estimate(epsilon, x.shape[1], 1, fraction, dimension)
@@ -109,7 +114,7 @@ def maximum_likelihood_dimension(own: Own) -> float:
     if own.k < 2:
         raise InputError("the intrinsic dimension needs at least 3 distinct rows")
     r = own.neighbors.distances
-    inverse = np.log(r[:, -1:] / r[:, :-1]).sum(axis=1) / max(own.k - 2, 1)
+    inverse = np.log(r[:, -1:] / r[:, :-1]).sum(axis=1) / (own.k - 1)
     mean = float(inverse.mean())
     return math.inf if mean == 0 else 1 / mean
 
@@ -121,9 +126,9 @@ def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
     """Return the dimension of the surface near which rows x (n, D) lie.
 
     two_nn: (n − 1)/Σ ln(r₂/r₁), r₁ and r₂ the distances to the two nearest distinct rows (Facco
-    et al. 2017, by maximum likelihood). maximum_likelihood: 1/mean_i[Σ_{j<k} ln(r_k/r_j)/(k − 2)]
-    with k = 20 or as many as there are (Levina & Bickel 2004, averaged as MacKay & Ghahramani
-    2005 do).
+    et al. 2017, by maximum likelihood). maximum_likelihood: 1/mean_i[Σ_{j<k} ln(r_k/r_j)/(k − 1)]
+    with k = 20 or as many as there are (Levina & Bickel 2004; inverses averaged, as MacKay &
+    Ghahramani 2005 do).
 
     Raises InputError for an unknown estimator or fewer than 3 distinct rows.
 

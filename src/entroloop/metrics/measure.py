@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.metrics.neighbourhood import memorized
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, Rows
+from entroloop.samples import Float64
 from entroloop.seeding import rng_for
 
 DRAWS = 1000  # of a bootstrap
@@ -83,6 +83,9 @@ def measure(
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
     asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
+    held_out = "generalization_score_reference"  # what the score must be read beside
+    if "generalization_score" in asked and held_out not in asked and sets.has("reference"):
+        asked.insert(asked.index("generalization_score") + 1, held_out)
     taker = _Taker(sets)
     found = {}
     for done, name in enumerate(asked):
@@ -90,20 +93,25 @@ def measure(
             progress(name, done, len(asked))
         start = time.perf_counter()
         value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
+        pairs, of = taker.pairs(METRICS[name])
+        if of > len(pairs):
+            note += f"; the first {len(pairs)} of {of} pairs are told"
         found[name] = Measurement(
             value,
             interval,
             note,
             METRICS[name].comparable,
             round(time.perf_counter() - start, 3),
-            taker.pairs() if METRICS[name].pairs else [],
+            pairs,
         )
-    if "hubness" in found and found["hubness"].value > HUBS:
+    near = set(BY_NEIGHBOURS) & set(found)
+    skewness = taker.take(METRICS["hubness"], asked_for=False)[0] if near else 0.0
+    if skewness > HUBS:
         warning = (
-            f"; hubness {found['hubness'].value:.2g}: few rows are everyone's neighbours in this "
+            f"; hubness {skewness:.2g}: few rows are everyone's neighbours in this "
             "space, distrust it"
         )
-        for name in set(BY_NEIGHBOURS) & set(found):
+        for name in near:
             found[name] = replace(found[name], note=found[name].note + warning)
     return found
 
@@ -140,28 +148,51 @@ class _Taker:
         if metric.wide == "on request" and wide and not asked_for:
             return math.nan, None, f"takes minutes at d > {WIDE}: ask for it by name"
         try:
-            if metric.rows is not None:
-                return self._of_rows(metric)
-            return self._of_sets(metric, interval=not (metric.wide and wide))
+            with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+                if metric.rows is not None:
+                    value, interval, note = self._of_rows(metric)
+                else:
+                    value, interval, note = self._of_sets(metric, not (metric.wide and wide))
         except InputError as error:
             if asked_for:
                 raise
             return math.nan, None, str(error)
+        except (np.linalg.LinAlgError, MemoryError) as error:
+            reason = f"cannot be computed of these rows ({error}); rescale them or take fewer"
+            if asked_for:
+                raise InputError(reason) from None
+            return math.nan, None, reason
+        if interval is not None:
+            low, high = metric.bounds
+            interval = (max(interval[0], low), min(interval[1], high))
+        return value, interval, note
 
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
         """Bootstrap the rows of one role, given the others."""
         assert metric.rows is not None
         rows: Rows = metric.rows(self.sets if metric.every_row else self.common)
         values = rows.values
+        if len(values) < 8:
+            return rows.statistic(values), None, f"{len(values)} rows; no interval"
+        if metric.bounds[0] == 0 and math.isfinite(metric.bounds[1]):
+            return self._of_counts(values, metric)
         rng = rng_for(self.sets.seed, 0, "bootstrap")
-        draws = DRAWS if values.ndim == 1 and metric.resampled else 0
         drawn = [
             rows.statistic(values[rng.integers(len(values), size=len(values))])
-            for _ in range(draws)
+            for _ in range(DRAWS)
         ]
         low, high = np.percentile(drawn, [2.5, 97.5])
         note = f"{len(values)} rows; interval: bootstrap of the {metric.resampled} rows"
         return rows.statistic(values), (float(low), float(high)), note
+
+    def _of_counts(self, flags: Float64, metric: Metric) -> tuple[float, Interval, str]:
+        """Take the score interval of a share (Wilson 1927): a bootstrap of no hits has no width."""
+        n, share, z = len(flags), float(flags.mean()), 1.96
+        middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        top = metric.bounds[1]
+        interval = (top * max(middle - half, 0.0), top * min(middle + half, 1.0))
+        return top * share, interval, f"{n} rows; interval: Wilson, given the other sets"
 
     def _of_sets(self, metric: Metric, interval: bool) -> tuple[float, Interval, str]:
         """Take half-samples of all sets.
@@ -190,12 +221,17 @@ class _Taker:
         note += f"; interval: spread of {HALVES} half-samples"
         return value, (value - half_width, value + half_width), note
 
-    def pairs(self) -> list[tuple[int, int, float]]:
-        """Return the most memorized pairs: by d₁/d₂, then by distance."""
+    def pairs(self, metric: Metric) -> tuple[list[tuple[int, int, float]], int]:
+        """Return the pairs that trigger a metric most, and how many there are in all."""
+        if metric.pairs is None:
+            return [], 0
+        try:
+            strength = metric.pairs(self.sets)
+        except InputError:
+            return [], 0
         found = self.sets.nearest("generated", "train_whole")
-        d1 = found.distances[:, 0]
-        d2 = found.distances[:, 1] if found.distances.shape[1] > 1 else np.full(len(d1), np.inf)
-        ratio = np.where(d1 == 0, 0.0, d1 / np.maximum(d2, 1e-300))
-        flagged = np.flatnonzero(memorized(self.sets))
-        order = flagged[np.lexsort((d1[flagged], ratio[flagged]))][:PAIRS]
-        return [(int(i), int(found.indices[i, 0]), float(d1[i])) for i in order]
+        flagged = np.flatnonzero(strength > -np.inf)
+        d = found.distances[:, 0]
+        order = flagged[np.lexsort((d[flagged], -strength[flagged]))][:PAIRS]
+        told = [(int(i), int(found.indices[i, 0]), float(d[i])) for i in order]
+        return told, len(flagged)

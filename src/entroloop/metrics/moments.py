@@ -16,15 +16,21 @@ def total_variance(x: Array) -> float:
     """Return the trace of the covariance (divisor n − 1) of rows x (n, d), n ≥ 2."""
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=2)
-    return float(x.astype(np.float64).var(axis=0, ddof=1).sum())
+    x64 = x.astype(np.float64)
+    x64 -= x64[0]  # equal rows have no variance, whatever rounding says of their mean
+    return float(x64.var(axis=0, ddof=1).sum())
 
 
 def spectrum(x: Array) -> Float64:
     """Return the eigenvalues of the covariance (divisor n − 1) of rows x (n, d), descending."""
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=2)
-    values = np.linalg.eigvalsh(_moments(x)[1])[::-1]
-    return np.asarray(np.clip(values, 0, None), dtype=np.float64)
+    centred = _centred(x)
+    narrow = centred.shape[1] <= len(centred)
+    gram = centred.T @ centred if narrow else centred @ centred.T  # the same eigenvalues
+    values = np.clip(np.linalg.eigvalsh(gram)[::-1], 0, None) / (len(centred) - 1)
+    more = np.zeros(max(0, x.shape[1] - len(values)))
+    return np.concatenate([values, more])
 
 
 def effective_rank(x: Array) -> float:
@@ -55,16 +61,32 @@ def frechet(sets: Sets, reference: str = "reference") -> float:
     """Return the Fréchet distance of generated rows to those of a role."""
     g, r = sets["generated"], sets[reference]
     _enough(g, r)
+    if max(len(g), len(r)) <= g.shape[1]:
+        return _between_few(g, r)
     return _between(_moments(g), _rooted(_moments(r)))
+
+
+def _between_few(g: Array, r: Array) -> float:
+    """Return the distance for fewer rows than features, without matrices of features squared.
+
+    tr (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2} is the sum of the singular values of X Yᵀ, X and Y the centred
+    rows over the roots of their divisors.
+    """
+    x, y = (_centred(rows) / np.sqrt(len(rows) - 1) for rows in (g, r))
+    difference = g.mean(axis=0, dtype=np.float64) - r.mean(axis=0, dtype=np.float64)
+    cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    traces = np.square(x).sum() + np.square(y).sum()
+    return float(max(difference @ difference + traces - 2 * cross, 0.0))
 
 
 def frechet_distance_infinity(*, generated: Array, reference: Array, seed: int = 0) -> float:
     """Return the Fréchet distance extrapolated to infinitely many generated rows.
 
     It is biased by about c/n; the intercept of a line through its values at ten numbers of
-    generated rows from n/10 to n, over 1/n (Chong & Forsyth 2020; draws by the seed).
+    generated rows from n/10, but at least 2 d, to n, over 1/n (Chong & Forsyth 2020; draws by the
+    seed). The bias of the reference's own number of rows stays.
 
-    Raises InputError for fewer than 20 generated rows.
+    Raises InputError for fewer than 4 d generated rows: there the bias is no line.
     """
     return frechet_infinity(Sets(generated=generated, reference=reference, seed=seed))
 
@@ -73,11 +95,15 @@ def frechet_infinity(sets: Sets) -> float:
     """See `frechet_distance_infinity`."""
     g, r = sets["generated"], sets["reference"]
     _enough(g, r)
-    if len(g) < 20:
-        raise InputError(f"the extrapolation needs at least 20 generated rows; got {len(g)}")
+    least = max(20, 4 * g.shape[1])
+    if len(g) < least:
+        raise InputError(
+            f"the extrapolation needs at least {least} generated rows (4 for each feature); got "
+            f"{len(g)}"
+        )
     goal = _rooted(_moments(r))
     order = rng_for(sets.seed, 0, "extrapolation").permutation(len(g))
-    sizes = np.unique(np.linspace(max(len(g) // 10, 2), len(g), SIZES).astype(int))
+    sizes = np.unique(np.linspace(max(len(g) // 10, 2 * g.shape[1]), len(g), SIZES).astype(int))
     values = [_between(_moments(g[order[:n]]), goal) for n in sizes]
     return float(np.polyfit(1 / sizes, values, 1)[1])
 
@@ -90,11 +116,16 @@ def _enough(g: Array, r: Array) -> None:
         raise InputError("the Fréchet distance needs at least 2 rows in each set")
 
 
+def _centred(x: Array) -> Float64:
+    x64: Float64 = x.astype(np.float64)
+    x64 -= x64[0]  # equal rows become exactly 0
+    x64 -= x64.mean(axis=0)
+    return x64
+
+
 def _moments(x: Array) -> Moments:
-    x64 = x.astype(np.float64)
-    mean = x64.mean(axis=0)
-    x64 -= mean
-    return mean, x64.T @ x64 / (len(x64) - 1)
+    centred = _centred(x)
+    return x.mean(axis=0, dtype=np.float64), centred.T @ centred / (len(centred) - 1)
 
 
 def _rooted(moments: Moments) -> tuple[Float64, Float64, Float64]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from entroloop.metrics.copying import (
     copying,
+    cosine_distances,
     likelihood_gap,
     likelihood_lost,
     memorization_informed,
@@ -31,7 +32,9 @@ from entroloop.metrics.sets import Sets
 from entroloop.metrics.sliced import sliced
 from entroloop.samples import Array, Float64
 
+G, T, R = "generated", "train", "reference"
 OWN = "with no other library"
+ANY = (float("-inf"), float("inf"))
 WIDE = 1024  # features: beyond, what needs many eigendecompositions is taken on request only
 
 
@@ -50,8 +53,9 @@ class Metric:
     needs: roles. value: the metric of sets. rows, resampled: the metric as a statistic of one
     role's rows, which are resampled for the interval; without them it comes from half-samples,
     unless `counted`. every_row: it uses all rows that are given; else as many of each set as the
-    smallest has. pairs: True where generated rows can be shown with the training rows that
-    triggered it. comparable: with whose figures. says: what it tells, in a clause.
+    smallest has. bounds: of the values that it can take. pairs: for each generated row how
+    strongly it triggers the metric (−inf: not at all), for metrics of copying. comparable: with
+    whose figures. says: what it tells, in a clause.
     """
 
     needs: tuple[str, ...]
@@ -61,7 +65,8 @@ class Metric:
     resampled: str = ""
     every_row: bool = False
     counted: bool = False
-    pairs: bool = False
+    bounds: tuple[float, float] = (0.0, float("inf"))
+    pairs: Callable[[Sets], Float64] | None = None
     on_request: bool = False
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
     comparable: str = OWN
@@ -76,7 +81,8 @@ def _mean_of(
     *,
     scale: float = 1.0,
     every_row: bool = True,
-    pairs: bool = False,
+    bounds: tuple[float, float] = (0.0, float("inf")),
+    pairs: Callable[[Sets], Float64] | None = None,
     on_request: bool = False,
     comparable: str = OWN,
 ) -> Metric:
@@ -92,10 +98,23 @@ def _mean_of(
         lambda sets: Rows(rows(sets).astype(np.float64), statistic),
         resampled,
         every_row,
+        bounds=bounds,
         pairs=pairs,
         on_request=on_request,
         comparable=comparable,
     )
+
+
+def _nearness(sets: Sets) -> Float64:
+    """Return how memorized each generated row is: d₂/d₁, inf for a copy."""
+    d = sets.nearest(G, "train_whole").distances
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = d[:, -1] / d[:, 0]
+    return np.where(d[:, 0] == 0, np.inf, ratio)
+
+
+def _where(flagged: Callable[[Sets], Array]) -> Callable[[Sets], Float64]:
+    return lambda sets: np.where(flagged(sets), _nearness(sets), -np.inf)
 
 
 def _copying_rows(sets: Sets) -> Rows:
@@ -122,6 +141,7 @@ def _entropy(role: str, says: str, *, intrinsic: bool = False) -> Metric:
         (role,),
         lambda sets: entropy_of(sets, role, intrinsic=intrinsic).nats,
         says,
+        bounds=ANY,
         note=_entropy_note(role, intrinsic),
     )
 
@@ -133,7 +153,6 @@ def _rank_note(sets: Sets) -> str:
     return f"{n} rows of {d} values: the covariances have rank ≤ {n - 1} and the figure is biased"
 
 
-G, T, R = "generated", "train", "reference"
 FID = "with FID libraries on the same features and numbers of rows"
 PRDC = "with prdc (k = 5) where no rows are equal"
 
@@ -165,32 +184,33 @@ METRICS: dict[str, Metric] = {
     "memorized_fraction": _mean_of(
         (G, T), G, memorized,
         "share of generated rows three times nearer to one training row than to the next",
-        pairs=True,
+        bounds=(0.0, 1.0), pairs=_where(memorized),
     ),
     "auth_pct": _mean_of(
         (G, T), G, authentic,
         "percentage farther from their training row than that is from its own neighbour",
-        scale=100.0, pairs=True, comparable="with dgm-eval's AuthPct",
+        scale=100.0, bounds=(0.0, 100.0), pairs=_where(lambda s: ~authentic(s)),
+        comparable="with dgm-eval's AuthPct",
     ),
     "c_t": Metric(
         (G, T, R), lambda s: copying(s).statistic(),
         "are generated rows nearer to training rows than held-out rows are? far below 0: yes",
-        _copying_rows, G, every_row=True,
+        _copying_rows, G, every_row=True, bounds=ANY, pairs=_nearness,
     ),
     "fld": _mean_of(
         (G, T, R), R, likelihood_lost,
         "likelihood of held-out rows that is lost against training rows as the generated ones",
-        on_request=True,
+        bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "fld_gap": Metric(
         (G, T, R), likelihood_gap,
         "FLD on training rows less that on held-out rows; below 0: overfit",
-        every_row=True, counted=True, on_request=True,
+        every_row=True, counted=True, bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "mifid": Metric(
         (G, T, R), memorization_informed,
         "Fréchet distance, made larger where generated rows point as training rows do",
-        wide="on request", comparable="with torchmetrics where train is reference", note=_rank_note,
+        wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note,
     ),
     "frechet_distance": Metric(
         (G, R), frechet, "distance of the two sets as Gaussians: quality and variety in one",
@@ -199,10 +219,12 @@ METRICS: dict[str, Metric] = {
     "frechet_distance_infinity": Metric(
         (G, R), frechet_infinity, "the same extrapolated to infinitely many generated rows",
         wide="on request", comparable=FID, note=_rank_note,
+        bounds=ANY,
     ),
     "kernel_distance": Metric(
         (G, R), kernel, "KID: as the Fréchet distance, unbiased at any number of rows",
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
+        bounds=ANY,
     ),
     "inception_score": Metric(
         (G, "probabilities"), inception, "are classes certain for each row, and many over all?",
@@ -213,11 +235,13 @@ METRICS: dict[str, Metric] = {
     ),
     "precision": Metric(
         (G, R), lambda s: float((balls(s) > 0).mean()),
-        "share of generated rows within a real neighbourhood", comparable=PRDC,
+        "share of generated rows within a real neighbourhood",
+        comparable=PRDC, bounds=(0.0, 1.0),
     ),
     "recall": Metric(
         (G, R), lambda s: float((balls(s, of=R, around=G) > 0).mean()),
-        "share of real rows within a generated neighbourhood", comparable=PRDC,
+        "share of real rows within a generated neighbourhood",
+        comparable=PRDC, bounds=(0.0, 1.0),
     ),
     "density": Metric(
         (G, R), lambda s: float(balls(s).mean() / K),
@@ -225,7 +249,8 @@ METRICS: dict[str, Metric] = {
     ),
     "coverage": Metric(
         (G, R), lambda s: float(covered(s).mean()),
-        "share of real rows with a generated row in their neighbourhood", comparable=PRDC,
+        "share of real rows with a generated row in their neighbourhood",
+        comparable=PRDC, bounds=(0.0, 1.0),
     ),
     "coverage_distance": Metric(
         (G, R), lambda s: float(distances(s, R, G).mean()),
@@ -249,19 +274,24 @@ METRICS: dict[str, Metric] = {
     "hubness": Metric(
         (G,), lambda s: hubs(s, G),
         "skewness of neighbour counts; above 1.4, distrust metrics of neighbours here",
+        bounds=ANY,
     ),
     "spikiness": Metric(
         (G,), lambda s: spikiness(s[G]), "negentropy along the first two principal components",
         wide="no interval",
+        bounds=ANY,
     ),
     "drift_fidelity": Metric(
         (G, T, R), fidelity_lost, "loss of fidelity: generated rows farther from real ones",
+        bounds=ANY,
     ),
     "drift_coverage": Metric(
         (G, T, R), coverage_lost, "loss of coverage: real rows farther from generated ones",
+        bounds=ANY,
     ),
     "drift_novelty": Metric(
         (G, T, R), novelty_lost, "loss of novelty: nearer to training rows than to held-out ones",
+        bounds=ANY,
     ),
     "duplicate_fraction": Metric(
         (T,), lambda s: duplicate_fraction(s["train_whole"]),
