@@ -22,6 +22,7 @@ from entroloop.spaces import Space
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
+FEW = 32  # picks, whose full distances cost no more than the sketches' and fetching rows again
 WORTHLESS = 0.75  # of the rows left over by a sketch: it costs more than it saves
 
 
@@ -193,7 +194,7 @@ class Shard:
         """Return the places of the rows to which some of the picks first … stop may be as near as
         the nearest before. For the others `least` and `second` stay what they are.
         """
-        if self._sketch is None or first == 0:
+        if self._sketch is None or first == 0 or stop - first < FEW:
             return np.arange(len(index))
         rows, sizes = self._multiplier.gather(self._sketches, index), self.sizes[index]
         bound = self._multiplier.least(rows, self._pick_sketches[first:stop]) + np.square(sizes)

@@ -18,6 +18,7 @@ def of_small_pools(monkeypatch):
         monkeypatch.setattr(sketches, name, value)
     monkeypatch.setattr(sketches, "LEAST_ENERGY", 0.1)
     monkeypatch.setattr(shards, "WORTHLESS", 1.1)
+    monkeypatch.setattr(shards, "FEW", 1)
 
 
 def rows_of(kind, n, d, rng):
@@ -63,6 +64,7 @@ def test_picks_with_sketches_are_those_without(kind, seed):
         for name, value in {"SAMPLE": 20, "SMALLEST_POOL": 8, "FEWEST": 1, "WORK": 1}.items():
             patch.setattr(sketches, name, value)
         patch.setattr(shards, "WORTHLESS", 1.1)
+        patch.setattr(shards, "FEW", 1)
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()
     assert np.array_equal(sketched.radii, plain.radii)
