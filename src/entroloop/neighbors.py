@@ -20,7 +20,7 @@ from entroloop.spaces import Euclidean, centre_and_reach
 
 TILE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
-GROUP = 32  # columns of a tile whose least stands for them
+GROUP = 16  # columns of a tile whose least stands for them
 SHORTLIST = 32  # rows a query, beyond which float64 makes a shorter list
 
 Index = NDArray[np.int64]
