@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -104,11 +104,6 @@ def in_batches(network: Batched, data: Array, batch: int, progress: Progress | N
         if progress is not None:
             progress(min(start + batch, len(data)), len(data))
     return np.concatenate(parts)
-
-
-def renamed(extractor: Extractor, name: str) -> Extractor:
-    """Return the extractor under another name."""
-    return replace(extractor, name=name)
 
 
 def torch_device(device: str) -> str:
