@@ -122,8 +122,8 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     counts = np.bincount(training_set.provenance, minlength=step.generation)
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
-    extra = {name: _if_it_can_be_taken(name, sets) for name in built.config.metrics.extra}
-    extra = {name: value for name, value in extra.items() if name not in values}
+    wanted = [name for name in built.config.metrics.extra if name not in RECORDED]
+    extra = {name: _if_it_can_be_taken(name, sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})
 
 

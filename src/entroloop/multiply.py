@@ -209,14 +209,9 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     "auto" takes a CUDA GPU where torch sees one; NumPy does small work, where a trial, or the
     import of torch, would take longer. Raises InputError for "cuda" where there is no GPU.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda; got {device}")
     small = work < 5e11
-    if device == "cuda" or (device == "auto" and not small):
-        if _has_gpu():
-            return CudaMultiplier()
-        if device == "cuda":
-            raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
+    if device_for("cpu" if device == "auto" and small else device) == "cuda":
+        return CudaMultiplier()
     return NumpyMultiplier() if small else fastest_on_cpu()
 
 
@@ -252,10 +247,13 @@ def device_for(device: str) -> str:
 
     Raises InputError for another name, or for "cuda" where there is no GPU.
     """
-    if device == "cpu":
-        return device
-    multiplier_for(device, 0)
-    return "cuda" if device == "cuda" or _has_gpu() else "cpu"
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device must be auto, cpu or cuda; got {device}")
+    if device != "cpu" and _has_gpu():
+        return "cuda"
+    if device == "cuda":
+        raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
+    return "cpu"
 
 
 def _has_gpu() -> bool:

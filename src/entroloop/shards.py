@@ -98,11 +98,8 @@ class Shard:
         if self.dtype == np.float64:
             return False
         self.dtype = np.float64
-        self._held, self._handle, self._sketch = (
-            False,
-            None,
-            None,
-        )  # few rows still matter: centred as they are used
+        self._held, self._handle = False, None  # few rows still matter: centred as they are used
+        self._sketch = None  # its bounds are those of float32
         self._prepare()
         self.seen[:] = 0
         self.least[:] = np.inf

@@ -20,6 +20,7 @@ from entroloop.engines.ranks import follow, is_follower, run_steps_together, wor
 from entroloop.environment import environment
 from entroloop.errors import InputError
 from entroloop.loop import read_record
+from entroloop.multiply import device_for
 from entroloop.plan import STAGES, Step, plan
 from entroloop.records import GenerationRecord, frame
 from entroloop.stages import real_key, write_real
@@ -147,7 +148,7 @@ def prepare(
     key = real_key(real)
     store = Store(out if out is not None else Path("runs") / config.name)
     store.check(config.name, key)
-    chosen = resolve_device(device)
+    chosen = device_for(device)
     prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
     prepared.look()
     return prepared
@@ -242,20 +243,3 @@ def _collect(
         buffer = BytesIO()
         frame(list(records.values())).to_parquet(buffer, index=False)
         write_atomically(study.store.root / "records.parquet", buffer.getvalue())
-
-
-def resolve_device(device: str) -> str:
-    """Return "cpu" or "cuda"; "auto" takes a GPU where there is one."""
-    if device == "cpu":
-        return device
-    if device not in ("auto", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda; got {device}")
-    if device == "auto" and not Path("/dev/nvidia0").exists():
-        return "cpu"  # without the seconds that importing torch takes
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise InputError("device cuda: torch sees no CUDA GPU here; use --device cpu")
-    return "cpu"

@@ -36,7 +36,5 @@ def extractor_for(name: str, device: str = "cpu", where: str = "") -> Extractor:
     if kind not in EXTRACTORS:
         raise unknown_name("features", kind, EXTRACTORS, where)
     module, function = EXTRACTORS[kind].split(":")
-    if device == "auto":
-        device = device_for(device)
     make: Callable[[str | None, str], Extractor] = getattr(import_module(module), function)
-    return make(argument or None, device)
+    return make(argument or None, device_for(device))

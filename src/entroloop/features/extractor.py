@@ -104,17 +104,3 @@ def in_batches(network: Batched, data: Array, batch: int, progress: Progress | N
         if progress is not None:
             progress(min(start + batch, len(data)), len(data))
     return np.concatenate(parts)
-
-
-def torch_device(device: str) -> str:
-    """Return cpu or cuda for auto, cpu or cuda.
-
-    Raises InputError for cuda where torch sees no GPU.
-    """
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.features.extractor import Batched, Extractor, torch_device
+from entroloop.features.extractor import Batched, Extractor
 from entroloop.samples import Array
 
 
@@ -44,7 +44,7 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
                     "ignore", message=".*torch.jit", category=DeprecationWarning
                 )
                 module = torch.jit.load(  # type: ignore[no-untyped-call]
-                    str(path), map_location=torch_device(device)
+                    str(path), map_location=device
                 )
             return module.eval()
         except (RuntimeError, ValueError, OSError) as error:
@@ -58,7 +58,7 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
         x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         with torch.inference_mode():
             try:
-                found = module(x.to(torch_device(device)), **options)
+                found = module(x.to(device), **options)
             except RuntimeError as error:
                 last = str(error).strip().splitlines()[-1]
                 raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.features.extractor import Batched, Extractor, torch_device
+from entroloop.features.extractor import Batched, Extractor
 from entroloop.features.torchscript import digest_of
 from entroloop.samples import Array
 
@@ -82,7 +82,7 @@ def _loader(
                 f"features {name}: {where} cannot be loaded ({told}); give a local folder with "
                 f"config.json, model.safetensors and preprocessor_config.json: {name}:FOLDER"
             ) from None
-        return model.to(torch_device(device)).eval(), processor
+        return model.to(device).eval(), processor
 
     return load
 
@@ -98,7 +98,7 @@ def _network(
         inputs = processor(list(colour), return_tensors="np", input_data_format="channels_last")
         x = torch.from_numpy(np.asarray(inputs["pixel_values"], dtype=np.float32))
         with torch.inference_mode():
-            found: Array = take(model(x.to(torch_device(device)))).float().cpu().numpy()
+            found: Array = take(model(x.to(device))).float().cpu().numpy()
         return found
 
     return run

@@ -8,6 +8,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import knn_entropy
+from entroloop.metrics.moments import centred
 from entroloop.metrics.neighbourhood import distances
 from entroloop.metrics.sets import Sets
 from entroloop.neighbors import distinct_rows
@@ -78,11 +79,9 @@ def spikiness(x: Array, components: int = COMPONENTS) -> float:
     """
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=3)
-    x64 = x[distinct_rows(x)[0]].astype(np.float64)
+    x64 = centred(x[distinct_rows(x)[0]])
     if len(x64) < 3:
         raise InputError(f"only {len(x64)} rows are distinct; spikiness needs 3")
-    x64 -= x64[0]
-    x64 -= x64.mean(axis=0)
     if x64.shape[1] <= len(x64):
         values, vectors = np.linalg.eigh(x64.T @ x64 / (len(x64) - 1))
     else:  # the same directions, without a matrix of features squared

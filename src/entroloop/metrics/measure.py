@@ -105,7 +105,7 @@ def measure(
             pairs,
         )
     near = set(BY_NEIGHBOURS) & set(found)
-    skewness = taker.take(METRICS["hubness"], asked_for=False)[0] if near else 0.0
+    skewness = taker.hubness() if near else 0.0
     if skewness > HUBS:
         warning = (
             f"; hubness {skewness:.2g}: few rows are everyone's neighbours in this "
@@ -166,6 +166,13 @@ class _Taker:
             low, high = metric.bounds
             interval = (max(interval[0], low), min(interval[1], high))
         return value, interval, note
+
+    def hubness(self) -> float:
+        """Return the hubness of the common rows, NaN where they have none."""
+        try:
+            return METRICS["hubness"].value(self.common)
+        except InputError:
+            return math.nan
 
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
         """Bootstrap the rows of one role, given the others."""

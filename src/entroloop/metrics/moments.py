@@ -25,10 +25,10 @@ def spectrum(x: Array) -> Float64:
     """Return the eigenvalues of the covariance (divisor n − 1) of rows x (n, d), descending."""
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=2)
-    centred = _centred(x)
-    narrow = centred.shape[1] <= len(centred)
-    gram = centred.T @ centred if narrow else centred @ centred.T  # the same eigenvalues
-    values = np.clip(np.linalg.eigvalsh(gram)[::-1], 0, None) / (len(centred) - 1)
+    rows = centred(x)
+    narrow = rows.shape[1] <= len(rows)
+    gram = rows.T @ rows if narrow else rows @ rows.T  # the same eigenvalues
+    values = np.clip(np.linalg.eigvalsh(gram)[::-1], 0, None) / (len(rows) - 1)
     more = np.zeros(max(0, x.shape[1] - len(values)))
     return np.concatenate([values, more])
 
@@ -72,7 +72,7 @@ def _between_few(g: Array, r: Array) -> float:
     tr (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2} is the sum of the singular values of X Yᵀ, X and Y the centred
     rows over the roots of their divisors.
     """
-    x, y = (_centred(rows) / np.sqrt(len(rows) - 1) for rows in (g, r))
+    x, y = (centred(rows) / np.sqrt(len(rows) - 1) for rows in (g, r))
     difference = g.mean(axis=0, dtype=np.float64) - r.mean(axis=0, dtype=np.float64)
     cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     traces = np.square(x).sum() + np.square(y).sum()
@@ -116,16 +116,17 @@ def _enough(g: Array, r: Array) -> None:
         raise InputError("the Fréchet distance needs at least 2 rows in each set")
 
 
-def _centred(x: Array) -> Float64:
+def centred(x: Array) -> Float64:
+    """Return rows (n, d) less their mean, float64; equal rows come out exactly 0."""
     x64: Float64 = x.astype(np.float64)
-    x64 -= x64[0]  # equal rows become exactly 0
+    x64 -= x64[0]
     x64 -= x64.mean(axis=0)
     return x64
 
 
 def _moments(x: Array) -> Moments:
-    centred = _centred(x)
-    return x.mean(axis=0, dtype=np.float64), centred.T @ centred / (len(centred) - 1)
+    rows = centred(x)
+    return x.mean(axis=0, dtype=np.float64), rows.T @ rows / (len(rows) - 1)
 
 
 def _rooted(moments: Moments) -> tuple[Float64, Float64, Float64]:
