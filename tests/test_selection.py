@@ -154,7 +154,7 @@ def small_blocks(monkeypatch):
 
     for module, name, value in (
         ("entroloop.selection.greedy", "BLOCK_ROWS", 16),
-        ("entroloop.selection.greedy", "LARGEST", 32),
+        ("entroloop.part", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
         ("entroloop.selection.threshold_decay", "BLOCK", 16),
         ("entroloop.shards", "PICKS_AT_ONCE", 7),
@@ -213,13 +213,13 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
 
 
 def test_numpy_and_torch_multiply_to_the_same_choice(rng, monkeypatch):
-    import entroloop.selection.pool as pool
+    import entroloop.part as part
     from entroloop.multiply import NumpyMultiplier, TorchMultiplier
 
     x = rng.standard_normal((500, 30)).astype(np.float32)
     answers = []
     for multiplier in (NumpyMultiplier(), TorchMultiplier()):
-        monkeypatch.setattr(pool, "multiplier_for", lambda *_, m=multiplier: m)
+        monkeypatch.setattr(part, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 300, first=0).indices)
     assert np.array_equal(*answers)
 

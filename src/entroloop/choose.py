@@ -15,10 +15,10 @@ import numpy as np
 from entroloop.data.files import FileSet, read_set
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
+from entroloop.files import write_atomically
 from entroloop.metrics.entropy import Entropy
 from entroloop.samples import Array, nonfinite_rows
 from entroloop.selection import Selection, select
-from entroloop.store import write_atomically
 
 # Arguments of `select` that are no parameters of a strategy.
 RESERVED = {

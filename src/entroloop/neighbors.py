@@ -7,6 +7,7 @@ float32 cannot tell rows apart (far-apart clusters, lattices) the block is done 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +54,35 @@ def nearest(
     most = len(rows) - exclude_same_index
     if not 1 <= k <= most:
         raise InputError(f"k must lie in 1 … {most} (the rows to search); got {k}")
-    place = device_for(device)
-    centre, reach = centre_and_reach(rows, queries)
-    space = Euclidean(centre, reach, NumpyMultiplier())
-    best = Neighbors(np.full((len(queries), k), np.inf), np.full((len(queries), k), len(rows)))
     chunk = max(k + 1, CHUNK_BYTES // (4 * max(1, rows.shape[1])))
-    for start in range(0, len(rows), chunk):
-        stop = min(start + chunk, len(rows))
-        skip = np.arange(len(queries)) - start if exclude_same_index else None
-        _search(_Chunk(space, rows[start:stop], start, place), queries, skip, best)
+    chunks = [(rows[start : start + chunk], start) for start in range(0, len(rows), chunk)]
+    own_index = np.arange(len(queries)) if exclude_same_index else None
+    best = nearest_in(chunks, queries, own_index, k, device)
     np.sqrt(best.distances, out=best.distances)
+    return best
+
+
+def nearest_in(
+    chunks: Sequence[tuple[Array, int]],
+    queries: Array,
+    own_index: Index | None,
+    k: int,
+    device: str,
+) -> Neighbors:
+    """Return the k nearest of the rows in chunks, each with the index of its first row.
+
+    As `nearest`, but squared distances, and ∞ where there are fewer rows than k. own_index: the
+    row that does not count as a neighbour of each query.
+    """
+    place = device_for(device)
+    centre, reach = centre_and_reach(*(rows for rows, _ in chunks), queries)
+    space = Euclidean(centre, reach, NumpyMultiplier())
+    none = np.iinfo(np.int64).max
+    best = Neighbors(np.full((len(queries), k), np.inf), np.full((len(queries), k), none))
+    for rows, start in chunks:
+        skip = None if own_index is None else own_index - start
+        if len(rows):
+            _search(_Chunk(space, rows, start, place), queries, skip, best)
     return best
 
 

@@ -23,15 +23,16 @@ from entroloop.spaces import Space
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
 FEW = 32  # picks, whose full distances cost no more than the sketches' and fetching rows again
+LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
 WORTHLESS = 0.75  # of the rows left over by a sketch: it costs more than it saves
 
 
 class Shard:
     """Rows (m, d) of a pool with their distances to the picks so far.
 
-    weights: every value is multiplied by weights ** power. held: keep a centred copy of the rows
-    in memory; else they are read and centred anew for each use (memory maps beyond memory).
-    Results never depend on `held` or on the precision; only the time does.
+    capacity, dtype: of the picks. weights: every value is multiplied by weights ** power. held:
+    keep a centred copy of the rows in memory; else they are read and centred anew for each use
+    (memory maps beyond memory). Results never depend on `held` or on the precision.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Shard:
         *,
         open_rows: NDArray[np.bool_],
         capacity: int,
+        dtype: Any = None,
         weights: Float64 | None = None,
         held: bool = True,
         multiplier: Multiplier | None = None,
@@ -59,7 +61,7 @@ class Shard:
         self.error = np.zeros(m)
         self.upper = np.where(self.open, np.inf, -np.inf)  # weighted
         self.count = 0  # of picks so far; at most `capacity`
-        self._picks = np.empty((capacity, rows.shape[1]), dtype=rows.dtype)
+        self._picks = np.empty((capacity, rows.shape[1]), dtype=dtype or rows.dtype)
         self._ready = False
         self._sketch: Sketch | None = None
 
@@ -127,9 +129,38 @@ class Shard:
         """Replace the bounds of rows that are up to date by their defining values, weighted."""
         self.upper[index] = np.where(self.open[index], values, -np.inf)
 
+    def weights_of(self, index: Array) -> Float64:
+        """Return weights ** power of rows."""
+        return np.ones(len(index)) if self._weights is None else self._weights[index]
+
     def weighted(self, values: Float64, index: Array) -> Float64:
         """Return values times weights ** power."""
         return values if self._weights is None else values * self._weights[index]
+
+    def level_set(self, wanted: int, target: int) -> tuple[float, NDArray[np.int64], int]:
+        """Return a level, the rows whose value reaches it or may, and how many bounds were looked
+        at. Of the `wanted` largest bounds about `target` are left once they are up to date.
+
+        The largest value certainly lies above the level. Level −1 takes all rows.
+        """
+        rank = wanted
+        level = _at_rank(self.upper, rank)
+        while True:
+            index = self.above(level)
+            certain = float(self.lower(index).max(initial=0.0))
+            if level < 0 or certain > level:
+                break
+            if len(index):  # rows in doubt at the level itself: go just below what is certain
+                level = certain * (1 - 1e-6) if certain > 0 else -1.0
+            else:  # the bounds were old, all have fallen below the level
+                rank *= 2
+                level = _at_rank(self.upper, rank)
+        reached = len(index)
+        if reached > target:  # now that bounds are up to date a higher level may do
+            higher = _at_rank(self.upper[index], target)
+            if certain > higher > level:
+                level, index = higher, index[self.upper[index] >= higher]
+        return level, index, reached
 
     def above(self, level: float) -> NDArray[np.int64]:
         """Return the open rows whose value is at least `level`, or may be, up to date."""
@@ -210,7 +241,11 @@ class Shard:
 
     def exact(self, index: NDArray[np.int64]) -> Float64:
         """Return the defining values of rows that are up to date, weighted; inf without picks."""
-        values = np.full(len(index), np.inf)
+        return self.weighted(self.unweighted(index), index)
+
+    def unweighted(self, index: Array) -> Float64:
+        """Return `exact` without the weights."""
+        values: Float64 = np.full(len(index), np.inf)
         if not self.count or not len(index):
             return values
         near = self.picks[self.where[index]]
@@ -221,7 +256,7 @@ class Shard:
         for start in range(0, len(doubt), block):
             part = doubt[start : start + block]
             values[part] = np.minimum(values[part], self._scan(index[part]))
-        return self.weighted(values, index)
+        return values
 
     def _scan(self, index: NDArray[np.int64]) -> Float64:
         """Return the least defining value over all picks, by going through those in doubt."""
@@ -233,3 +268,11 @@ class Shard:
         i, j = np.nonzero(tile <= limit[:, None])
         np.minimum.at(best, i, self.space.exact(x[i], self.picks[j]))
         return best
+
+
+def _at_rank(bounds: NDArray[np.float64], rank: int) -> float:
+    """Return the rank-th largest bound, −1 where there are not so many open rows."""
+    if rank >= len(bounds):
+        return -1.0
+    level = float(np.partition(bounds, len(bounds) - rank)[len(bounds) - rank])
+    return level if level >= 0 else -1.0

@@ -7,6 +7,7 @@ itself. `exact` is the definition, in float64 between the stored rows, and decid
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -178,23 +179,48 @@ class Manhattan:
         return cdist(x, x, "cityblock"), bound
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Sum, number, least and largest values of rows: sums of it are those of all their rows."""
+
+    total: Float64
+    count: int
+    low: Float64
+    high: Float64
+
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(
+            self.total + other.total,
+            self.count + other.count,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+    def centre_and_reach(self) -> tuple[Float64, float]:
+        """Return the mean row, and a bound of the distance of any row from it."""
+        centre = self.total / max(self.count, 1)
+        span = np.maximum(self.high - centre, centre - self.low)
+        with np.errstate(over="ignore"):  # such rows are refused by name where they are used
+            largest = float(span.max(initial=0))
+            if not 0 < largest < np.inf:
+                return centre, largest
+            return centre, largest * float(np.sqrt(np.square(span / largest).sum()))
+
+
+def extent(x: Array) -> Extent:
+    """Return the extent of rows (m, d), read in blocks."""
+    d = x.shape[1]
+    total, low, high = np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf)
+    block = max(1, PAIR_BYTES // (x.dtype.itemsize * max(1, d)))
+    for start in range(0, len(x), block):
+        part = x[start : start + block]
+        total += part.sum(axis=0, dtype=np.float64)
+        low = np.minimum(low, part.min(axis=0))
+        high = np.maximum(high, part.max(axis=0))
+    return Extent(total, len(x), low, high)
+
+
 def centre_and_reach(*sets: Array) -> tuple[Float64, float]:
     """Return the mean row of all sets, and a bound of the distance of any row from it."""
-    d = sets[0].shape[1]
-    total, count = np.zeros(d), 0
-    low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    for x in sets:
-        block = max(1, PAIR_BYTES // (x.dtype.itemsize * max(1, d)))
-        for start in range(0, len(x), block):
-            part = x[start : start + block]
-            total += part.sum(axis=0, dtype=np.float64)
-            low = np.minimum(low, part.min(axis=0))
-            high = np.maximum(high, part.max(axis=0))
-        count += len(x)
-    centre = total / max(count, 1)
-    span = np.maximum(high - centre, centre - low)
-    with np.errstate(over="ignore"):  # such rows are refused by name where they are used
-        largest = float(span.max(initial=0))
-        if not 0 < largest < np.inf:
-            return centre, largest
-        return centre, largest * float(np.sqrt(np.square(span / largest).sum()))
+    first, *others = map(extent, sets)
+    return sum(others, first).centre_and_reach()

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
+from entroloop.files import flush, write_atomically
 from entroloop.samples import Array
 from entroloop.seeding import class_labels
 from entroloop.usage import Usage, measured
@@ -156,7 +157,7 @@ class Store:
             files = {str(p.relative_to(folder)): [sha256(p)] for p in _files(folder)}
             info = StageInfo(files, usage.seconds, usage.peak_mb, about)
             for file in _files(folder):
-                _flush(file)
+                flush(file)
             self._write_info(folder, info)
             target = self.path(kind, key)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,7 @@ class Store:
             except OSError:
                 if self.info(kind, key) is None:
                     raise
-            _flush(target.parent)
+            flush(target.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -214,7 +215,7 @@ class Store:
         try:
             with new.open("wb") as stream:
                 np.save(stream, rows)
-            _flush(new)
+            flush(new)
             seconds, peak = info.seconds + usage.seconds, max(info.peak_mb, usage.peak_mb)
             both, after = [sha256(file), sha256(new)], [sha256(new)]
             self._write_info(file.parent, StageInfo({file.name: both}, seconds, peak, info.about))
@@ -244,14 +245,6 @@ class Store:
                     path.parent.rmdir()
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    _flush(temporary)
-    temporary.replace(path)
-
-
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -260,14 +253,6 @@ def sha256(path: Path) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _locked(path: Path) -> Any:

@@ -19,12 +19,13 @@ from entroloop.engines.local import default_workers, run_steps
 from entroloop.engines.ranks import follow, is_follower, run_steps_together, world_size
 from entroloop.environment import environment
 from entroloop.errors import InputError
+from entroloop.files import write_atomically
 from entroloop.loop import read_record
 from entroloop.multiply import device_for
 from entroloop.plan import STAGES, Step, plan
 from entroloop.records import GenerationRecord, frame
 from entroloop.stages import real_key, write_real
-from entroloop.store import Store, write_atomically
+from entroloop.store import Store
 
 
 def ignore(progress: StageProgress) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.files import write_atomically
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.moments import spectrum
 from entroloop.metrics.neighbourhood import distances
 from entroloop.report.figures import colour, lay_out
 from entroloop.report.images import Picture, grid, picture
-from entroloop.store import write_atomically
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
+from entroloop.places import Engine, InProcess, Places
+from entroloop.rows import Rows, rows_of
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.selection.baselines import (
     center_matching,
@@ -19,14 +23,14 @@ from entroloop.selection.baselines import (
     top_quality,
 )
 from entroloop.selection.greedy import greedy
+from entroloop.selection.journal import Journal
 from entroloop.selection.line import progress_on_stderr
-from entroloop.selection.pool import METRICS, check, in_metric, plan, space_for
+from entroloop.selection.pool import METRICS, begin, check, plan
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.random import random
 from entroloop.selection.result import Context, Selection
 from entroloop.selection.task import Picks, Progress, Task
 from entroloop.selection.threshold_decay import threshold_decay
-from entroloop.shards import Shard
 
 STRATEGIES: dict[str, Callable[..., Picks]] = {
     "random": random,
@@ -40,6 +44,7 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
     "latent_space_filter": latent_space_filter,
     "top_quality": top_quality,
 }
+SPREAD = ("greedy", "threshold_decay", "random")  # whose pool can lie in several places
 # Those that need more than rows: they cannot be an arm's strategy.
 NEED_MORE = {"ds3": "reference", "latent_space_filter": "real", "top_quality": "scores"}
 # float64 arrays of the pool's size that a strategy holds at its peak.
@@ -64,6 +69,8 @@ def select(
     weights: Any = None,
     seed: int = 0,
     device: str = "auto",
+    engine: Engine | None = None,
+    journal: str | Path | None = None,
     progress: bool | Progress = False,
     **strategy_args: Any,
 ) -> Selection:
@@ -73,9 +80,12 @@ def select(
     integer) or rows from outside it (2-d) that count as chosen already and are never returned.
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
-    weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. progress:
-    True for what it will take and its progress on standard error, or a function of (made, wanted);
-    an exception that it raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`,
+    weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. engine: where
+    the pool is to lie in several places (`RayEngine`; greedy, threshold_decay and random); the
+    picks are the same. journal: a file that keeps the picks of greedy and threshold_decay, from
+    which the same call goes on after a stop. progress: True for what it will take and its progress
+    on standard error, or a function of (made, wanted); an exception that it raises cancels.
+    strategy_args: `first` (greedy); `threshold`, `decay`,
     `order`, `strength` (threshold_decay); see the strategies.
 
     Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
@@ -84,14 +94,19 @@ def select(
     >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
     [0, 2]
     """
-    x = as_vectors(_as_array(x))
-    check_rows(x, "the pool")
+    rows = x if engine is not None and not hasattr(x, "__array__") else _as_rows(x)
     for kind, name, table in (
         ("strategy", strategy, STRATEGIES), ("metric", metric, METRICS), ("quota", quota, QUOTAS),
     ):  # fmt: skip
         if name not in table:
             raise unknown_name(kind, name, table)
-    open_rows, initial_index, outside = _what_may_be_chosen(x, candidates, initial)
+    if engine is not None and strategy not in SPREAD:
+        raise InputError(
+            f"strategy {strategy} needs the pool in one place; on engine {engine.name} take one "
+            f"of {', '.join(SPREAD)}"
+        )
+    m, d = rows.shape
+    open_rows, initial_index, outside = _what_may_be_chosen(m, d, candidates, initial)
     allowed = int(open_rows.sum())
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= allowed:
         raise InputError(f"n must be a whole number in 1 … {allowed} (the candidates); got {n}")
@@ -100,33 +115,30 @@ def select(
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
     given = len(initial_index) + len(outside)
-    needs = plan(x, int(n), metric, given, COPIES.get(strategy, 0))
+    places: Places = InProcess(rows, [0, m]) if engine is None else engine.hold(rows)
+    needs = plan(rows, int(n), metric, given, COPIES.get(strategy, 0), len(places.bounds) - 1)
     check(needs)
-    rows, outside = _transformed(x, outside, metric)
-    space, multiplier = space_for(rows, metric, device, needs.operations)
-    shard = Shard(
-        rows,
-        space,
-        open_rows=open_rows,
-        capacity=int(n) + given,
-        weights=_checked_weights(weights, len(x)),
-        held=needs.held,
-        multiplier=multiplier,
-    )
-    chosen_already = np.concatenate([rows[initial_index], outside.astype(rows.dtype)])
-    if given:
-        shard.add(chosen_already)
-    task = Task(
-        shard,
-        int(n),
-        seed,
-        of_group,
-        quotas,
-        _progress(progress, f"{n:,} of {len(x):,} rows: {needs}"),
-    )
+    telling = _progress(progress, f"{n:,} of {m:,} rows: {needs}")
+    begun = begin(
+        places, rows, needs, metric, open_rows, _checked_weights(weights, m), initial_index,
+        outside, int(n), device,
+    )  # fmt: skip
+    kept = None if journal is None else Journal(Path(journal), {
+        "rows": rows.identity(), "n": int(n), "strategy": [strategy, strategy_args], "seed": seed,
+        "metric": metric, "open": _digest(open_rows), "given": _digest(begun.given),
+        "groups": _digest(of_group), "quotas": _digest(quotas), "weights": _digest(weights),
+    })  # fmt: skip
+    here = places.part(0).rows if isinstance(places, InProcess) else None
+    task = Task(begun.pool, int(n), seed, d, here, of_group, quotas, telling, kept)
     picks = _run(strategy, task, strategy_args)
-    context = Context(rows, space, open_rows, chosen_already, groups)
-    return Selection.of(picks, seed, str(np.dtype(shard.dtype)), context)
+    context = Context(
+        begun.pool.parts.take, begun.pool.space, open_rows, begun.given, groups,
+        begun.pool.uncovered() if engine is not None else None,
+    )  # fmt: skip
+    result = Selection.of(picks, seed, begun.pool.precision, begun.pool.parts.rounds, context)
+    if kept is not None:
+        kept.end()
+    return result
 
 
 def _run(strategy: str, task: Task, strategy_args: dict[str, Any]) -> Picks:
@@ -144,24 +156,38 @@ def _as_array(x: Any) -> Array:
     return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
-def _what_may_be_chosen(x: Array, candidates: Any, initial: Any) -> tuple[Array, Array, Array]:
+def _as_rows(x: Any) -> Rows:
+    array = as_vectors(_as_array(x))
+    check_rows(array, "the pool")
+    return rows_of(array)
+
+
+def _digest(x: Any) -> str | None:
+    """Return a hash of an array, None for None."""
+    if x is None:
+        return None
+    array = np.ascontiguousarray(x)
+    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _what_may_be_chosen(
+    m: int, d: int, candidates: Any, initial: Any
+) -> tuple[Array, Array, Array]:
     """Return the mask of rows that may be chosen, the initial rows' indices, and rows outside."""
-    open_rows = np.ones(len(x), dtype=bool)
+    open_rows = np.ones(m, dtype=bool)
     if candidates is not None:
         open_rows[:] = False
-        open_rows[_checked_index(candidates, len(x), "candidates")] = True
-    index, outside = np.empty(0, dtype=np.int64), x[:0]
+        open_rows[_checked_index(candidates, m, "candidates")] = True
+    index, outside = np.empty(0, dtype=np.int64), np.empty((0, d), dtype=np.uint8)
     if initial is not None:
         given = _as_array(initial)
         if given.ndim == 2:
             check_rows(given, "initial", minimum=0)
             outside = given
-            if outside.shape[1] != x.shape[1]:
-                raise InputError(
-                    f"initial has {outside.shape[1]} values a row, the pool {x.shape[1]}"
-                )
+            if outside.shape[1] != d:
+                raise InputError(f"initial has {outside.shape[1]} values a row, the pool {d}")
         else:
-            index = _checked_index(given, len(x), "initial")
+            index = _checked_index(given, m, "initial")
             open_rows[index] = False
     return open_rows, index, outside
 
@@ -178,19 +204,6 @@ def _checked_index(given: Any, m: int, name: str) -> Array:
     if len(wrong):
         raise InputError(f"{name} must lie in 0 … {m - 1}; got {wrong[0]}")
     return index.astype(np.int64)
-
-
-def _transformed(x: Array, outside: Array, metric: str) -> tuple[Array, Array]:
-    """Return pool and outside rows in the metric's space; whitening is learned on both."""
-    if metric not in ("cosine", "mahalanobis"):
-        if outside.dtype != x.dtype and len(outside):
-            both = np.result_type(x.dtype, outside.dtype)
-            return x.astype(both, copy=False), outside.astype(both)
-        return x, outside
-    if metric == "cosine":
-        return in_metric(x, metric), in_metric(outside, metric)
-    rows = in_metric(np.concatenate([x, outside]) if len(outside) else x, metric)
-    return rows[: len(x)], rows[len(x) :]
 
 
 def _checked_weights(weights: Any, m: int) -> Array | None:

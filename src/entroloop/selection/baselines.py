@@ -143,7 +143,7 @@ def latent_space_filter(task: Task, *, real: Array | None = None) -> Picks:
 
     rows = task.open_rows
     mask = np.asarray(real, dtype=bool) if real is not None else np.zeros(0, dtype=bool)
-    if mask.shape != (len(task.shard.rows),):
+    if mask.shape != (len(task.pool),):
         raise InputError("latent_space_filter needs real=: a mask that tells which rows are real")
     known = mask[rows]
     if min(known.sum(), (~known).sum()) < 5:
@@ -161,14 +161,15 @@ def top_quality(task: Task, *, scores: Array | None = None) -> Picks:
     Choosing by quality narrows the data: it speeds collapse up. Raises InputError without scores.
     """
     given = np.asarray(scores if scores is not None else [], dtype=np.float64)
-    if given.shape != (len(task.shard.rows),) or not np.isfinite(given).all():
+    if given.shape != (len(task.pool),) or not np.isfinite(given).all():
         raise InputError("top_quality needs scores=: one finite number a row of the pool")
     rows = task.open_rows
     return in_order(task, rows[_ascending(-given[rows])])
 
 
 def _features(task: Task, rows: Index) -> Float64:
-    x: Float64 = task.shard.rows[rows].astype(np.float64)
+    assert task.rows is not None  # `select` refuses a pool in several places
+    x: Float64 = task.rows[rows].astype(np.float64)
     return x
 
 

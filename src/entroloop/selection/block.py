@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.samples import Array, Float64
+from entroloop.shards import LARGEST
 from entroloop.spaces import Space
-
-LARGEST = 2048  # rows of a block whose distances are all computed at once
 
 
 class Block:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.memory import available_bytes
-from entroloop.multiply import multiplier_for
+from entroloop.part import Setup, space_for
+from entroloop.places import Parts, Places
+from entroloop.rows import MappedRows, Rows
 from entroloop.samples import Array
+from entroloop.selection.rounds import Rounds
 from entroloop.sketches import sketch_bytes
-from entroloop.spaces import Euclidean, Manhattan, Space, centre_and_reach
+from entroloop.transforms import Whitening, unit_rows
 
 METRICS = {
     "euclidean": "‖a − b‖",
@@ -30,49 +34,23 @@ class Plan:
     operations: float
     held: bool
     available: int | None
+    parts: int = 1
 
     def __str__(self) -> str:
         size = f"{self.bytes / 2**30:.2f} GiB beyond the pool"
         work = f"at most {self.operations:.1e} operations"
-        return f"{size}, {work}" + ("" if self.held else ", rows read anew for each use")
+        each = "" if self.parts == 1 else f" in each of {self.parts} places"
+        return f"{size}{each}, {work}" + ("" if self.held else ", rows read anew for each use")
 
 
-def in_metric(x: Array, metric: str) -> Array:
-    """Return the pool's rows such that the metric is Euclidean (or Manhattan) distance on them.
-
-    cosine: rows divided by their length in float64. mahalanobis: (x − mean) times the inverse
-    root of the covariance (divisor n − 1; directions without variance are left out), float64.
-
-    Raises InputError for a zero vector under cosine.
-    """
-    if metric == "cosine":
-        x64 = x.astype(np.float64)
-        lengths = np.sqrt(np.square(x64).sum(axis=1))
-        zero = np.flatnonzero(lengths == 0)
-        if len(zero):
-            raise InputError(
-                f"cosine distance is not defined for zero vectors (row {zero[0]}, {len(zero)} in "
-                "all); drop them or take another metric"
-            )
-        x64 /= lengths[:, None]
-        return x64
-    if metric == "mahalanobis":
-        x64 = x.astype(np.float64)
-        x64 -= x64.mean(axis=0)
-        values, vectors = np.linalg.eigh(x64.T @ x64 / max(len(x) - 1, 1))
-        kept = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps
-        whitened: Array = x64 @ (vectors[:, kept] / np.sqrt(values[kept]))
-        return whitened
-    return x
-
-
-def plan(x: Array, n: int, metric: str, initial: int, copies: int = 0) -> Plan:
-    """Return what the selection of n rows of x will take; nothing is allocated.
+def plan(rows: Rows, n: int, metric: str, initial: int, copies: int = 0, parts: int = 1) -> Plan:
+    """Return what the selection of n rows will take, in each of so many places.
 
     copies: float64 arrays of the pool's size that the strategy makes.
     """
-    m, d = x.shape
-    item = 8 if metric in ("cosine", "mahalanobis") else x.dtype.itemsize
+    (m, d), dtype = rows.shape, rows.dtype
+    m = -(-m // parts)
+    item = 8 if metric in ("cosine", "mahalanobis") else dtype.itemsize
     transformed = m * d * 8 if metric in ("cosine", "mahalanobis") else 0
     picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
     state = m * (5 * 8 + 8 + 10)
@@ -81,12 +59,12 @@ def plan(x: Array, n: int, metric: str, initial: int, copies: int = 0) -> Plan:
     least = transformed + picks + state + working + copies * m * d * 8
     copy = m * d * (8 if metric == "manhattan" else 4) + sketch_bytes(m + n + initial, d)
     # A memory map is left on disk where a copy would take more than half of what there is.
-    limit = float("inf") if available is None else available / 2
-    if isinstance(x, np.memmap):
+    limit = float("inf") if available is None else available / 2 / parts
+    if isinstance(rows, MappedRows):
         limit = min(limit, 2**30)
     held = least + copy <= limit
     operations = 2.0 * m * (n + initial) * d
-    return Plan(least + copy * held, operations, held, available)
+    return Plan(least + copy * held, operations, held, available, parts)
 
 
 def check(plan: Plan) -> None:
@@ -102,10 +80,71 @@ def check(plan: Plan) -> None:
         )
 
 
-def space_for(x: Array, metric: str, device: str, operations: float) -> tuple[Space, Any]:
-    """Return the space of a pool, and who multiplies there."""
-    multiplier = multiplier_for(device, operations)
-    if metric == "manhattan":
-        return Manhattan(x.shape[1]), multiplier_for("cpu", 0)
-    centre, reach = centre_and_reach(x)
-    return Euclidean(centre, reach, multiplier), multiplier
+@dataclass(frozen=True)
+class Begun:
+    """A pool ready to be picked from, and the rows that count as chosen already."""
+
+    pool: Rounds
+    given: Array
+
+
+def begin(
+    places: Places,
+    rows: Rows,
+    needs: Plan,
+    metric: str,
+    open_rows: Array,
+    weights: Array | None,
+    initial: Array,
+    outside: Array,
+    n: int,
+    device: str,
+) -> Begun:
+    """Tell all parts of a pool what a selection is about.
+
+    Raises InputError for NaN or infinite values.
+    """
+    parts = Parts(places)
+    if len(parts) > 1:
+        _refuse_invalid(parts.ask("invalid"))
+    if metric == "cosine":
+        outside = unit_rows(outside)
+    whitening = Whitening.of(lambda: _blocks(rows, outside)) if metric == "mahalanobis" else None
+    if whitening is not None:
+        outside = whitening(outside)
+    parts.tell("transform", metric, whitening)
+    first, *others = parts.ask("extent")
+    whole = sum(others, first)
+    given = len(initial) + len(outside)
+    kept = parts.take(initial)
+    bounds = parts.bounds
+    parts.tell_each("begin", [
+        (Setup(
+            metric, whole, open_rows[a:b], None if weights is None else weights[a:b],
+            n + given, np.result_type(kept, outside) if len(outside) else kept.dtype, needs.held,
+            device, needs.operations,
+        ),)
+        for a, b in pairwise(bounds)
+    ])  # fmt: skip
+    chosen = np.concatenate([kept, outside]) if len(outside) else kept
+    space, _ = space_for(metric, whole, "cpu", 0)
+    pool = Rounds(parts, space, open_rows)
+    if given:
+        pool.add(chosen, np.concatenate([initial, np.full(len(outside), -1)]))
+    return Begun(pool, chosen)
+
+
+def _refuse_invalid(found: list[tuple[int, list[int]]]) -> None:
+    bad = sum(count for count, _ in found)
+    if bad:
+        shown = ", ".join(str(i) for _, first in found for i in first)
+        raise InputError(
+            f"the pool holds NaN or infinite values in {bad} rows (rows {shown}); remove or repair "
+            "them"
+        )
+
+
+def _blocks(rows: Rows, outside: Array) -> Iterator[Array]:
+    for start in range(0, rows.shape[0], 4096):
+        yield rows.part(start, min(start + 4096, rows.shape[0])).open()
+    yield outside

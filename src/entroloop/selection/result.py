@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,16 +21,19 @@ from entroloop.spaces import Space
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a choice was made from: rows in the metric's space, and which of them were candidates.
+    """What a choice was made from.
 
-    given: initial rows. groups: the group of every row of the pool, or None.
+    take: returns rows by index, in the metric's space. candidates: which could be chosen. given:
+    initial rows. groups: the group of every row of the pool, or None. uncovered: the largest value
+    of a candidate that was not chosen, where that is known.
     """
 
-    rows: Array
+    take: Callable[[NDArray[np.int64]], Array]
     space: Space
     candidates: NDArray[np.bool_]
     given: Array
     groups: Any = None
+    uncovered: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +44,8 @@ class Selection:
     at fixed parameters, are the choice of k. radii: float64 (n,), the distance of each pick to
     those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
     "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
-    seed: what drew. precision: "float64" where float32 could not tell rows apart and the blocks
-    fell back to it; the picks are those of the definition either way.
+    seed: what drew. rounds: questions to the pool. precision: "float64" where float32 could not
+    tell rows apart and the blocks fell back to it; the picks are those of the definition.
 
     `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
     on the rows in which distances were taken; they are not stored.
@@ -53,10 +57,13 @@ class Selection:
     duplicates: int
     seed: int = 0
     precision: str = "float32"
+    rounds: int = 0
     context: Context | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, picks: Picks, seed: int, precision: str, context: Context) -> Selection:
+    def of(
+        cls, picks: Picks, seed: int, precision: str, rounds: int, context: Context
+    ) -> Selection:
         """Return the result of a strategy."""
         values = np.array(picks.values, dtype=np.float64)
         return cls(
@@ -66,6 +73,7 @@ class Selection:
             picks.duplicates,
             seed,
             precision,
+            rounds,
             context,
         )
 
@@ -85,11 +93,14 @@ class Selection:
     def coverage_radius(self) -> float:
         """The largest distance of a candidate that was not chosen to its nearest chosen row."""
         made = self._from
+        if made.uncovered is not None:
+            return float(made.uncovered ** (1 / made.space.power))
         left = made.candidates.copy()
         left[self.indices] = False
         if not left.any():
             return 0.0
-        rows, chosen = made.rows[left], np.concatenate([made.rows[self.indices], made.given])
+        rows = made.take(np.flatnonzero(left))
+        chosen = np.concatenate([made.take(self.indices), made.given])
         if made.space.power == 2:
             return float(nearest(rows, chosen).distances.max())
         blocks = (rows[start : start + 256] for start in range(0, len(rows), 256))
@@ -111,7 +122,7 @@ class Selection:
         return self.context
 
     def _entropy_of(self, indices: NDArray[np.int64]) -> Entropy | None:
-        return knn_entropy(self._from.rows[indices]) if len(indices) > 1 else None
+        return knn_entropy(self._from.take(indices)) if len(indices) > 1 else None
 
     def save(self, path: str | Path) -> None:
         """Write the choice as parquet: index, rank and radius, one row a pick."""

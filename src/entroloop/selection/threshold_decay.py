@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from entroloop.errors import InputError
 from entroloop.samples import Array
 from entroloop.selection.block import Block
-from entroloop.selection.greedy import greedy, level_set, take_first
+from entroloop.selection.greedy import greedy, take_first
+from entroloop.selection.rounds import joined, without
 from entroloop.selection.task import Picks, Task
 
 BLOCK = 512  # rows that are visited at once
@@ -68,18 +69,20 @@ def _number(name: str, value: object) -> float:
 
 
 def _passes(task: Task, order: NDArray[np.int64], tau: float, decay: float) -> Picks:
-    shard, picks, power = task.shard, Picks(task.n), task.shard.space.power
+    pool, picks = task.pool, task.begin()
+    power, position = pool.space.power, 0
+    if task.journal is not None:
+        tau = task.journal.state.get("tau", tau)
+        position = int(task.journal.state.get("position", 0))
+    pool.set_order(order)
     while picks.missing:
-        _visit(task, picks, order, tau * tau if power == 2 else tau)
-        largest = shard.upper.max()
+        largest = _visit(task, picks, tau, position)
         if not picks.missing:
             break
-        if np.isnan(largest):
-            raise RuntimeError("a bound is not a number: this is a defect of entroloop")
         if tau == 0 or largest <= 0:  # what is left is at distance 0
-            task.fill_with_duplicates(picks, order[shard.open[order]])
+            task.fill_with_duplicates(picks, order[pool.open[order]])
             break
-        tau = _next_threshold(tau, decay, largest, power)
+        tau, position = _next_threshold(tau, decay, largest, power), 0
     return picks
 
 
@@ -101,23 +104,21 @@ def _next_threshold(tau: float, decay: float, largest: float, power: int) -> flo
         tau = float(taus[-1])
 
 
-def _visit(task: Task, picks: Picks, order: NDArray[np.int64], level: float) -> None:
-    """Make one pass: accept what has a value > level to all accepted."""
-    shard, position = task.shard, 0
-    while picks.missing and position < len(order):
-        ahead = np.flatnonzero(shard.upper[order[position:]] > level)[:BLOCK]
-        if not len(ahead):
-            return
-        index = order[position + ahead]
-        position += int(ahead[-1]) + 1
-        shard.refresh(index)
-        index = index[shard.upper[index] > level]
-        if not len(index):
-            continue
-        block = task.block(index)  # with defining values: a value at the threshold decides
-        shard.tighten(index, block.base)
-        _accept_in_order(task, block, level, picks.missing)
-        task.accept(picks, block.index[block.picks], block.radii())
+def _visit(task: Task, picks: Picks, tau: float, position: int) -> float:
+    """Make one pass from a place in the order: accept what has a value > τ² to all accepted.
+
+    Returns a bound of all values.
+    """
+    pool, largest = task.pool, np.inf
+    level = tau * tau if pool.space.power == 2 else tau
+    while picks.missing and position < len(pool):
+        found = pool.visit(position, level, BLOCK)
+        position, largest = found.frontier + 1, found.largest
+        if len(found.index):
+            block = task.block(found)  # with defining values: a value at the threshold decides
+            _accept_in_order(task, block, level, picks.missing)
+            task.accept(picks, block, tau=tau, position=position)
+    return largest
 
 
 def _accept_in_order(task: Task, block: Block, level: float, missing: int) -> None:
@@ -143,54 +144,29 @@ def _by_strength(task: Task, order: NDArray[np.int64], strength: float) -> Picks
     if not 0 <= strength <= 1:
         raise InputError(f"strength must lie in [0, 1]; got {strength}")
     if strength == 1:
-        return greedy(task, first=None if task.shard.count else int(order[0]))
-    shard, picks = task.shard, Picks(task.n)
-    share = strength * strength if shard.space.power == 2 else strength
-    rank = np.empty(len(shard.rows), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    if not shard.count:
+        return greedy(task, first=None if task.pool.count else int(order[0]))
+    pool, picks = task.pool, task.begin()
+    share = strength * strength if pool.space.power == 2 else strength
+    if not pool.count:
         take_first(task, picks, int(order[0]))
+    pool.set_order(order)
+    target, ahead = BLOCK // 2, BLOCK // 2
     while picks.missing:
-        level, farthest, _ = level_set(task, BLOCK // 2, BLOCK // 2)
+        farthest = pool.farthest(target)
+        if farthest.copies and share > 0:
+            task.fill_with_duplicates(picks, order[pool.open[order]])
+            break
+        largest = float(farthest.values.max(initial=0.0))
         # A level near the largest value keeps the rows that may be eligible few.
-        level = max(level, 0.95 * float(shard.lower(farthest).max(initial=0.0)) or -1.0)
-        farthest = farthest[shard.upper[farthest] >= level]
-        largest = float(shard.upper[farthest].max(initial=0.0))
-        first, last = _first_in_order(task, order, share * level, share * largest)
-        if share > 0 and level < 0 and not (shard.exact(farthest) > 0).any():
-            task.fill_with_duplicates(picks, order[shard.open[order]])
-            break
-        index = np.union1d(first, farthest)
-        index = index[np.argsort(rank[index])]
-        block = task.block(index)
-        eligible = int(np.searchsorted(rank[index], last, side="right"))
-        _pick_by_share(task, block, share, level, eligible, picks.missing)
-        values = block.radii()
-        picks.duplicates += int((values == 0).sum())
-        task.accept(picks, block.index[block.picks], values)
+        level = max(farthest.level, 0.95 * largest or -1.0)
+        farthest = without(farthest, np.flatnonzero(farthest.values >= level))
+        visited = pool.visit(0, max(share * level, 0.0), ahead, strict=False)
+        block = task.block(joined(farthest, visited))
+        _pick_by_share(task, block, share, level, len(visited.index), picks.missing)
+        task.accept(picks, block)
+        # Where none of those ahead was eligible, look further ahead.
+        ahead = BLOCK // 2 if block.count else 2 * ahead
     return picks
-
-
-def _first_in_order(
-    task: Task, order: NDArray[np.int64], level: float, enough: float
-) -> tuple[NDArray[np.int64], int]:
-    """Return the first rows in visiting order whose value may reach a level, up to date, and the
-    place in the order up to which no other row may; one of them certainly has a value ≥ enough.
-    """
-    shard, position = task.shard, 0
-    level, certain = max(level, 0.0), False
-    found: list[NDArray[np.int64]] = []
-    while position < len(order) and not (certain and sum(map(len, found)) >= BLOCK // 2):
-        ahead = np.flatnonzero(shard.upper[order[position:]] >= level)[:BLOCK]
-        if not len(ahead):
-            position = len(order)
-            break
-        index = order[position + ahead]
-        position += int(ahead[-1]) + 1
-        shard.refresh(index)
-        found.append(index[shard.upper[index] >= level])
-        certain = certain or bool((shard.lower(index) >= enough).any())
-    return np.concatenate([np.empty(0, dtype=np.int64), *found]), position - 1
 
 
 def _pick_by_share(
@@ -222,18 +198,17 @@ def _pick_by_share(
 
 
 def _checked_order(task: Task, order: Array | None) -> NDArray[np.int64]:
-    m = len(task.shard.rows)
+    m = len(task.pool)
     if order is None:
         order = task.rng.permutation(m)
     order = np.asarray(order)
     if order.shape != (m,) or not np.array_equal(np.sort(order), np.arange(m)):
         raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
-    places: NDArray[np.int64] = order[task.shard.open[order]].astype(np.int64)
+    places: NDArray[np.int64] = order[task.pool.open[order]].astype(np.int64)
     return places
 
 
 def _default_threshold(task: Task, order: NDArray[np.int64]) -> float:
-    shard = task.shard
-    values = shard.space.exact(shard.rows, shard.rows[order[0]])
-    largest = float(shard.weighted(values, np.arange(len(values)))[order].max())
-    return float(np.sqrt(largest)) if shard.space.power == 2 else largest
+    pool = task.pool
+    largest = pool.reach_from(pool.parts.take(order[:1])[0])
+    return float(np.sqrt(largest)) if pool.space.power == 2 else largest

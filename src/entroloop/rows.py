@@ -1,0 +1,118 @@
+"""Where the rows of a pool are, so that a process elsewhere can open its part of them.
+
+Whoever holds rows in a way of its own (row groups of parquet files, say) gives an object with the
+three members of `Rows`; arrays and memory maps are wrapped by `rows_of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+
+class Rows(Protocol):
+    """Rows (m, d) that can be opened in parts, in another process, too."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and values a row."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the values."""
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return some of the rows, as what another process is given."""
+
+    def open(self) -> Array:
+        """Return the rows, memory-mapped where that can be."""
+
+    def identity(self) -> str:
+        """Return what tells these rows from others."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldRows:
+    """Rows in memory: a part of them travels with the one who opens it."""
+
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """See `Rows`."""
+        return self.array.shape[0], self.array.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See `Rows`."""
+        return self.array.dtype
+
+    def part(self, start: int, stop: int) -> HeldRows:
+        """See `Rows`."""
+        return HeldRows(np.ascontiguousarray(self.array[start:stop]))
+
+    def open(self) -> Array:
+        """See `Rows`."""
+        return self.array
+
+    def identity(self) -> str:
+        """See `Rows`: a hash of the content."""
+        digest = hashlib.sha256(f"{self.dtype}{self.shape}".encode())
+        for start in range(0, len(self.array), 8192):
+            digest.update(np.ascontiguousarray(self.array[start : start + 8192]).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Rows of a file, C order, from a byte on: a part is a place in the file and no more."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, int]
+    offset: int
+
+    def part(self, start: int, stop: int) -> MappedRows:
+        """See `Rows`."""
+        bytes_before = start * self.shape[1] * self.dtype.itemsize
+        shape = (stop - start, self.shape[1])
+        return MappedRows(self.path, self.dtype, shape, self.offset + bytes_before)
+
+    def open(self) -> Array:
+        """See `Rows`; raises InputError where the file cannot be seen from here."""
+        try:
+            return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.path} cannot be read by a worker ({error}); put it on a path that all "
+                "machines share"
+            ) from None
+
+    def identity(self) -> str:
+        """See `Rows`: file, place in it, size and time of its last change."""
+        found = self.path.stat()
+        return f"{self} {found.st_size} {found.st_mtime_ns}"
+
+
+def rows_of(x: Array | Rows) -> Rows:
+    """Return an array (m, d) as rows that can be opened in parts."""
+    if not isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, np.memmap) and x.filename is not None and x.flags.c_contiguous:
+        pages = np.frombuffer(getattr(x, "_mmap"), np.uint8)  # noqa: B009  # x may be a view that starts later
+        first = x.offset - x.offset % mmap.ALLOCATIONGRANULARITY
+        offset = first + _address(x) - _address(pages)
+        return MappedRows(Path(x.filename).resolve(), x.dtype, (x.shape[0], x.shape[1]), offset)
+    return HeldRows(x)
+
+
+def _address(x: Array) -> int:
+    return int(x.__array_interface__["data"][0])

@@ -1,0 +1,74 @@
+"""Metrics that become the Euclidean one once rows are transformed: cosine and mahalanobis.
+
+A row's transform never depends on which other rows are transformed with it, to the last bit: rows
+in one place and rows in many get the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array, Float64
+
+BLOCK = 1024  # rows of one product; its shape is part of how it rounds
+
+
+def unit_rows(x: Array, start: int = 0) -> Float64:
+    """Return rows (m, d) divided by their length, float64.
+
+    start: the index of the first. Raises InputError for a zero vector.
+    """
+    x64: Float64 = x.astype(np.float64)
+    lengths = np.sqrt(np.square(x64).sum(axis=1))
+    zero = np.flatnonzero(lengths == 0)
+    if len(zero):
+        raise InputError(
+            f"cosine distance is not defined for zero vectors (row {start + zero[0]}, {len(zero)} "
+            "in all); drop them or take another metric"
+        )
+    x64 /= lengths[:, None]
+    return x64
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """(x − mean) W, W the inverse root of a covariance (divisor n − 1), float64."""
+
+    mean: Float64
+    factor: Float64
+
+    @classmethod
+    def of(cls, blocks: Callable[[], Iterable[Array]]) -> Whitening:
+        """Return the whitening of the rows in these blocks, gone through twice.
+
+        Directions without variance are left out. The same blocks give the same bits.
+        """
+        total, n = np.zeros(1), 0
+        for x in blocks():
+            total, n = total + x.sum(axis=0, dtype=np.float64), n + len(x)
+        mean = total / n
+        scatter = np.zeros((len(mean), len(mean)))
+        for x in blocks():
+            centred = x.astype(np.float64) - mean
+            scatter += centred.T @ centred
+        values, vectors = np.linalg.eigh(scatter / max(n - 1, 1))
+        kept = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps
+        return cls(mean, vectors[:, kept] / np.sqrt(values[kept]))
+
+    def __call__(self, x: Array, start: int = 0) -> Float64:
+        """Return rows (m, d) of a pool, the first of which is row `start`, whitened: (m, k)."""
+        out = np.empty((len(x), self.factor.shape[1]))
+        block = np.zeros((BLOCK, len(self.mean)))
+        first = -(start % BLOCK)
+        while first < len(x):
+            part = slice(max(first, 0), min(first + BLOCK, len(x)))
+            place = slice(part.start - first, part.stop - first)
+            block[place] = x[part]
+            block[place] -= self.mean
+            out[part] = (block @ self.factor)[place]
+            first += BLOCK
+        return out
