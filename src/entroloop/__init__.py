@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
     from entroloop.estimators import FarthestPointSelector as FarthestPointSelector
     from entroloop.estimators import ThresholdDecaySelector as ThresholdDecaySelector
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FarthestPointSelector": "entroloop.estimators",
     "InputError": "entroloop.errors",
+    "RayEngine": "entroloop.engines.ray",
     "ThresholdDecaySelector": "entroloop.estimators",
     "Measurement": "entroloop.metrics.measure",
     "knn_entropy": "entroloop.metrics.entropy",

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 
 from entroloop.data.files import FileSet, read_set
+from entroloop.engines.ray import RayEngine
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.files import write_atomically
 from entroloop.metrics.entropy import Entropy
+from entroloop.rows import JoinedRows, Rows, rows_of
 from entroloop.samples import Array, nonfinite_rows
 from entroloop.selection import Selection, select
 
 # Arguments of `select` that are no parameters of a strategy.
 RESERVED = {
     "x", "n", "strategy", "metric", "initial", "candidates", "groups", "quota", "weights", "seed",
-    "device", "progress",
+    "device", "progress", "engine", "journal",
 }  # fmt: skip
+JOURNALLED = ("greedy", "threshold_decay")
 MATERIALS = ("link", "copy", "parquet")
 
 
@@ -48,6 +51,7 @@ class Choice:
     seed: int = 0
     device: str = "auto"
     out: Path = Path("selection")
+    engine: RayEngine | None = None
 
 
 def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
@@ -68,8 +72,8 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
     sets = _read(choice)
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in sets]))
-    features = _features(sets, extractor)
-    pool_of_row = np.repeat([s.name for s in sets], [len(s.data) for s in sets])
+    features = _features(sets, extractor, choice.engine)
+    pool_of_row = np.repeat([s.name for s in sets], [len(s.ids) for s in sets])
     if choice.materialize in ("link", "copy"):
         for s in sets:
             if s.paths is None:
@@ -93,6 +97,8 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
         weights=weights,
         seed=choice.seed,
         device=choice.device,
+        engine=choice.engine,
+        journal=choice.out / ".journal.npz" if choice.strategy in JOURNALLED else None,
         progress=progress,
         **choice.parameters,
     )
@@ -116,9 +122,12 @@ def _read(choice: Choice) -> list[FileSet]:
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
         raise InputError(f"two pools are called '{twice[0]}'; name them: --pool NAME=PATH")
+    # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
+    lazy = choice.engine is not None and (choice.features, choice.on_invalid) == ("raw", "fail")
+    lazy &= choice.materialize != "parquet"
     columns = [c for c in (choice.group_by, choice.weights) if c not in (None, "pool")]
     sets = [
-        read_set(path, name, strict=choice.strict, columns=[c for c in columns if c])
+        read_set(path, name, strict=choice.strict, columns=[c for c in columns if c], lazy=lazy)
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}
@@ -139,7 +148,7 @@ def _name_and_path(text: str) -> tuple[str, Path]:
 
 def _drop_invalid(s: FileSet, on_invalid: str) -> None:
     """Drop rows with NaN or infinite values from a set, or refuse them by index."""
-    if s.data.dtype.kind != "f":
+    if not isinstance(s.data, np.ndarray) or s.data.dtype.kind != "f":
         return
     bad = nonfinite_rows(s.data)
     if not len(bad):
@@ -159,8 +168,10 @@ def _drop_invalid(s: FileSet, on_invalid: str) -> None:
     s.columns = {name: values[kept] for name, values in s.columns.items()}
 
 
-def _features(sets: list[FileSet], extractor: Extractor) -> Array:
-    rows = [extractor(s.data) for s in sets]
+def _features(sets: list[FileSet], extractor: Extractor, engine: RayEngine | None) -> Array | Rows:
+    rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in sets]
+    if engine is not None:
+        return JoinedRows.of([rows_of(x) for x in rows])
     return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
@@ -188,8 +199,8 @@ def _summary(
         "features": choice.features,
         "metric": choice.metric,
         "seed": choice.seed,
-        "engine": {"name": "local", "workers": 1},
-        "pools": {s.name: {"rows": len(s.data), "chosen": chosen[s.name]} for s in sets},
+        "engine": _engine(choice.engine, selection),
+        "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in sets},
         "groups": selection.shares,
         "stopped_by": selection.stopped_by,
         "duplicates": selection.duplicates,
@@ -200,6 +211,12 @@ def _summary(
         "skipped": skipped,
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
     }
+
+
+def _engine(engine: RayEngine | None, selection: Selection) -> dict[str, Any]:
+    if engine is None:
+        return {"name": "local", "workers": 1}
+    return {"name": engine.name, "workers": engine.workers, "rounds": selection.rounds}
 
 
 def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ from entroloop.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from entroloop.engines.ray import RayEngine
     from entroloop.study import Study
 
 app = typer.Typer(
@@ -48,8 +51,12 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="study folder [default: runs/<name>]")] = None,
-    engine: Annotated[str, typer.Option(help="where the work runs: local")] = "local",
+    engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[int | None, typer.Option(help="processes [default: cores/threads]")] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
+    ] = None,
+    gpus: Annotated[float, typer.Option(help="of each Ray worker; a fraction shares one GPU")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan only")] = False,
 ) -> None:
@@ -61,7 +68,7 @@ def run(
     from entroloop.engines.ranks import is_follower
     from entroloop.study import prepare, run_opened
 
-    _check_engine(engine)
+    _check_engine(engine, address)
     overrides = parse_overrides(set_ or [])
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
@@ -77,8 +84,13 @@ def run(
     from entroloop.progress import Bars, PlainLines
 
     display: Any = Bars if console.is_terminal else PlainLines
-    with display(prepared, console) as progress:
-        for record in run_opened(prepared, workers=workers, listen=progress.stage):
+    threads = prepared.config.threads
+    with (
+        _cluster(engine, address, workers, threads, gpus) as cluster,
+        display(prepared, console) as progress,
+    ):
+        made = run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
+        for record in made:
             progress.record(record)
     _finish(prepared, console)
 
@@ -162,29 +174,49 @@ def select(
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="rows with NaN: fail or drop")] = "fail",
     seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
-    engine: Annotated[str, typer.Option(help="where the work runs: local")] = "local",
+    engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
-        int, typer.Option(help="of the engine; the local one is one process, threads inside")
-    ] = 1,
+        int | None, typer.Option(help="parts of the pool on Ray [default: its CPUs]")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Choose the n most informative samples of one or several pools."""
     from entroloop.choose import Choice, choose
     from entroloop.config import parse_overrides
 
-    _check_engine(engine)
-    if workers < 1:
+    _check_engine(engine, address)
+    if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1; got {workers}")
-    choice = Choice(
-        pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
-        quota, weights, materialize, strict, on_invalid, seed, device, out,
-    )  # fmt: skip
-    print(json.dumps({"out": str(out)} | choose(choice, progress=True)))
+    with _cluster(engine, address, workers) as cluster:
+        choice = Choice(
+            pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
+            quota, weights, materialize, strict, on_invalid, seed, device, out, cluster,
+        )  # fmt: skip
+        print(json.dumps({"out": str(out)} | choose(choice, progress=True)))
 
 
-def _check_engine(engine: str) -> None:
-    if engine != "local":
-        raise InputError(f"--engine {engine} is unknown; valid: local")
+def _check_engine(engine: str, address: str | None) -> None:
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine {engine} is unknown; valid: local, ray")
+    if address is not None and engine != "ray":
+        raise InputError("--address is that of a Ray cluster; add --engine ray")
+
+
+@contextmanager
+def _cluster(
+    engine: str, address: str | None, workers: int | None, cpus: float = 1, gpus: float = 0
+) -> Iterator[RayEngine | None]:
+    """Yield the cluster that --engine ray asks for, None for the local engine."""
+    if engine == "local":
+        yield None
+        return
+    from entroloop.engines.ray import RayEngine
+
+    with RayEngine(workers, address=address, cpus=cpus, gpus=gpus) as cluster:
+        yield cluster
 
 
 @app.command()

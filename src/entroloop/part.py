@@ -86,6 +86,7 @@ class Part:
 
     def __init__(self, rows: Rows, start: int = 0) -> None:
         self.rows, self.start = rows.open(), start
+        self._kept: Index | None = None
 
     def answer(self, calls: Sequence[Call]) -> Any:
         """Do what is asked, in order; return the last answer."""
@@ -231,7 +232,23 @@ class Part:
 
     def nearest(self, queries: Array, own_index: Index | None, k: int, device: str) -> Neighbors:
         """Return the k nearest rows of this part, squared distances; see `nearest_in`."""
-        return nearest_in([(self.rows, self.start)], queries, own_index, k, device)
+        if self._kept is None:
+            return nearest_in([(self.rows, self.start)], queries, own_index, k, device)
+        if own_index is not None:  # counted among the rows that are kept, −1 for others
+            own = own_index - self.start
+            place = np.minimum(np.searchsorted(self._kept, own), max(len(self._kept) - 1, 0))
+            here = np.isin(own, self._kept)
+            own_index = np.where(here, place, -1)
+        found = nearest_in([(self._kept_rows, 0)], queries, own_index, k, device)
+        there = np.isfinite(found.distances)
+        found.indices[there] = self.start + self._kept[found.indices[there]]
+        return found
+
+    def keep(self, index: Index) -> None:
+        """Leave out all but these rows of the pool from what can be a neighbour."""
+        own = self._own(index)
+        if len(own) < len(self.rows):
+            self._kept, self._kept_rows = own, np.asarray(self.rows[own])
 
     def moments(self, shift: Float64) -> tuple[int, Float64, Float64]:
         """Return how many rows there are, Σ (x − shift), and Σ (x − shift)(x − shift)ᵀ."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +101,55 @@ class MappedRows:
         """See `Rows`: file, place in it, size and time of its last change."""
         found = self.path.stat()
         return f"{self} {found.st_size} {found.st_mtime_ns}"
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRows:
+    """Rows of several sources, one after the other, copied together only where they are opened.
+
+    Raises InputError for sources of different numbers of values.
+    """
+
+    pieces: Sequence[Rows]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, pieces: Sequence[Rows]) -> JoinedRows:
+        """Return the rows of all pieces, in the dtype that holds them all."""
+        widths = sorted({piece.shape[1] for piece in pieces})
+        if len(widths) > 1:
+            raise InputError(
+                f"the sources of a pool hold rows of {widths[0]} and of {widths[-1]} values; bring "
+                "them to one"
+            )
+        return cls(pieces, np.result_type(*(piece.dtype for piece in pieces)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """See `Rows`."""
+        return sum(piece.shape[0] for piece in self.pieces), self.pieces[0].shape[1]
+
+    def part(self, start: int, stop: int) -> JoinedRows:
+        """See `Rows`."""
+        found: list[Rows] = []
+        first = 0
+        for piece in self.pieces:
+            a, b = max(start - first, 0), min(stop - first, piece.shape[0])
+            if a < b:
+                found.append(piece.part(a, b))
+            first += piece.shape[0]
+        return JoinedRows(found, self.dtype)
+
+    def open(self) -> Array:
+        """See `Rows`; one piece of the dtype of all stays as it is."""
+        opened = [piece.open() for piece in self.pieces]
+        if len(opened) == 1 and opened[0].dtype == self.dtype:
+            return opened[0]
+        return np.concatenate([np.asarray(x, dtype=self.dtype) for x in opened])
+
+    def identity(self) -> str:
+        """See `Rows`."""
+        return " ".join(piece.identity() for piece in self.pieces)
 
 
 def rows_of(x: Array | Rows) -> Rows:

@@ -47,6 +47,11 @@ class Store:
         self.root = Path(root)
         self._lock: Any = None
 
+    @property
+    def url(self) -> str:
+        """Where another process finds this store."""
+        return str(self.root.resolve())
+
     # -- the folder ---------------------------------------------------------------------------
 
     def open(self, name: str, real_key: str) -> None:

@@ -17,6 +17,7 @@ from entroloop.data import RealData
 from entroloop.engines import Schedule, StageProgress
 from entroloop.engines.local import default_workers, run_steps
 from entroloop.engines.ranks import follow, is_follower, run_steps_together, world_size
+from entroloop.engines.ray import RayEngine
 from entroloop.environment import environment
 from entroloop.errors import InputError
 from entroloop.files import write_atomically
@@ -161,6 +162,7 @@ def run_study(
     *,
     workers: int | None = None,
     device: str = "auto",
+    engine: RayEngine | None = None,
     listen: Callable[[StageProgress], None] = ignore,
     **overrides: Any,
 ) -> Iterator[GenerationRecord]:
@@ -168,8 +170,10 @@ def run_study(
 
     study: name of a preset, path of a YAML file, or a mapping. out: the study folder (default
     runs/<name>). overrides: nested dicts or dotted keys. Records that the folder holds come
-    first. Stopped at any moment, the same call goes on where it was. Under torchrun or accelerate
-    launch the processes train together, the first one yields the records and the others none.
+    first. engine: a `RayEngine` whose tasks make the steps, else processes of this machine do; the
+    folder must be one that its machines share. Stopped at any moment, the same call goes on where
+    it was. Under torchrun or accelerate launch the processes train together, the first one yields
+    the records and the others none.
 
     Raises InputError for bad input, before anything is written.
     """
@@ -178,13 +182,14 @@ def run_study(
         prepared.follow()
         return iter(())
     prepared.open()
-    return run_opened(prepared, workers=workers, listen=listen)
+    return run_opened(prepared, workers=workers, engine=engine, listen=listen)
 
 
 def run_opened(
     study: Study,
     *,
     workers: int | None = None,
+    engine: RayEngine | None = None,
     listen: Callable[[StageProgress], None] = ignore,
 ) -> Iterator[GenerationRecord]:
     """Run a study that is prepared and opened; see `run_study`."""
@@ -209,6 +214,10 @@ def run_opened(
             schedule = Schedule(study.steps, study.todo)
             if world_size() > 1:
                 made = run_steps_together(schedule, study.built, store, study.device, listen)
+            elif engine is not None:
+                made = engine.run_steps(
+                    schedule, config, store, study.real_key, study.device, listen
+                )
             else:
                 made = run_steps(
                     schedule,

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from entroloop.data.arrays import read_array
+from entroloop.data.embeddings import ParquetRows
 from entroloop.errors import InputError
+from entroloop.rows import JoinedRows
 from entroloop.samples import Array
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
@@ -28,13 +30,13 @@ LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
 class FileSet:
     """Rows read from one place.
 
-    ids: one name a row. index: each row's place in the source, counted with what was skipped.
+    data: an array, or `ParquetRows` where they were asked for. ids: one name a row. index: each row's place in the source, counted with what was skipped.
     skipped: reason by id. columns: further columns of a parquet source, for groups and weights.
     paths: the file of each row, where every row is one.
     """
 
     name: str
-    data: Array
+    data: Any
     ids: list[str]
     index: Array
     skipped: dict[str, str] = field(default_factory=dict)
@@ -53,12 +55,13 @@ def read_set(
     columns: list[str] | None = None,
     files: str = "*",
     change: Change | None = None,
+    lazy: bool = False,
 ) -> FileSet:
     """Return the rows of a .npy, .npz or .parquet file, or of a folder of images or parquet files.
 
     columns: further columns of parquet to keep; `label` of a folder is the name of the subfolder.
     files: of a folder, only those whose names match this pattern. change: applied to each image as
-    it is decoded, before all must have one size.
+    it is decoded, before all must have one size. lazy: leave embeddings in their parquet files.
     Raises InputError for what cannot be read; with `strict`, for a single corrupt image, too.
     """
     wanted = columns or []
@@ -75,13 +78,13 @@ def read_set(
         if images:
             return _folder(path, name, images, strict, wanted, change)
         if tables:
-            return _parquet(tables, name, strict, wanted, change)
+            return _table(tables, name, strict, wanted, change, lazy)
         named = "" if files == "*" else f" named {files}"
         raise InputError(f"{path} holds neither images nor parquet files{named}")
     if path.suffix in (".npy", ".npz"):
         return _array(path, name)
     if path.suffix == ".parquet":
-        return _parquet([path], name, strict, wanted, change)
+        return _table([path], name, strict, wanted, change, lazy)
     raise InputError(f"{path}: give a folder of images, or a .npy, .npz or .parquet file")
 
 
@@ -119,6 +122,35 @@ def _folder(
     paths = [files[i] for i in kept]
     chosen = [ids[i] for i in kept]
     return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths)
+
+
+def _table(
+    files: list[Path],
+    name: str,
+    strict: bool,
+    wanted: list[str],
+    change: Change | None,
+    lazy: bool,
+) -> FileSet:
+    """Read parquet files, or, where embeddings may stay there, look at them only."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not lazy or wanted:
+        return _parquet(files, name, strict, wanted, change)
+    pieces = []
+    for file in files:
+        try:
+            column, is_image = _data_column(pq.read_schema(file), file)
+        except (OSError, pa.ArrowException) as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"{file} is not a readable parquet file: {text}") from None
+        if is_image:
+            return _parquet(files, name, strict, wanted, change)
+        pieces.append(ParquetRows.of(file, column))
+    rows = JoinedRows.of(pieces)
+    m = rows.shape[0]
+    return FileSet(name, rows, [str(i) for i in range(m)], np.arange(m))
 
 
 def _parquet(

@@ -10,7 +10,9 @@ from scipy.special import digamma, gammaln
 
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Own, Sets
+from entroloop.metrics.spread import distinct_epsilon, spread
 from entroloop.neighbors import distinct_rows, nearest
+from entroloop.places import Engine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 
@@ -34,7 +36,12 @@ class Entropy:
 
 
 def knn_entropy(
-    x: Array, k: int = 1, *, floor: float = 0.0, dimension: float | None = None
+    x: Array,
+    k: int = 1,
+    *,
+    floor: float = 0.0,
+    dimension: float | None = None,
+    engine: Engine | None = None,
 ) -> Entropy:
     """Return the Kozachenko–Leonenko estimate of the differential entropy of rows x (n, d).
 
@@ -45,13 +52,20 @@ def knn_entropy(
     it; where all rows are equal it is −inf.
     `floor` is added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
     copies, which floor > 0 reproduces). `dimension`: taken for d in the equation, for rows that
-    lie near a surface of fewer dimensions (`intrinsic_dimension`).
+    lie near a surface of fewer dimensions (`intrinsic_dimension`). engine: where rows are to lie in
+    several places (`RayEngine`); the value is the same.
 
     Raises InputError for fewer than two rows, k outside 1 … n − 1, or k + 1 > distinct rows.
 
     >>> knn_entropy(np.array([[0.0], [1.0], [3.0]])).n
     3
     """
+    if engine is not None:
+        epsilon, distinct, d = distinct_epsilon(x, engine, k, floor)
+        fraction = 1 - distinct / len(epsilon)
+        if distinct == 1 and floor == 0:
+            return Entropy(-math.inf, len(epsilon), d, k, fraction, 0.0, "all rows are equal")
+        return _estimate(epsilon, d, k, fraction, dimension)
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=2)
     n, d = x.shape
@@ -141,12 +155,15 @@ def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
     return ESTIMATORS[estimator](Sets(generated=x).own("generated"))
 
 
-def duplicate_fraction(x: Array) -> float:
-    """Return 1 − (distinct rows)/(rows) of x (n, d).
+def duplicate_fraction(x: Array, *, engine: Engine | None = None) -> float:
+    """Return 1 − (distinct rows)/(rows) of x (n, d); engine: as for `knn_entropy`.
 
     >>> duplicate_fraction(np.array([[0.0], [0.0], [1.0], [2.0]]))
     0.25
     """
+    if engine is not None:
+        with spread(x, engine, "x") as held:
+            return 1 - len(held.distinct()[0]) / held.shape[0]
     x = as_vectors(np.asarray(x))
     check_rows(x, "x")
     return 1 - len(distinct_rows(x)[0]) / len(x)

@@ -6,6 +6,8 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
+from entroloop.metrics.spread import moments_of
+from entroloop.places import Engine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for
 
@@ -47,13 +49,17 @@ def effective_rank(x: Array) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def frechet_distance(*, generated: Array, reference: Array) -> float:
+def frechet_distance(*, generated: Array, reference: Array, engine: Engine | None = None) -> float:
     """Return the Fréchet distance of the Gaussians fitted to two sets of rows, n ≥ 2 each.
 
     ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2}), covariances with divisor n − 1,
     in float64 by symmetric eigendecomposition (Dowson & Landau 1982; Heusel et al. 2017). Only
-    figures on the same features and numbers of rows can be compared.
+    figures on the same features and numbers of rows can be compared. engine: where rows are to lie
+    in several places (`RayEngine`); the value agrees to rounding.
     """
+    if engine is not None:
+        sets = {"generated": generated, "reference": reference}
+        return moments_of(sets, engine, lambda g, r: _between(g, _rooted(r)))
     return frechet(Sets(generated=generated, reference=reference))
 
 

@@ -7,19 +7,25 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
+from entroloop.metrics.spread import nearest_distances
 from entroloop.neighbors import nearest
+from entroloop.places import Engine
 from entroloop.samples import Array, Float64
 
 
-def generalization_score(*, generated: Array, train: Array) -> float:
+def generalization_score(*, generated: Array, train: Array, engine: Engine | None = None) -> float:
     """Return the mean distance of generated rows to their nearest training row.
 
     GS = mean over x in generated of min over z in train of ‖x − z‖ (Shi et al. 2025). Low means
     memorization; high is no merit by itself: compare with the score of held-out real rows.
+    engine: where rows are to lie in several places (`RayEngine`); the value is the same.
 
     >>> generalization_score(generated=np.ones((2, 3)), train=np.ones((5, 3)))
     0.0
     """
+    if engine is not None:
+        names = ("generated", "train")
+        return float(nearest_distances(generated, train, engine, names).mean())
     return float(distances(Sets(generated=generated, train=train), "generated", "train").mean())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from entroloop.selection.line import progress_on_stderr
 from entroloop.selection.pool import METRICS, begin, check, plan
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.random import random
-from entroloop.selection.result import Context, Selection
+from entroloop.selection.result import Context, Selection, away
 from entroloop.selection.task import Picks, Progress, Task
 from entroloop.selection.threshold_decay import threshold_decay
 
@@ -115,30 +116,40 @@ def select(
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
     given = len(initial_index) + len(outside)
-    places: Places = InProcess(rows, [0, m]) if engine is None else engine.hold(rows)
-    needs = plan(rows, int(n), metric, given, COPIES.get(strategy, 0), len(places.bounds) - 1)
-    check(needs)
-    telling = _progress(progress, f"{n:,} of {m:,} rows: {needs}")
-    begun = begin(
-        places, rows, needs, metric, open_rows, _checked_weights(weights, m), initial_index,
-        outside, int(n), device,
-    )  # fmt: skip
-    kept = None if journal is None else Journal(Path(journal), {
-        "rows": rows.identity(), "n": int(n), "strategy": [strategy, strategy_args], "seed": seed,
-        "metric": metric, "open": _digest(open_rows), "given": _digest(begun.given),
-        "groups": _digest(of_group), "quotas": _digest(quotas), "weights": _digest(weights),
-    })  # fmt: skip
-    here = places.part(0).rows if isinstance(places, InProcess) else None
-    task = Task(begun.pool, int(n), seed, d, here, of_group, quotas, telling, kept)
-    picks = _run(strategy, task, strategy_args)
-    context = Context(
-        begun.pool.parts.take, begun.pool.space, open_rows, begun.given, groups,
-        begun.pool.uncovered() if engine is not None else None,
-    )  # fmt: skip
-    result = Selection.of(picks, seed, begun.pool.precision, begun.pool.parts.rounds, context)
+    with _places(rows, engine) as places:
+        needs = plan(rows, int(n), metric, given, COPIES.get(strategy, 0), len(places.bounds) - 1)
+        check(needs)
+        telling = _progress(progress, f"{n:,} of {m:,} rows: {needs}")
+        begun = begin(
+            places, rows, needs, metric, open_rows, _checked_weights(weights, m), initial_index,
+            outside, int(n), device,
+        )  # fmt: skip
+        kept = None if journal is None else Journal(Path(journal), {
+            "rows": rows.identity(), "n": int(n), "strategy": [strategy, strategy_args],
+            "seed": seed, "metric": metric, "open": _digest(open_rows),
+            "given": _digest(begun.given), "groups": _digest(of_group), "quotas": _digest(quotas),
+            "weights": _digest(weights),
+        })  # fmt: skip
+        here = places.part(0).rows if isinstance(places, InProcess) else None
+        task = Task(begun.pool, int(n), seed, d, here, of_group, quotas, telling, kept)
+        picks = _run(strategy, task, strategy_args)
+        context = Context(
+            begun.given if here is None else here, begun.pool.space, open_rows, begun.given, groups
+        )
+        if engine is not None:
+            context = away(context, begun.pool, picks, seed)
     if kept is not None:
         kept.end()
-    return result
+    return Selection.of(picks, seed, begun.pool.precision, begun.pool.parts.rounds, context)
+
+
+@contextmanager
+def _places(rows: Rows, engine: Engine | None) -> Iterator[Places]:
+    places: Places = InProcess(rows, [0, rows.shape[0]]) if engine is None else engine.hold(rows)
+    try:
+        yield places
+    finally:
+        places.close()
 
 
 def _run(strategy: str, task: Task, strategy_args: dict[str, Any]) -> Picks:

@@ -53,6 +53,7 @@ class Journal:
             return
         facts = {"identity": self._identity, "duplicates": duplicates, "state": state}
         text = np.array(json.dumps(facts))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(
             self._path, lambda file: np.savez(file, facts=text, indices=indices, values=values)
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
 from entroloop.neighbors import nearest
 from entroloop.samples import Array
+from entroloop.selection.rounds import Rounds
 from entroloop.selection.task import Picks
 from entroloop.spaces import Space
 
@@ -23,17 +23,36 @@ from entroloop.spaces import Space
 class Context:
     """What a choice was made from.
 
-    take: returns rows by index, in the metric's space. candidates: which could be chosen. given:
-    initial rows. groups: the group of every row of the pool, or None. uncovered: the largest value
-    of a candidate that was not chosen, where that is known.
+    rows: in the metric's space; where they lie elsewhere, those that are asked for (`some`: their
+    indices, ascending). candidates: which could be chosen. given: initial rows. groups: the group
+    of every row of the pool, or None. uncovered: the largest value of a candidate that was not
+    chosen, where that is known.
     """
 
-    take: Callable[[NDArray[np.int64]], Array]
+    rows: Array
     space: Space
     candidates: NDArray[np.bool_]
     given: Array
     groups: Any = None
     uncovered: float | None = None
+    some: NDArray[np.int64] | None = None
+
+    def take(self, index: NDArray[np.int64]) -> Array:
+        """Return rows by their index in the pool."""
+        taken: Array = self.rows[index if self.some is None else np.searchsorted(self.some, index)]
+        return taken
+
+
+def away(context: Context, pool: Rounds, picks: Picks, seed: int) -> Context:
+    """Return the context with what it needs of a pool that is about to be let go of."""
+    drawn = drawn_at_random(context.candidates, len(picks.indices), seed)
+    some = np.union1d(np.array(picks.indices, dtype=np.int64), drawn)
+    return replace(context, rows=pool.parts.take(some), uncovered=pool.uncovered(), some=some)
+
+
+def drawn_at_random(candidates: NDArray[np.bool_], n: int, seed: int) -> NDArray[np.int64]:
+    """Return n candidates drawn by the seed, what a choice is compared to."""
+    return np.random.default_rng(seed).permutation(np.flatnonzero(candidates))[:n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +104,9 @@ class Selection:
     @cached_property
     def entropy_random(self) -> Entropy | None:
         """The entropy of as many candidates drawn by the seed."""
-        candidates = np.flatnonzero(self._from.candidates)
-        drawn = np.random.default_rng(self.seed).permutation(candidates)
-        return self._entropy_of(drawn[: len(self.indices)])
+        return self._entropy_of(
+            drawn_at_random(self._from.candidates, len(self.indices), self.seed)
+        )
 
     @cached_property
     def coverage_radius(self) -> float:

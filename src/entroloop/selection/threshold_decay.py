@@ -19,6 +19,7 @@ from entroloop.selection.rounds import joined, without
 from entroloop.selection.task import Picks, Task
 
 BLOCK = 512  # rows that are visited at once
+SPREAD_BLOCK = 1536  # of a pool in several places: fewer rounds
 LARGEST_DECAY = 1 - 1e-7
 
 
@@ -112,7 +113,7 @@ def _visit(task: Task, picks: Picks, tau: float, position: int) -> float:
     pool, largest = task.pool, np.inf
     level = tau * tau if pool.space.power == 2 else tau
     while picks.missing and position < len(pool):
-        found = pool.visit(position, level, BLOCK)
+        found = pool.visit(position, level, BLOCK if len(pool.parts) == 1 else SPREAD_BLOCK)
         position, largest = found.frontier + 1, found.largest
         if len(found.index):
             block = task.block(found)  # with defining values: a value at the threshold decides

@@ -1,0 +1,91 @@
+"""Embeddings in parquet: a column of lists of numbers, opened by row groups where they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+
+@dataclass(frozen=True)
+class ParquetRows:
+    """Rows start … stop of a column of one parquet file; see `rows.Rows`."""
+
+    path: Path
+    column: str
+    width: int
+    dtype: np.dtype[Any]
+    start: int
+    stop: int
+
+    @classmethod
+    def of(cls, path: Path, column: str) -> ParquetRows:
+        """Return all rows of a column; only the first row group is read.
+
+        Raises InputError for a file without rows.
+        """
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path, memory_map=True) as table:
+            m = table.metadata.num_rows
+            if m == 0:
+                raise InputError(f"{path} holds no rows")
+            kind = table.schema_arrow.field(column).type
+            dtype = np.dtype(kind.value_type.to_pandas_dtype())
+            width = len(table.read_row_group(0, columns=[column]).column(column)[0])
+        whole = dtype.kind in "iu" and dtype != np.uint8
+        return cls(path.resolve(), column, width, np.dtype(float) if whole else dtype, 0, m)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """See `Rows`."""
+        return self.stop - self.start, self.width
+
+    def part(self, start: int, stop: int) -> ParquetRows:
+        """See `Rows`."""
+        first = self.start + start
+        return ParquetRows(
+            self.path, self.column, self.width, self.dtype, first, first + stop - start
+        )
+
+    def open(self) -> Array:
+        """See `Rows`: the row groups that hold these rows are read, and no others.
+
+        Raises InputError for rows of different lengths, or a file that cannot be read here.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        out = np.empty(self.shape, dtype=self.dtype)
+        try:
+            with pq.ParquetFile(self.path, memory_map=True) as table:
+                groups = range(table.num_row_groups)
+                counts = [table.metadata.row_group(g).num_rows for g in groups]
+                for g, end in zip(groups, accumulate(counts), strict=True):
+                    first = end - counts[g]
+                    a, b = max(self.start, first), min(self.stop, end)
+                    if a < b:
+                        cells = table.read_row_group(g, columns=[self.column]).column(self.column)
+                        cells = cells.slice(a - first, b - a).combine_chunks()
+                        values = cells.flatten().to_numpy(zero_copy_only=False)
+                        out[a - self.start : b - self.start] = values.reshape(b - a, self.width)
+        except (OSError, pa.ArrowException) as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"{self.path} cannot be read by a worker: {text}") from None
+        except ValueError:
+            raise InputError(
+                f"{self.path}: the rows of column '{self.column}' differ in length; bring them to "
+                f"{self.width} values each"
+            ) from None
+        return out
+
+    def identity(self) -> str:
+        """See `Rows`: file, rows, size and time of its last change."""
+        found = self.path.stat()
+        return f"{self} {found.st_size} {found.st_mtime_ns}"
