@@ -79,19 +79,16 @@ def run(
     if is_follower():
         prepared.follow()
         return
-    prepared.open()
-    _tell_plan(prepared, console)
     from entroloop.progress import Bars, PlainLines
 
     display: Any = Bars if console.is_terminal else PlainLines
-    threads = prepared.config.threads
-    with (
-        _cluster(engine, address, workers, threads, gpus) as cluster,
-        display(prepared, console) as progress,
-    ):
-        made = run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
-        for record in made:
-            progress.record(record)
+    with _cluster(engine, address, workers, prepared.config.threads, gpus) as cluster:
+        prepared.open()
+        _tell_plan(prepared, console)
+        with display(prepared, console) as progress:
+            made = run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
+            for record in made:
+                progress.record(record)
     _finish(prepared, console)
 
 

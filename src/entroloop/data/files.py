@@ -30,8 +30,9 @@ LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
 class FileSet:
     """Rows read from one place.
 
-    data: an array, or `ParquetRows` where they were asked for. ids: one name a row. index: each row's place in the source, counted with what was skipped.
-    skipped: reason by id. columns: further columns of a parquet source, for groups and weights.
+    data: an array, or rows that stay in their files where that was asked for. ids: one name a row.
+    index: each row's place in the source, counted with what was skipped. skipped: reason by id.
+    columns: further columns of a parquet source, for groups and weights.
     paths: the file of each row, where every row is one.
     """
 

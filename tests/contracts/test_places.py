@@ -1,0 +1,287 @@
+"""However a pool is cut, and whatever is lost on the way, the picks and measures are the same."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+import entroloop as el
+from entroloop.data.embeddings import ParquetRows
+from entroloop.metrics.entropy import duplicate_fraction
+from entroloop.places import ATTEMPTS, LOST, InProcess
+from entroloop.rows import HeldRows, JoinedRows, MappedRows, rows_of
+
+lattice = arrays(
+    np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=16),
+    elements=st.integers(0, 3).map(lambda i: i * 0.1),
+)  # fmt: skip
+
+
+class Cuts:
+    """An engine whose parts lie in this process, cut where it is told."""
+
+    name = "cuts"
+
+    def __init__(self, *cuts, threads=False, lose=None):
+        self.cuts, self.threads, self.lose = cuts, threads, lose
+
+    def hold(self, rows):
+        bounds = [0, *sorted(min(c, rows.shape[0]) for c in self.cuts), rows.shape[0]]
+        places = InProcess(rows, bounds, threads=self.threads)
+        return places if self.lose is None else Losing(places, self.lose)
+
+
+class Losing:
+    """Places that are lost now and then, before or after they did what was asked."""
+
+    def __init__(self, places, lose):
+        self.bounds, self._places, self._lose = places.bounds, places, lose
+        self.lost = 0
+
+    def ask(self, requests):
+        gone = {i: self._lose() for i in requests}
+        done = {i: calls for i, calls in requests.items() if gone[i] != "before"}
+        answers = self._places.ask(done)
+        return {i: LOST if gone[i] else answers[i] for i in requests}
+
+    def rebuild(self, i):
+        self.lost += 1
+        self._places.rebuild(i)
+
+    def close(self):
+        self._places.close()
+
+
+def same(a, b):
+    assert a.indices.tolist() == b.indices.tolist()
+    assert np.array_equal(a.radii, b.radii, equal_nan=True)
+    assert (a.stopped_by, a.duplicates) == (b.stopped_by, b.duplicates)
+
+
+@given(x=lattice, data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_cut_gives_the_same_picks_on_lattices(x, data):
+    n = data.draw(st.integers(1, len(x)))
+    cuts = data.draw(st.lists(st.integers(0, len(x)), max_size=4))
+    strategy, extra = data.draw(st.sampled_from([
+        ("greedy", {}), ("threshold_decay", {}), ("threshold_decay", {"decay": 0.3}),
+        ("threshold_decay", {"strength": 0.7}), ("threshold_decay", {"strength": 0.0}),
+        ("random", {}),
+    ]))  # fmt: skip
+    alone = el.select(x, n, strategy, **extra)
+    same(el.select(x, n, strategy, engine=Cuts(*cuts), **extra), alone)
+
+
+@pytest.mark.parametrize("cuts", [(), (700,), (1, 900), (300, 400, 900, 1399)], ids=len)
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        ("greedy", {}),
+        ("greedy", {"metric": "cosine"}),
+        ("greedy", {"metric": "manhattan"}),
+        ("greedy", {"metric": "mahalanobis"}),
+        ("greedy", {"initial": [5, 900]}),
+        ("greedy", {"weights": True}),
+        ("greedy", {"groups": True, "quota": "equal"}),
+        ("threshold_decay", {}),
+        ("threshold_decay", {"groups": True, "weights": True, "decay": 0.8}),
+        ("threshold_decay", {"strength": 0.5, "groups": True}),
+        ("threshold_decay", {"strength": 1.0}),
+    ],
+)
+def test_every_option_gives_the_same_picks_in_parts(rng, strategy, options, cuts):
+    x = rng.standard_normal((1400, 12)).astype(np.float32)
+    x[rng.integers(0, 1400, 150)] = x[:150]
+    if options.get("weights"):
+        options = options | {"weights": rng.uniform(0.5, 2, 1400)}
+    if options.get("groups"):
+        options = options | {"groups": rng.integers(0, 3, 1400)}
+    alone = el.select(x, 400, strategy, **options)
+    spread = el.select(x, 400, strategy, engine=Cuts(*cuts, threads=len(cuts) > 1), **options)
+    same(spread, alone)
+    assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
+    assert spread.entropy == alone.entropy
+    assert spread.entropy_random == alone.entropy_random
+    assert spread.shares == alone.shares
+
+
+def test_outside_rows_of_another_dtype_count_in_parts(rng):
+    x = rng.integers(0, 256, (500, 9), dtype=np.uint8)
+    outside = rng.uniform(0, 255, (40, 9))
+    same(el.select(x, 90, initial=outside, engine=Cuts(200)), el.select(x, 90, initial=outside))
+
+
+def test_a_sorted_pool_whose_far_rows_lie_in_one_part_takes_tens_of_rounds(rng):
+    x = rng.standard_normal((20_000, 8)).astype(np.float32)
+    x = x[np.argsort(np.square(x).sum(axis=1))]
+    spread = el.select(x, 4000, first=0, engine=Cuts(5000, 10_000, 15_000))
+    same(spread, el.select(x, 4000, first=0))
+    assert spread.rounds < 60
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(("strategy", "share"), [("greedy", 0.15), ("threshold_decay", 0.03)])
+def test_places_lost_at_random_rounds_change_nothing(strategy, share, seed, monkeypatch):
+    # Smaller blocks make more rounds to be lost in.
+    monkeypatch.setattr(import_module("entroloop.selection.greedy"), "SPREAD_BLOCK_ROWS", 40)
+    monkeypatch.setattr(import_module("entroloop.selection.threshold_decay"), "SPREAD_BLOCK", 40)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((900, 6)).astype(np.float32)
+    lose = lambda: rng.choice(["", "before", "after"], p=[1 - share, share / 2, share / 2])  # noqa: E731
+    engine = Cuts(250, 600, lose=lose)
+    held = []
+    hold, engine.hold = engine.hold, lambda rows: held.append(hold(rows)) or held[-1]
+    same(el.select(x, 300, strategy, engine=engine), el.select(x, 300, strategy))
+    assert held[0].lost > 0
+
+
+def test_a_place_that_is_always_lost_ends_the_selection(rng):
+    x = rng.standard_normal((100, 3))
+    with pytest.raises(RuntimeError, match=f"lost {ATTEMPTS} times"):
+        el.select(x, 10, engine=Cuts(50, lose=lambda: "before"))
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("engine", [None, Cuts(300, 500)], ids=["one place", "parts"])
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("greedy", {}), ("threshold_decay", {}), ("threshold_decay", {"strength": 0.4})],
+)
+def test_a_stopped_selection_goes_on_from_its_journal(
+    rng, tmp_path, monkeypatch, strategy, options, engine
+):
+    journal = import_module("entroloop.selection.journal")
+    monkeypatch.setattr(journal, "SHARE", 1e9)  # write after every block
+    x = rng.standard_normal((2000, 5)).astype(np.float32)
+    groups = rng.integers(0, 4, 2000)
+    path = tmp_path / "journal.npz"
+    alone = el.select(x, 900, strategy, groups=groups, **options)
+    made = []
+
+    def stop_at(limit):
+        def progress(done, wanted):
+            made.append(done)
+            if done >= limit:
+                raise StopError
+
+        return progress
+
+    for limit in (200, 500):
+        with pytest.raises(StopError):
+            el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+                      progress=stop_at(limit), **options)  # fmt: skip
+    made.clear()
+    again = el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+                      progress=stop_at(10**9), **options)  # fmt: skip
+    assert made[0] >= 200  # it did not begin anew
+    same(again, alone)
+    assert not path.exists()
+
+
+def test_a_journal_of_another_selection_is_not_used(rng, tmp_path):
+    x = rng.standard_normal((500, 5))
+    path = tmp_path / "journal.npz"
+
+    def stop(done, wanted):
+        raise StopError
+
+    with pytest.raises(StopError):
+        el.select(x, 100, journal=path, first=3, progress=stop)
+    same(el.select(x, 100, journal=path, first=4), el.select(x, 100, first=4))
+    path.write_bytes(b"not a journal")
+    with pytest.raises(el.InputError, match="no journal"):
+        el.select(x, 100, journal=path)
+
+
+@pytest.mark.parametrize("cuts", [(), (400,), (0, 10, 799)], ids=len)
+def test_measures_over_parts_are_those_of_one_place(rng, cuts):
+    x = rng.standard_normal((800, 7)).astype(np.float32)
+    x[500:560] = x[:60]
+    x[3, 2], x[4] = 0.0, x[3]
+    x[4, 2] = -0.0
+    y = rng.standard_normal((300, 7)).astype(np.float32)
+    engine = Cuts(*cuts)
+    for k in (1, 3):
+        assert el.knn_entropy(x, k, engine=engine) == el.knn_entropy(x, k)
+    assert el.knn_entropy(x, floor=1e-10, engine=engine) == el.knn_entropy(x, floor=1e-10)
+    assert duplicate_fraction(x, engine=engine) == duplicate_fraction(x) > 0
+    score = el.generalization_score(generated=y, train=x, engine=engine)
+    assert score == el.generalization_score(generated=y, train=x)
+    distance = el.frechet_distance(generated=y, reference=x + 100, engine=engine)
+    assert distance == pytest.approx(el.frechet_distance(generated=y, reference=x + 100), rel=1e-9)
+
+
+def test_entropy_of_equal_rows_over_parts_is_minus_infinity():
+    assert el.knn_entropy(np.ones((6, 2)), engine=Cuts(2)).nats == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, e: el.select(x, 5, "kmeans", engine=e), "needs the pool in one place"),
+        (lambda x, e: el.select(np.where(x > 2, np.nan, x), 5, engine=e), "NaN or infinite"),
+        (lambda x, e: el.select(np.vstack([x, 0 * x[:1]]), 5, metric="cosine", engine=e), "zero"),
+        (lambda x, e: el.knn_entropy(x, 0, engine=e), "k must be"),
+        (lambda x, e: el.knn_entropy(np.where(x > 2, np.inf, x), engine=e), "x holds NaN"),
+        (lambda x, e: el.generalization_score(generated=x[:, :3], train=x, engine=e), "generated"),
+    ],
+)
+def test_bad_input_to_parts_is_told(rng, call, message):
+    with pytest.raises(el.InputError, match=message):
+        call(rng.standard_normal((90, 4)) + 1, Cuts(30))
+
+
+def test_memory_maps_are_opened_from_their_file(rng, tmp_path):
+    x = rng.standard_normal((5000, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for view in (mapped, mapped[1234:], mapped[7:][3:999]):
+        rows = rows_of(view)
+        assert isinstance(rows, MappedRows)
+        assert np.array_equal(rows.open(), view)
+        assert np.array_equal(rows.part(5, 40).open(), view[5:40])
+    assert isinstance(rows_of(mapped[::2]), HeldRows)  # not one stretch of the file
+    assert np.array_equal(rows_of(mapped[:, 1:]).part(2, 9).open(), x[2:9, 1:])
+    same(el.select(mapped, 50, engine=Cuts(999)), el.select(x, 50))
+    (tmp_path / "x.npy").unlink()
+    with pytest.raises(el.InputError, match="a path that all machines share"):
+        rows_of(mapped).open()
+
+
+def test_row_groups_of_parquet_are_read_where_they_are_used(rng, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    x = rng.standard_normal((1000, 6)).astype(np.float32)
+    for name, kind in (("a", pa.list_(pa.float32())), ("b", pa.list_(pa.float32(), 6))):
+        table = pa.table({"v": pa.array(list(x), type=kind), "label": ["c"] * 1000})
+        pq.write_table(table, tmp_path / f"{name}.parquet", row_group_size=128)
+        rows = ParquetRows.of(tmp_path / f"{name}.parquet", "v")
+        assert (rows.shape, rows.dtype) == ((1000, 6), np.float32)
+        for start, stop in ((0, 1000), (100, 300), (128, 256), (999, 1000)):
+            assert np.array_equal(rows.part(start, stop).open(), x[start:stop])
+        assert np.array_equal(rows.part(200, 800).part(50, 300).open(), x[250:500])
+    both = JoinedRows.of([rows, HeldRows(x[:77].astype(np.float64)), rows])
+    whole = np.concatenate([x, x[:77], x])
+    assert np.array_equal(both.part(990, 1100).open(), whole[990:1100])
+    same(el.select(both, 80, engine=Cuts(700, 1500)), el.select(whole.astype(float), 80))
+
+
+def test_sources_of_different_widths_are_refused(rng):
+    with pytest.raises(el.InputError, match="rows of 3 and of 4 values"):
+        JoinedRows.of([HeldRows(np.ones((2, 4))), HeldRows(np.ones((2, 3)))])
+
+
+def test_parquet_rows_of_different_lengths_are_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"v": [[1.0, 2.0], [3.0]]}), tmp_path / "x.parquet")
+    with pytest.raises(el.InputError, match="differ in length"):
+        ParquetRows.of(tmp_path / "x.parquet", "v").open()
