@@ -22,6 +22,7 @@ LAYERS = [
     ["part"],
     ["places"],
     ["data", "features", "metrics", "paradigms", "generators", "records", "store", "config"],
+    ["object_store"],
     ["selection"],
     ["stages", "build"],
     ["plan"],

@@ -50,7 +50,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="study folder [default: runs/<name>]")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="study folder, or s3://… [default: runs/<name>]")
+    ] = None,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[int | None, typer.Option(help="processes [default: cores/threads]")] = None,
     address: Annotated[
@@ -99,10 +101,11 @@ def _finish(study: Study, console: Console) -> None:
 
     print_table(load_records(study.store.root), console)
     html = render_if_changed([study.store.root], study.store.root / "report.html")
+    report = study.store.publish(html)
     summary = {
         "study": study.config.name,
-        "out": str(study.store.root),
-        "report": str(html),
+        "out": study.place,
+        "report": report,
         "complete": True,
         "arms": [arm.name for arm in study.config.arms],
     }
@@ -123,13 +126,13 @@ def _tell_plan(study: Study, console: Console) -> None:
     if skipped := study.real.skipped:
         name, reason = next(iter(skipped.items()))
         text += f"; {len(skipped)} images skipped, first {name}: {reason}"
-    console.print(f"{text}; folder {study.store.root}", highlight=False, soft_wrap=True)
+    console.print(f"{text}; folder {study.place}", highlight=False, soft_wrap=True)
 
 
 def _plan_as_json(study: Study) -> dict[str, Any]:
     return {
         "study": study.config.name,
-        "out": str(study.store.root),
+        "out": study.place,
         "arms": [arm.name for arm in study.config.arms],
         "seeds": study.config.seeds,
         "generations": study.config.generations,

@@ -23,6 +23,12 @@ def write_atomically(path: Path, content: str | bytes | Callable[[IO[bytes]], ob
     temporary.replace(path)
 
 
+def cache_folder() -> Path:
+    """Return the folder for what can be made again; it need not exist."""
+    named = os.environ.get("ENTROLOOP_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "entroloop"
+
+
 def flush(path: Path) -> None:
     """Bring a file, or the list of a folder's files, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

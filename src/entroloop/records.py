@@ -66,7 +66,7 @@ def frame(records: list[GenerationRecord]) -> pd.DataFrame:
 
 
 def load_records(study: str | Path) -> pd.DataFrame:
-    """Return the records of a study folder: one row per arm, seed and generation, sorted.
+    """Return the records of a study folder or URL: one row per arm, seed and generation, sorted.
 
     The columns are those of `GenerationRecord`; `share_by_generation` holds a list of floats.
 
@@ -74,10 +74,13 @@ def load_records(study: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    path = Path(study) / "records.parquet"
-    if not path.is_file():
-        raise InputError(f"{study} holds no records.parquet; run the study first: entroloop run")
-    table = pd.read_parquet(path)
+    place = f"{study}/records.parquet"
+    try:
+        table = pd.read_parquet(place)  # URLs, too, by fsspec
+    except (OSError, ImportError, ValueError):
+        raise InputError(
+            f"{study} holds no records.parquet; run the study first: entroloop run"
+        ) from None
     table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
     return table
 

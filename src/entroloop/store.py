@@ -66,7 +66,7 @@ class Store:
             self._lock = _locked(self.root / ".lock")
             if not (self.root / "study.json").exists():
                 content = {"study": name, "real": real_key, "format": FORMAT}
-                write_atomically(self.root / "study.json", json.dumps(content, indent=1))
+                self.write("study.json", json.dumps(content, indent=1))
             for left in [*self.root.glob(".tmp-*"), *self.root.glob(".*.[0-9]*")]:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         except OSError as error:
@@ -119,16 +119,33 @@ class Store:
             self._lock.close()
             self._lock = None
 
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the folder, whole or not at all."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder, if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def publish(self, path: Path) -> str:
+        """Return where a file that was written beside the stages can be found by others."""
+        return str(path)
+
     # -- stages -------------------------------------------------------------------------------
 
     def path(self, kind: str, key: str) -> Path:
         """Return the folder of a stage."""
+        return self._place(kind, key)
+
+    def _place(self, kind: str, key: str) -> Path:
         return self.root / "stages" / kind / key
 
     def info(self, kind: str, key: str) -> StageInfo | None:
         """Return what is known of a committed stage, or None."""
         try:
-            return StageInfo(**json.loads((self.path(kind, key) / "stage.json").read_text()))
+            return StageInfo(**json.loads((self._place(kind, key) / "stage.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -137,7 +154,7 @@ class Store:
         info = self.info(kind, key)
         if info is None:
             return False
-        folder = self.path(kind, key)
+        folder = self._place(kind, key)
         try:
             return all(sha256(folder / name) in sums for name, sums in info.files.items())
         except OSError:
@@ -145,7 +162,7 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Remove a stage, if it is there."""
-        folder = self.path(kind, key)
+        folder = self._place(kind, key)
         if folder.exists():
             away = self._temporary()
             folder.rename(away)
@@ -164,12 +181,12 @@ class Store:
             for file in _files(folder):
                 flush(file)
             self._write_info(folder, info)
-            target = self.path(kind, key)
+            target = self._place(kind, key)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(target)
             except OSError:
-                if self.info(kind, key) is None:
+                if Store.info(self, kind, key) is None:
                     raise
             flush(target.parent)
         finally:
@@ -186,9 +203,9 @@ class Store:
 
     def samples(self, key: str) -> Array:
         """Return the samples of a stage, memory-mapped; an empty array where there are none."""
-        path = self.path("samples", key) / "samples.npy"
         if self.info("samples", key) is None:
             return np.empty(0)
+        path = self.path("samples", key) / "samples.npy"
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
@@ -237,15 +254,13 @@ class Store:
 
     def write_arm(self, arm: str, seed: int, keys: list[dict[str, str]]) -> None:
         """Write arms/<arm>/seed-<seed>.json: the keys of each generation that is complete."""
-        path = self.root / "arms" / arm / f"seed-{seed}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"generations": keys}, indent=1))
+        self.write(f"arms/{arm}/seed-{seed}.json", json.dumps({"generations": keys}, indent=1))
 
     def drop_other_arms(self, keep: set[tuple[str, int]]) -> None:
         """Remove the lists of arms and seeds that are no longer in the study; stages stay."""
         for path in self.root.glob("arms/*/seed-*.json"):
             if (path.parent.name, int(path.stem.removeprefix("seed-"))) not in keep:
-                path.unlink()
+                self.remove(str(path.relative_to(self.root)))
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
 

@@ -20,9 +20,9 @@ from entroloop.engines.ranks import follow, is_follower, run_steps_together, wor
 from entroloop.engines.ray import RayEngine
 from entroloop.environment import environment
 from entroloop.errors import InputError
-from entroloop.files import write_atomically
 from entroloop.loop import read_record
 from entroloop.multiply import device_for
+from entroloop.object_store import ObjectStore, store_at
 from entroloop.plan import STAGES, Step, plan
 from entroloop.records import GenerationRecord, frame
 from entroloop.stages import real_key, write_real
@@ -52,6 +52,11 @@ class Study:
     def config(self) -> StudyConfig:
         """The configuration."""
         return self.built.config
+
+    @property
+    def place(self) -> str:
+        """The study folder as it was named."""
+        return self.store.url if isinstance(self.store, ObjectStore) else str(self.store.root)
 
     def look(self) -> None:
         """Find out which stages are there, whole; reads checksums, changes nothing."""
@@ -148,7 +153,7 @@ def prepare(
     real = built.source.load()
     check_data(built, real)
     key = real_key(real)
-    store = Store(out if out is not None else Path("runs") / config.name)
+    store = store_at(out if out is not None else Path("runs") / config.name)
     store.check(config.name, key)
     chosen = device_for(device)
     prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
@@ -168,8 +173,9 @@ def run_study(
 ) -> Iterator[GenerationRecord]:
     """Run a study, or what is missing of it; yield the record of every generation as it is known.
 
-    study: name of a preset, path of a YAML file, or a mapping. out: the study folder (default
-    runs/<name>). overrides: nested dicts or dotted keys. Records that the folder holds come
+    study: name of a preset, path of a YAML file, or a mapping. out: the study folder, a path or a
+    URL that fsspec knows, such as s3://bucket/study (default runs/<name>). overrides: nested dicts
+    or dotted keys. Records that the folder holds come
     first. engine: a `RayEngine` whose tasks make the steps, else processes of this machine do; the
     folder must be one that its machines share. Stopped at any moment, the same call goes on where
     it was. Under torchrun or accelerate launch the processes train together, the first one yields
@@ -199,9 +205,9 @@ def run_opened(
             study.discard_damaged()
         write_real(store, study.real_key, study.real)
         content = config.model_dump_json(indent=1)
-        write_atomically(store.root / "config.json", content)
+        store.write("config.json", content)
         facts = json.dumps(environment(study.device), indent=1)
-        write_atomically(store.root / "environment.json", facts)
+        store.write("environment.json", facts)
         store.drop_other_arms({(arm.name, seed) for arm, seed in runs(config)})
         todo = set(study.todo)
         records: dict[tuple[str, int, int], GenerationRecord] = {}
@@ -248,8 +254,8 @@ def _collect(
         complete = takewhile(lambda step: step.place in records, own)
         study.store.write_arm(arm, seed, [step.keys() for step in complete])
     if not records:
-        (study.store.root / "records.parquet").unlink(missing_ok=True)  # of another configuration
+        study.store.remove("records.parquet")  # of another configuration
     else:
         buffer = BytesIO()
         frame(list(records.values())).to_parquet(buffer, index=False)
-        write_atomically(study.store.root / "records.parquet", buffer.getvalue())
+        study.store.write("records.parquet", buffer.getvalue())

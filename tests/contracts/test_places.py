@@ -40,19 +40,37 @@ class Losing:
     def __init__(self, places, lose):
         self.bounds, self._places, self._lose = places.bounds, places, lose
         self.lost = 0
+        self._just_rebuilt = set()
 
     def ask(self, requests):
-        gone = {i: self._lose() for i in requests}
+        gone = {i: "" if i in self._just_rebuilt else self._lose() for i in requests}
+        self._just_rebuilt.clear()
         done = {i: calls for i, calls in requests.items() if gone[i] != "before"}
         answers = self._places.ask(done)
         return {i: LOST if gone[i] else answers[i] for i in requests}
 
     def rebuild(self, i):
         self.lost += 1
+        self._just_rebuilt.add(i)
         self._places.rebuild(i)
 
     def close(self):
         self._places.close()
+
+
+class Gone:
+    """One place that is never there."""
+
+    bounds = (0, 100)
+
+    def ask(self, requests):
+        return dict.fromkeys(requests, LOST)
+
+    def rebuild(self, i):
+        pass
+
+    def close(self):
+        pass
 
 
 def same(a, b):
@@ -140,8 +158,10 @@ def test_places_lost_at_random_rounds_change_nothing(strategy, share, seed, monk
 
 def test_a_place_that_is_always_lost_ends_the_selection(rng):
     x = rng.standard_normal((100, 3))
+    engine = Cuts(50)
+    engine.hold = lambda rows: Gone()
     with pytest.raises(RuntimeError, match=f"lost {ATTEMPTS} times"):
-        el.select(x, 10, engine=Cuts(50, lose=lambda: "before"))
+        el.select(x, 10, engine=engine)
 
 
 class StopError(Exception):

@@ -42,7 +42,7 @@ def run_steps(
     start = json.dumps(
         {
             "config": config.model_dump(mode="json"),
-            "store": str(store.root.resolve()),
+            "store": store.url,
             "real": real_key,
             "device": device,
         }

@@ -6,6 +6,7 @@ end. Actors and tasks that die are made again; what they make does not depend on
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from entroloop.config import StudyConfig
 from entroloop.engines import Listener, Schedule, StageProgress
 from entroloop.errors import InputError
 from entroloop.loop import run_generation
+from entroloop.object_store import store_at
 from entroloop.part import Call, Part
 from entroloop.places import LOST, cut
 from entroloop.plan import Step, plan
@@ -26,7 +28,6 @@ from entroloop.store import Store
 
 ATTEMPTS = 3  # at one step, before a worker that keeps dying on it ends the study
 PATIENCE = 60.0  # seconds until what the cluster has must be free
-LOCAL = "127.0.0.1"
 
 
 class RayEngine:
@@ -51,7 +52,7 @@ class RayEngine:
         gpus: float = 0,
         memory: int = 0,
     ) -> None:
-        self._ray = _imported()
+        self._ray = _imported(local=address is None)
         self._own = not self._ray.is_initialized()
         if self._own:
             _start(self._ray, address, workers, cpus)
@@ -186,9 +187,11 @@ class RayPlaces:
         self._actors = []
 
 
-def _imported() -> Any:
+def _imported(*, local: bool) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if local:  # on the loopback interface alone: Ray's switch for it, read when it is imported
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError:
@@ -200,6 +203,7 @@ def _imported() -> Any:
 
 def _start(ray: Any, address: str | None, workers: int | None, cpus: float) -> None:
     """Start a local cluster, or join the one at an address."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
     common = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     if address is None:
         needed = None if workers is None else max(int(-(-workers * cpus // 1)), 1)
@@ -209,7 +213,7 @@ def _start(ray: Any, address: str | None, workers: int | None, cpus: float) -> N
                 f"{workers} workers ask for {needed} CPU in all, this machine has {found}; lower "
                 "--workers"
             )
-        ray.init("local", num_cpus=found, include_dashboard=False, _node_ip_address=LOCAL, **common)
+        ray.init("local", num_cpus=found, include_dashboard=False, **common)
         return
     _check_reachable(address)
     try:
@@ -243,7 +247,7 @@ def _told(error: Any) -> Exception:
 def _make_step(config: str, store_url: str, real_key: str, device: str, number: int) -> None:
     """Make one step of a study, in a task."""
     built, steps = _planned(config, real_key, device)
-    store = Store(store_url)
+    store = store_at(store_url)
     identity = store.identity()
     if identity is None or identity["real"] != real_key:
         raise InputError(

@@ -18,8 +18,8 @@ from entroloop.build import build
 from entroloop.config import StudyConfig
 from entroloop.errors import InputError
 from entroloop.loop import Note, run_generation
+from entroloop.object_store import store_at
 from entroloop.plan import plan
-from entroloop.store import Store
 
 REPORT_SECONDS = 0.5  # at least, between two messages on the progress of one stage
 
@@ -33,7 +33,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     start = json.loads(lines.get())
     built = build(StudyConfig.model_validate(start["config"]))
-    store, device = Store(start["store"]), start["device"]
+    store, device = store_at(start["store"]), start["device"]
     steps = plan(built, start["real"], device)
     while True:
         number = int(lines.get())

@@ -20,15 +20,10 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.files import cache_folder
 from entroloop.samples import Array
 
 DEFAULT_MB = 4096
-
-
-def cache_folder() -> Path:
-    """Return the folder of the cache; it need not exist."""
-    named = os.environ.get("ENTROLOOP_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "entroloop"
 
 
 def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> Array:

@@ -11,9 +11,9 @@ import urllib.request
 from pathlib import Path
 
 from entroloop.errors import InputError
-from entroloop.features.cached import cache_folder
 from entroloop.features.extractor import Batched, Extractor
 from entroloop.features.torchscript import digest_of, network
+from entroloop.files import cache_folder
 from entroloop.samples import Array
 
 FILE = "inception-2015-12-05.pt"

@@ -1,0 +1,218 @@
+"""A study in an object store: the same stages, wherever they are made and from wherever read."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+import entroloop as el
+from entroloop import object_store
+from entroloop.object_store import ObjectStore, store_at
+from entroloop.store import Store
+from entroloop.study import prepare
+
+STUDY = {
+    "name": "far", "generations": 2,
+    "data": {"source": "digits", "n_train": 48, "n_reference": 48},
+    "generator": {"name": "gaussian"},
+    "arms": [{"paradigm": "replace", "strategy": "random"},
+             {"paradigm": "replace", "strategy": "greedy", "oversample": 2}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Be another machine: one with a disk of its own."""
+
+    def be(name):
+        monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / f"cache-{name}"))
+
+    be("a")
+    return be
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"local://{tmp_path}/bucket/study"
+
+
+def run(out):
+    return list(el.run_study(STUDY, out=out, device="cpu", workers=1))
+
+
+def the_same(a, b):
+    columns = [c for c in a.columns if not c.startswith(("seconds", "peak"))]
+    pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
+
+
+def missing(out):
+    return prepare(STUDY, out, device="cpu").missing
+
+
+def test_a_study_in_an_object_store_is_that_of_a_folder(tmp_path, machine, url):
+    run(tmp_path / "folder")
+    run(url)
+    there = tmp_path / "bucket" / "study"
+    names = [{str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()}
+             for f in (tmp_path / "folder", there)]  # fmt: skip
+    local = {n for n in names[0] if not n.startswith((".", "logs"))}
+    assert local == names[1]  # the lock is gone, too
+    the_same(el.load_records(tmp_path / "folder"), el.load_records(there))
+    the_same(el.load_records(tmp_path / "folder"), el.load_records(url))
+
+
+def test_another_machine_goes_on_with_what_is_there(tmp_path, machine, url):
+    stopped = el.run_study(STUDY, out=url, device="cpu", workers=1)
+    next(stopped)
+    stopped.close()
+    machine("b")
+    before = missing(url)
+    assert 0 < sum(before.values()) < sum(missing(tmp_path / "nothing").values())
+    run(url)
+    run(tmp_path / "folder")
+    machine("c")
+    assert not any(missing(url).values())
+    the_same(el.load_records(tmp_path / "folder"), el.load_records(url))
+
+
+def test_a_stage_that_is_damaged_there_is_made_again(tmp_path, machine, url):
+    run(url)
+    [samples, *_] = (tmp_path / "bucket").rglob("samples.npy")
+    good = samples.read_bytes()
+    samples.write_bytes(good[:-8] + b"damaged!")
+    machine("b")
+    run(url)
+    assert samples.read_bytes() == good
+    machine("c")
+    assert not any(missing(url).values())
+
+
+def test_what_a_stop_left_unsent_is_sent(tmp_path, machine, url):
+    run(url)
+    [record, *_] = (tmp_path / "bucket").rglob("record.json")
+    shutil.rmtree(record.parent)
+    assert not any(missing(url).values())  # the mirror has it
+    assert record.exists()
+
+
+def test_samples_that_grew_elsewhere_are_fetched_anew(tmp_path, machine, url):
+    run(url)
+    store = store_at(url)
+    key = next((tmp_path / "bucket" / "study" / "stages" / "samples").iterdir()).name
+    n = len(store.samples(key))
+    machine("b")
+    other = store_at(url)
+    other.add_samples(key, lambda: other.samples(key)[:3].copy())
+    machine("a")
+    assert len(store_at(url).samples(key)) == n + 3
+
+
+def test_a_study_in_use_is_refused_and_an_abandoned_lock_is_taken(machine, url, monkeypatch):
+    first = store_at(url)
+    first.open("far", "k")
+    machine("b")
+    second = store_at(url)
+    with pytest.raises(el.InputError, match=rf"in use by process {os.getpid()} on"):
+        second.open("far", "k")
+    monkeypatch.setattr(object_store, "ABANDONED", -1.0)
+    second.open("far", "k")
+    second.close()
+
+
+def test_a_lock_is_renewed_and_let_go_of(tmp_path, machine, url, monkeypatch):
+    monkeypatch.setattr(object_store, "BEAT", 0.05)
+    store = store_at(url)
+    store.open("far", "k")
+    lock = tmp_path / "bucket" / "study" / "lock.json"
+    time.sleep(0.1)
+    first = json.loads(lock.read_text())["time"]
+    time.sleep(0.3)
+    assert json.loads(lock.read_text())["time"] > first
+    store.close()
+    assert not lock.exists()
+
+
+def test_a_store_that_holds_another_study_is_refused(machine, url):
+    run(url)
+    machine("b")
+    with pytest.raises(el.InputError, match=f"{url}|holds the study 'far', not 'near'"):
+        store_at(url).open("near", "k")
+
+
+def test_places_are_folders_or_urls(tmp_path, machine):
+    assert type(store_at(tmp_path)) is Store
+    assert store_at(f"file://{tmp_path}/x").root == tmp_path / "x"
+    assert isinstance(store_at("memory://x"), ObjectStore)
+    with pytest.raises(el.InputError, match="nothing://x cannot be opened"):
+        store_at("nothing://x")
+
+
+def test_a_store_that_does_not_answer_is_told(machine, monkeypatch):
+    store = store_at("memory://x")
+
+    def fail(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(store._files, "exists", fail)
+    with pytest.raises(el.InputError, match="memory://x cannot be reached: no route"):
+        store.check("far", "k")
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'entroloop[s3]'")
+    server = pytest.importorskip(
+        "moto.server", reason="moto, an S3 server for tests, is not installed: pip install moto"
+    )
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    yield "s3://bucket"
+    running.stop()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the server's own packages
+@pytest.mark.parametrize(
+    "engine", [[], ["--engine", "ray", "--workers", "2"]], ids=["local", "ray"]
+)
+def test_a_study_in_s3_from_the_shell(s3, tmp_path, machine, engine):
+    if engine:
+        pytest.importorskip("ray")
+    import fsspec
+
+    files = fsspec.filesystem("s3", skip_instance_cache=True)
+    files.mkdirs("bucket", exist_ok=True)
+    if files.exists("bucket/a"):  # of the test before: the server keeps what it holds
+        files.rm("bucket/a", recursive=True)
+    (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
+
+    def command(*more):
+        return subprocess.run(
+            [sys.executable, "-m", "entroloop", "run", "study.yaml", "--out", f"{s3}/a/study",
+             "--device", "cpu", *more], cwd=tmp_path, capture_output=True, text=True, timeout=250,
+        )  # fmt: skip
+
+    answer = command(*engine)
+    assert answer.returncode == 0, answer.stderr
+    summary = json.loads(answer.stdout)
+    assert summary["out"] == f"{s3}/a/study"
+    assert summary["report"] == f"{s3}/a/study/report.html"
+    files.invalidate_cache()
+    names = {p.removeprefix("bucket/a/study/").split("/")[0] for p in files.find("bucket/a/study")}
+    assert names >= {"stages", "arms", "study.json", "records.parquet", "report.html"}
+    assert "lock.json" not in names
+    machine("b")
+    again = command()
+    assert "0 trainings to do" in again.stderr, again.stderr
+    run(tmp_path / "folder")
+    the_same(el.load_records(tmp_path / "folder"), el.load_records(f"{s3}/a/study"))

@@ -1,0 +1,283 @@
+"""Ray: the picks, measures and records of one machine, whatever dies on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import entroloop as el
+from entroloop.config import load_config
+from entroloop.engines.ray import _make_step
+from entroloop.part import Part
+from entroloop.places import LOST
+from entroloop.rows import rows_of
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on the loopback interface alone
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+STUDY = {
+    "name": "spread", "generations": 3, "seeds": [0, 1],
+    "data": {"source": "digits", "n_train": 64, "n_reference": 64},
+    "generator": {"name": "mlp_diffusion", "steps": 30},
+    "arms": [
+        {"paradigm": "replace", "strategy": "random"},
+        {"paradigm": "replace", "strategy": "greedy", "oversample": 2},
+        {"paradigm": "accumulate_subsample", "strategy": "threshold_decay", "oversample": 2},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A local cluster that declares more processors than there may be: enough for five workers."""
+    ray.init(
+        "local", num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        configure_logging=False,
+    )  # fmt: skip
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def pool():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((6000, 12)).astype(np.float32)
+    x[rng.integers(0, 6000, 500)] = x[:500]
+    return x
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+def test_any_number_of_shards_gives_the_picks_of_one_machine(cluster, pool, workers):
+    engine = el.RayEngine(workers)
+    for strategy in ("greedy", "threshold_decay"):
+        alone = el.select(pool, 1500, strategy)
+        spread = el.select(pool, 1500, strategy, engine=engine)
+        assert spread.indices.tolist() == alone.indices.tolist()
+        assert np.array_equal(spread.radii, alone.radii)
+        assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
+    limit = time.monotonic() + 20  # places are let go of, a moment later
+    while ray.available_resources().get("CPU") != 6 and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert ray.available_resources()["CPU"] == 6
+
+
+def test_measures_over_shards_are_those_of_one_machine(cluster, pool):
+    engine = el.RayEngine(3)
+    assert el.knn_entropy(pool, engine=engine) == el.knn_entropy(pool)
+    score = el.generalization_score(generated=pool[:100] + 1, train=pool, engine=engine)
+    assert score == el.generalization_score(generated=pool[:100] + 1, train=pool)
+
+
+class Killing(el.RayEngine):
+    """An engine that kills one of its actors at random rounds, before it answers or while."""
+
+    def __init__(self, workers, seed, share):
+        super().__init__(workers)
+        self.rng, self.share, self.killed = np.random.default_rng(seed), share, 0
+
+    def hold(self, rows):
+        places = super().hold(rows)
+        ask = places.ask
+
+        def asking(requests):
+            if len(requests) > 1 and self.rng.random() < self.share:
+                victim = int(self.rng.integers(len(places._actors)))
+                self.killed += 1
+                ray.kill(places._actors[victim])
+                if self.rng.random() < 0.5:  # and the news takes a while
+                    time.sleep(0.05)
+            return ask(requests)
+
+        places.ask = asking
+        return places
+
+
+def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, monkeypatch):
+    from importlib import import_module
+
+    monkeypatch.setattr(import_module("entroloop.selection.greedy"), "SPREAD_BLOCK_ROWS", 150)
+    killed, seed = 0, 0
+    alone = {s: el.select(pool, 900, s) for s in ("greedy", "threshold_decay")}
+    while killed < 20:
+        for strategy, expected in alone.items():
+            engine = Killing(2, seed, 0.25 if strategy == "greedy" else 0.08)
+            found = el.select(pool, 900, strategy, engine=engine)
+            assert found.indices.tolist() == expected.indices.tolist()
+            assert np.array_equal(found.radii, expected.radii)
+            killed, seed = killed + engine.killed, seed + 1
+
+
+def test_an_actor_that_fails_tells_why(cluster, pool):
+    places = el.RayEngine(2).hold(rows_of(pool))
+    with pytest.raises(RuntimeError, match="no_such_question"):
+        places.ask({0: [("no_such_question", ())]})
+    ray.kill(places._actors[1])
+    assert places.ask({1: [("invalid", ())]})[1] is LOST
+    places.close()
+
+
+def test_a_study_on_ray_has_the_records_of_the_local_engine(cluster, tmp_path):
+    import pandas as pd
+
+    list(el.run_study(STUDY, out=tmp_path / "local", device="cpu"))
+    made = list(el.run_study(STUDY, out=tmp_path / "ray", device="cpu", engine=el.RayEngine(2)))
+    assert len(made) == 18
+    mine, theirs = el.load_records(tmp_path / "local"), el.load_records(tmp_path / "ray")
+    same = [c for c in mine.columns if not c.startswith(("seconds", "peak"))]
+    pd.testing.assert_frame_equal(mine[same], theirs[same], check_exact=True)
+    folders = (tmp_path / "local" / "stages", tmp_path / "ray" / "stages")
+    stages = [sorted(str(p.relative_to(f)) for p in f.glob("*/*")) for f in folders]
+    assert stages[0] == stages[1]  # each made once, and no more than once
+
+
+def test_a_killed_worker_of_a_study_is_replaced(cluster, tmp_path):
+    records, killed = [], []
+    for record in el.run_study(STUDY, out=tmp_path / "s", device="cpu", engine=el.RayEngine(2)):
+        records.append(record)
+        if len(records) in (3, 8):
+            workers = [p for p in children(os.getpid()) if "_make_step" in p[1]]
+            if workers:
+                os.kill(workers[0][0], signal.SIGKILL)
+                killed.append(workers[0][0])
+    assert len(records) == 18
+    assert killed
+
+
+def children(pid):
+    """Return (pid, command line) of all processes below one."""
+    import psutil
+
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            found.append((process.pid, " ".join(process.cmdline())))
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 7}, "7 workers ask for 7 CPU in all, the cluster has 6; lower --workers"),
+        ({"workers": 2, "gpus": 0.5}, "2 workers ask for 1 GPU in all, the cluster has 0"),
+        ({"workers": 2, "memory": 10**15}, "memory in all, the cluster has"),
+    ],
+)
+def test_what_the_cluster_lacks_is_told(cluster, options, message):
+    with pytest.raises(el.InputError, match=message):
+        el.RayEngine(**options)
+
+
+def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, monkeypatch):
+    monkeypatch.setattr("entroloop.engines.ray.PATIENCE", 3.0)
+    taken = ray.remote(num_cpus=5)(Part).remote(rows_of(pool[:2]))
+    ray.get(taken.answer.remote([]))
+    try:
+        with pytest.raises(el.InputError, match="found no place within 3 s; free are 0 CPU"):
+            el.select(pool, 10, engine=el.RayEngine(3))
+    finally:
+        ray.kill(taken)
+
+
+def test_a_folder_that_workers_cannot_see_is_told(cluster, tmp_path):
+    engine = el.RayEngine(1)
+    step = ray.remote(num_cpus=1)(_make_step)  # as on a machine that does not have the folder
+    config = load_config(STUDY, {}).model_dump_json()
+    with pytest.raises(el.InputError, match=r"does not see the study in .*nowhere"):
+        ray.get(step.remote(config, str(tmp_path / "nowhere"), "k", "cpu", 0))
+    engine.close()
+    assert ray.is_initialized()  # it was not the engine that started it
+
+
+def entroloop(tmp_path, *arguments, **more):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "entroloop", *arguments], cwd=tmp_path, capture_output=True,
+        text=True, timeout=200, env=environment, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--engine", "ray", "--address", "127.0.0.1:1"], "127.0.0.1:1 does not answer"),
+        (["--engine", "ray", "--address", "nowhere"], "--address must be HOST:PORT or auto"),
+        (["--engine", "ray", "--workers", "5000"], "5000 workers ask for 5000 CPU"),
+        (["--address", "127.0.0.1:6379"], "add --engine ray"),
+        (["--engine", "spark"], "--engine spark is unknown; valid: local, ray"),
+    ],
+)
+def test_bad_clusters_end_in_one_line(tmp_path, arguments, message):
+    np.save(tmp_path / "x.npy", np.eye(9, dtype=np.float32))
+    answer = entroloop(tmp_path, "select", "--pool", "x.npy", "-n", "3", "--out", "o", *arguments)
+    assert answer.returncode == 2
+    assert message in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_missing_ray_is_told_with_its_command(tmp_path):
+    code = "import sys; sys.modules['ray'] = None; import entroloop as el; el.RayEngine()"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "python -m pip install 'entroloop[ray]'" in answer.stderr
+
+
+def test_a_killed_select_on_ray_goes_on_with_the_same_command(tmp_path):
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "x.npy", rng.standard_normal((40_000, 24)).astype(np.float32))
+    common = ["select", "--pool", "x.npy", "-n", "9000"]
+    alone = entroloop(tmp_path, *common, "--out", "alone")
+    assert alone.returncode == 0, alone.stderr
+    command = [*common, "--engine", "ray", "--workers", "2", "--out", "spread"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "entroloop", *command], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    journal = tmp_path / "spread" / ".journal.npz"
+    limit = time.monotonic() + 100
+    while not journal.exists() and first.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert journal.exists()
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    before = len(np.load(journal)["indices"])
+    assert 0 < before < 9000
+    again = entroloop(tmp_path, *command)
+    assert again.returncode == 0, again.stderr
+    summary = json.loads(again.stdout)
+    assert summary["engine"]["name"] == "ray"
+    assert summary["engine"]["workers"] == 2
+    mine, theirs = (read(tmp_path / d / "selection.parquet") for d in ("alone", "spread"))
+    assert mine.equals(theirs)
+    assert not journal.exists()
+    local = json.loads(alone.stdout)
+    assert summary["entropy"] == local["entropy"]
+    assert summary["coverage_radius"] == pytest.approx(local["coverage_radius"], rel=1e-12)
+
+
+def read(path):
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+def test_the_local_cluster_listens_on_loopback_only(tmp_path):
+    code = (
+        "import entroloop as el, psutil, os, json\n"
+        "e = el.RayEngine(1)\n"
+        "below = psutil.Process().children(recursive=True) + [psutil.Process()]\n"
+        "print(json.dumps(sorted({c.laddr.ip for p in below for c in p.net_connections('inet')"
+        " if c.status == 'LISTEN'})))\n"
+        "e.close()"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert {ip.removeprefix("::ffff:") for ip in json.loads(answer.stdout)} == {"127.0.0.1"}
