@@ -207,6 +207,7 @@ def _summary(
         "entropy": _entropy(selection.entropy),
         "entropy_random": _entropy(selection.entropy_random),
         "coverage_radius": selection.coverage_radius,
+        "approximation": selection.approximation,
         "precision": selection.precision,
         "skipped": skipped,
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
@@ -216,7 +217,12 @@ def _summary(
 def _engine(engine: RayEngine | None, selection: Selection) -> dict[str, Any]:
     if engine is None:
         return {"name": "local", "workers": 1}
-    return {"name": engine.name, "workers": engine.workers, "rounds": selection.rounds}
+    return {
+        "name": engine.name,
+        "workers": engine.workers,
+        "rounds": selection.rounds,
+        "bytes_moved": selection.bytes_moved,
+    }
 
 
 def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:

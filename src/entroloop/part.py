@@ -7,7 +7,7 @@ on how many rows a part has. Neighbours, moments and digests are asked in the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -94,6 +94,10 @@ class Part:
         for name, arguments in calls:
             result = getattr(self, name)(*arguments)
         return result
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function makes of this part."""
+        return function(self, *arguments)
 
     # -- a selection ----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,6 +87,19 @@ class InProcess:
             self._pool.shutdown()
 
 
+def array_bytes(x: Any) -> int:
+    """Return the bytes of all arrays in nested lists, tuples, dicts and dataclasses."""
+    if isinstance(x, np.ndarray):
+        return x.nbytes
+    if isinstance(x, dict):
+        return sum(map(array_bytes, x.values()))
+    if isinstance(x, list | tuple):
+        return sum(map(array_bytes, x))
+    if is_dataclass(x) and not isinstance(x, type):
+        return sum(array_bytes(getattr(x, f.name)) for f in fields(x))
+    return 0
+
+
 class Parts:
     """All parts of a pool: told things, and asked questions.
 
@@ -98,6 +112,7 @@ class Parts:
         self._told: list[list[Call]] = [[] for _ in range(len(self))]
         self._sent = [0] * len(self)
         self.rounds = 0
+        self.bytes_moved = 0  # of arrays, where there are several places
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -126,6 +141,8 @@ class Parts:
         for _ in range(ATTEMPTS):
             requests = {i: [*self._told[i][self._sent[i] :], (name, arguments[i])] for i in waiting}
             found = self._places.ask(requests)
+            if len(self) > 1:
+                self.bytes_moved += array_bytes(requests) + array_bytes(found)
             waiting = [i for i in waiting if found[i] is LOST]
             answers |= {i: answer for i, answer in found.items() if answer is not LOST}
             for i in found:

@@ -126,6 +126,55 @@ def test_every_option_gives_the_same_picks_in_parts(rng, strategy, options, cuts
     assert spread.shares == alone.shares
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_a_composable_coreset_takes_two_rounds_and_knows_how_good_it_is(rng, metric):
+    centres = rng.standard_normal((30, 5)) * 3 + 20
+    x = centres[rng.integers(0, 30, 3000)] + 0.3 * rng.standard_normal((3000, 5))
+    exact = el.select(x, 60, metric=metric)
+    one = el.select(x, 60, "composable_coreset", metric=metric)
+    assert one.indices.tolist() == exact.indices.tolist()
+    for cuts in ((1500,), (700, 1100, 2990)):
+        found = [
+            el.select(x, 60, "composable_coreset", metric=metric, oversample=o, engine=Cuts(*cuts))
+            for o in (1, 4)
+        ]
+        for s in found:
+            assert len(set(s.indices.tolist())) == 60
+            assert s.rounds < 10  # the picks take one, what is told of them the others
+            # Greedy is within 2 times the best, this within 4: the ratio of both is known to be
+            # at most 4, and what is certified holds against greedy's radius.
+            assert s.coverage_radius <= 4 * exact.coverage_radius
+            assert s.coverage_radius / s.approximation <= exact.coverage_radius * (1 + 1e-9)
+            assert 1 <= s.approximation <= 4
+        radii = el.select(x, 60, metric=metric, first=int(found[0].indices[0])).radii
+        assert found[0].radii[-1] <= radii[1] * (1 + 1e-9)
+
+
+def test_a_coreset_of_few_distinct_rows_fills_up_with_copies():
+    x = np.repeat(np.eye(4), 5, axis=0)
+    found = el.select(x, 9, "composable_coreset", engine=Cuts(3, 11))
+    assert (found.stopped_by, found.duplicates) == ("duplicates", 5)
+    assert found.approximation == 1.0
+
+
+@pytest.mark.parametrize("oversample", [0.5, "x", True, np.inf])
+def test_a_coreset_of_less_than_the_choice_is_refused(rng, oversample):
+    with pytest.raises(el.InputError, match="oversample must be"):
+        el.select(rng.random((10, 2)), 3, "composable_coreset", oversample=oversample)
+
+
+def test_a_coreset_keeps_quotas_weights_and_what_was_given(rng):
+    x, groups = rng.standard_normal((900, 4)), rng.integers(0, 3, 900)
+    found = el.select(
+        x, 90, "composable_coreset", groups=groups, quota="equal", initial=[1, 2, 3],
+        weights=rng.uniform(0.5, 1, 900), engine=Cuts(100, 500),
+    )  # fmt: skip
+    assert np.bincount(groups[found.indices]).tolist() == [30, 30, 30]
+    assert not {1, 2, 3} & set(found.indices.tolist())
+    assert found.radii[0] < np.inf  # the distance to what was given
+    assert found.approximation is None
+
+
 def test_outside_rows_of_another_dtype_count_in_parts(rng):
     x = rng.integers(0, 256, (500, 9), dtype=np.uint8)
     outside = rng.uniform(0, 255, (40, 9))

@@ -23,6 +23,7 @@ from entroloop.selection.baselines import (
     semdedup,
     top_quality,
 )
+from entroloop.selection.coreset import composable_coreset
 from entroloop.selection.greedy import greedy
 from entroloop.selection.journal import Journal
 from entroloop.selection.line import progress_on_stderr
@@ -37,6 +38,7 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
     "random": random,
     "greedy": greedy,
     "threshold_decay": threshold_decay,
+    "composable_coreset": composable_coreset,
     "kmeans": kmeans,
     "center_matching": center_matching,
     "covariance_matching": covariance_matching,
@@ -45,7 +47,12 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
     "latent_space_filter": latent_space_filter,
     "top_quality": top_quality,
 }
-SPREAD = ("greedy", "threshold_decay", "random")  # whose pool can lie in several places
+SPREAD = (
+    "greedy",
+    "threshold_decay",
+    "random",
+    "composable_coreset",
+)  # whose pool can lie in several places
 # Those that need more than rows: they cannot be an arm's strategy.
 NEED_MORE = {"ds3": "reference", "latent_space_filter": "real", "top_quality": "scores"}
 # float64 arrays of the pool's size that a strategy holds at its peak.
@@ -82,7 +89,7 @@ def select(
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
     weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. engine: where
-    the pool is to lie in several places (`RayEngine`; greedy, threshold_decay and random); the
+    the pool is to lie in several places (`RayEngine`; not for every strategy); the
     picks are the same. journal: a file that keeps the picks of greedy and threshold_decay, from
     which the same call goes on after a stop. progress: True for what it will take and its progress
     on standard error, or a function of (made, wanted); an exception that it raises cancels.
@@ -131,7 +138,9 @@ def select(
             "weights": _digest(weights),
         })  # fmt: skip
         here = places.part(0).rows if isinstance(places, InProcess) else None
-        task = Task(begun.pool, int(n), seed, d, here, of_group, quotas, telling, kept)
+        task = Task(
+            begun.pool, int(n), seed, d, here, of_group, quotas, weights is not None, telling, kept
+        )
         picks = _run(strategy, task, strategy_args)
         context = Context(
             begun.given if here is None else here, begun.pool.space, open_rows, begun.given, groups
@@ -140,7 +149,7 @@ def select(
             context = away(context, begun.pool, picks, seed)
     if kept is not None:
         kept.end()
-    return Selection.of(picks, seed, begun.pool.precision, begun.pool.parts.rounds, context)
+    return Selection.of(picks, seed, begun.pool, context)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Context:
     groups: Any = None
     uncovered: float | None = None
     some: NDArray[np.int64] | None = None
+    next_value: float | None = None
 
     def take(self, index: NDArray[np.int64]) -> Array:
         """Return rows by their index in the pool."""
@@ -63,7 +64,8 @@ class Selection:
     at fixed parameters, are the choice of k. radii: float64 (n,), the distance of each pick to
     those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
     "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
-    seed: what drew. rounds: questions to the pool. precision: "float64" where float32 could not
+    seed: what drew. rounds, bytes_moved: questions to the pool, and what went to and
+    fro in arrays where it lies in several places. precision: "float64" where float32 could not
     tell rows apart and the blocks fell back to it; the picks are those of the definition.
 
     `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
@@ -77,12 +79,11 @@ class Selection:
     seed: int = 0
     precision: str = "float32"
     rounds: int = 0
+    bytes_moved: int = 0
     context: Context | None = field(default=None, repr=False)
 
     @classmethod
-    def of(
-        cls, picks: Picks, seed: int, precision: str, rounds: int, context: Context
-    ) -> Selection:
+    def of(cls, picks: Picks, seed: int, pool: Rounds, context: Context) -> Selection:
         """Return the result of a strategy."""
         values = np.array(picks.values, dtype=np.float64)
         return cls(
@@ -91,9 +92,10 @@ class Selection:
             "duplicates" if picks.duplicates else "n",
             picks.duplicates,
             seed,
-            precision,
-            rounds,
-            context,
+            pool.precision,
+            pool.parts.rounds,
+            pool.parts.bytes_moved,
+            replace(context, next_value=picks.next_value),
         )
 
     @cached_property
@@ -124,6 +126,22 @@ class Selection:
             return float(nearest(rows, chosen).distances.max())
         blocks = (rows[start : start + 256] for start in range(0, len(rows), 256))
         return max(float(made.space.tile(b, np.empty(0), chosen).min(axis=1).max()) for b in blocks)
+
+    @cached_property
+    def approximation(self) -> float | None:
+        """How many times the least possible coverage radius that of this choice is at most.
+
+        Of n + 1 rows that lie ρ apart two share a centre of any n, so that no n rows have a
+        coverage radius below ρ/2. Known for composable_coreset, None for others; greedy is within
+        2 times (Gonzalez 1985).
+        """
+        value = self._from.next_value
+        if value is None:
+            return None
+        if value == 0:
+            return 1.0
+        radius = value ** (1 / self._from.space.power)
+        return float(2 * self.coverage_radius / radius)
 
     @cached_property
     def shares(self) -> dict[str, float]:

@@ -24,6 +24,7 @@ class Picks:
     n: int
     indices: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    next_value: float | None = None  # what one pick more would have had, where that is known
     duplicates: int = 0
 
     @property
@@ -49,6 +50,7 @@ class Task:
     rows: Array | None = None
     groups: NDArray[np.int64] | None = None
     quotas: NDArray[np.int64] | None = None
+    weighted: bool = False
     progress: Progress | None = None
     journal: Journal | None = None
 
