@@ -9,6 +9,7 @@ sure of is `Selection.approximation`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
