@@ -14,6 +14,7 @@ from entroloop.part import Setup, space_for
 from entroloop.places import Parts, Places
 from entroloop.rows import MappedRows, Rows
 from entroloop.samples import Array
+from entroloop.selection.cost import Cost, cost
 from entroloop.selection.rounds import Rounds
 from entroloop.sketches import sketch_bytes
 from entroloop.transforms import Whitening, unit_rows
@@ -35,12 +36,19 @@ class Plan:
     held: bool
     available: int | None
     parts: int = 1
+    cost: Cost | None = None  # of greedy, in several places
 
     def __str__(self) -> str:
         size = f"{self.bytes / 2**30:.2f} GiB beyond the pool"
         work = f"at most {self.operations:.1e} operations"
-        each = "" if self.parts == 1 else f" in each of {self.parts} places"
-        return f"{size}{each}, {work}" + ("" if self.held else ", rows read anew for each use")
+        text = f"{size}, {work}" + ("" if self.held else ", rows read anew for each use")
+        if self.cost is None:
+            return text
+        network = self.cost.network_bytes / 2**30
+        return (
+            f"{text}, in each of {self.parts} places; greedily about {self.cost.rounds} rounds, "
+            f"{network:.2g} GiB over the network, {self.cost.seconds:.0f} s"
+        )
 
 
 def plan(rows: Rows, n: int, metric: str, initial: int, copies: int = 0, parts: int = 1) -> Plan:
@@ -64,7 +72,8 @@ def plan(rows: Rows, n: int, metric: str, initial: int, copies: int = 0, parts: 
         limit = min(limit, 2**30)
     held = least + copy <= limit
     operations = 2.0 * m * (n + initial) * d
-    return Plan(least + copy * held, operations, held, available, parts)
+    of_all = cost(rows.shape[0], n, d, item, parts) if parts > 1 else None
+    return Plan(least + copy * held, operations, held, available, parts, of_all)
 
 
 def check(plan: Plan) -> None:
