@@ -137,6 +137,24 @@ def test_a_study_on_ray_has_the_records_of_the_local_engine(cluster, tmp_path):
     assert stages[0] == stages[1]  # each made once, and no more than once
 
 
+def test_two_processes_train_together_inside_a_task(cluster, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
+    study = STUDY | {
+        "generations": 2, "seeds": [0], "arms": STUDY["arms"][:1],
+        "data": {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 20,
+                 "n_reference": 20},
+        "generator": {"name": "unet_diffusion", "size": "tiny", "steps": 4, "batch_size": 8,
+                      "warmup": 2, "lr": 1e-3, "sampler": "dpm_solver++", "sampler_steps": 3},
+    }  # fmt: skip
+    alone = list(el.run_study(study, out=tmp_path / "one", device="cpu"))
+    engine = el.RayEngine(1, cpus=2, ranks=2)
+    two = list(el.run_study(study, out=tmp_path / "two", device="cpu", engine=engine))
+    assert len(two) == len(alone) == 2
+    for theirs, mine in zip(two, alone, strict=True):
+        assert theirs.total_variance == pytest.approx(mine.total_variance, rel=1e-3)
+
+
 def test_a_killed_worker_of_a_study_is_replaced(cluster, tmp_path):
     records, killed = [], []
     for record in el.run_study(STUDY, out=tmp_path / "s", device="cpu", engine=el.RayEngine(2)):
@@ -192,7 +210,7 @@ def test_a_folder_that_workers_cannot_see_is_told(cluster, tmp_path):
     step = ray.remote(num_cpus=1)(_make_step)  # as on a machine that does not have the folder
     config = load_config(STUDY, {}).model_dump_json()
     with pytest.raises(el.InputError, match=r"does not see the study in .*nowhere"):
-        ray.get(step.remote(config, str(tmp_path / "nowhere"), "k", "cpu", 0))
+        ray.get(step.remote(config, str(tmp_path / "nowhere"), "k", "cpu", 1, 0))
     engine.close()
     assert ray.is_initialized()  # it was not the engine that started it
 
@@ -267,6 +285,35 @@ def read(path):
     import pandas as pd
 
     return pd.read_parquet(path)
+
+
+def test_ctrl_c_stops_a_study_on_ray_and_the_same_command_goes_on(tmp_path):
+    (tmp_path / "study.yaml").write_text(json.dumps(STUDY | {"seeds": [0, 1, 2]}))
+    command = ["run", "study.yaml", "--engine", "ray", "--workers", "2", "--out", "s"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "entroloop", *command], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    limit = time.monotonic() + 100
+    while len(list(tmp_path.glob("s/stages/record/*"))) < 2 and time.monotonic() < limit:
+        time.sleep(0.05)
+    below = [pid for pid, _ in children(first.pid)]
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to all in the foreground
+    _, told = first.communicate(timeout=60)
+    assert first.returncode == 130, told
+    assert "interrupted; the same command goes on" in told
+    assert "Traceback" not in told
+    limit = time.monotonic() + 20
+    import psutil
+
+    while any(psutil.pid_exists(pid) for pid in below) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(pid) for pid in below)
+    again = entroloop(tmp_path, *command)
+    assert again.returncode == 0, again.stderr
+    assert "stages re-used" in again.stderr
+    assert len(el.load_records(tmp_path / "s")) == 27
 
 
 def test_the_local_cluster_listens_on_loopback_only(tmp_path):

@@ -60,6 +60,10 @@ def run(
     ] = None,
     gpus: Annotated[float, typer.Option(help="of each Ray worker; a fraction shares one GPU")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    memory: Annotated[float, typer.Option(help="GiB that each Ray worker claims")] = 0,
+    ranks: Annotated[
+        int, typer.Option(help="processes that train each network together in a Ray worker")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan only")] = False,
 ) -> None:
     """Run a study, or what is missing of it; the same command resumes it.
@@ -84,7 +88,11 @@ def run(
     from entroloop.progress import Bars, PlainLines
 
     display: Any = Bars if console.is_terminal else PlainLines
-    with _cluster(engine, address, workers, prepared.config.threads, gpus) as cluster:
+    needs = {
+        "cpus": prepared.config.threads * ranks, "gpus": gpus, "memory": int(memory * 2**30),
+        "ranks": ranks,
+    }  # fmt: skip
+    with _cluster(engine, address, workers, needs) as cluster:
         prepared.open()
         _tell_plan(prepared, console)
         with display(prepared, console) as progress:
@@ -190,7 +198,7 @@ def select(
     _check_engine(engine, address)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1; got {workers}")
-    with _cluster(engine, address, workers) as cluster:
+    with _cluster(engine, address, workers, {}) as cluster:
         choice = Choice(
             pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
             quota, weights, materialize, strict, on_invalid, seed, device, out, cluster,
@@ -207,7 +215,7 @@ def _check_engine(engine: str, address: str | None) -> None:
 
 @contextmanager
 def _cluster(
-    engine: str, address: str | None, workers: int | None, cpus: float = 1, gpus: float = 0
+    engine: str, address: str | None, workers: int | None, needs: dict[str, Any]
 ) -> Iterator[RayEngine | None]:
     """Yield the cluster that --engine ray asks for, None for the local engine."""
     if engine == "local":
@@ -215,7 +223,7 @@ def _cluster(
         return
     from entroloop.engines.ray import RayEngine
 
-    with RayEngine(workers, address=address, cpus=cpus, gpus=gpus) as cluster:
+    with RayEngine(workers, address=address, **needs) as cluster:
         yield cluster
 
 

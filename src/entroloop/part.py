@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from socket import gethostname
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.memory import available_bytes
 from entroloop.multiply import Multiplier, multiplier_for
 from entroloop.neighbors import Neighbors, nearest_in
 from entroloop.rows import Rows
@@ -100,6 +102,10 @@ class Part:
         return function(self, *arguments)
 
     # -- a selection ----------------------------------------------------------------------------
+
+    def room(self) -> tuple[str, int | None]:
+        """Return which machine this is, and what memory can still be taken there."""
+        return gethostname(), available_bytes()
 
     def invalid(self) -> tuple[int, list[int]]:
         """Return how many rows hold NaN or infinite values, and the first of them."""

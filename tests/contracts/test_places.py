@@ -306,6 +306,27 @@ def test_bad_input_to_parts_is_told(rng, call, message):
         call(rng.standard_normal((90, 4)) + 1, Cuts(30))
 
 
+def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatch):
+    from entroloop.part import Part
+
+    x = rng.standard_normal((100, 4))
+    monkeypatch.setattr(Part, "room", lambda self: ("here", 700 * 2**20))
+    el.select(x, 5, engine=Cuts(50))
+    message = r"takes 0.8 GiB and 0.7 GiB are free on here, for 3 parts; choose fewer rows"
+    with pytest.raises(el.InputError, match=message):
+        el.select(x, 5, engine=Cuts(30, 60))
+
+
+def test_the_plan_of_parts_tells_rounds_bytes_and_time(rng, capsys):
+    x = rng.standard_normal((3000, 8)).astype(np.float32)
+    found = el.select(x, 500, engine=Cuts(1000), progress=True)
+    told = capsys.readouterr().err
+    assert "in each of 2 places; greedily about 24 rounds" in told
+    assert "GiB over the network" in told
+    assert 1 < found.rounds < 40
+    assert found.bytes_moved > 500 * 8 * 4
+
+
 def test_memory_maps_are_opened_from_their_file(rng, tmp_path):
     x = rng.standard_normal((5000, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)

@@ -6,12 +6,17 @@ end. Actors and tasks that die are made again; what they make does not depend on
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 from entroloop.build import Built, build
@@ -35,7 +40,8 @@ class RayEngine:
 
     workers: parts of a pool, and steps at once (default: the cluster's processors over `cpus`).
     address: of a running cluster; without one a local cluster is started, and stopped by `close`.
-    cpus, gpus, memory (bytes): what each worker needs; gpus may be a fraction.
+    cpus, gpus, memory (bytes): what each worker needs; gpus may be a fraction. ranks: processes
+    that train each network of a study together, through accelerate, within what one worker has.
 
     Raises InputError where Ray is not installed, the address does not answer, or the cluster has
     too little.
@@ -51,6 +57,7 @@ class RayEngine:
         cpus: float = 1,
         gpus: float = 0,
         memory: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._ray = _imported(local=address is None)
         self._own = not self._ray.is_initialized()
@@ -59,6 +66,7 @@ class RayEngine:
         there = self._ray.cluster_resources()
         self.workers = workers or max(1, int(there.get("CPU", 1) / cpus))
         self._each = {"num_cpus": cpus, "num_gpus": gpus, "memory": memory}
+        self._ranks = ranks
         self._check(there)
 
     def __enter__(self) -> Self:
@@ -99,7 +107,7 @@ class RayEngine:
         """Make all steps of the schedule; yield the steps that are complete as they become so."""
         ray = self._ray
         task = ray.remote(max_retries=0, **self._each)(_make_step)
-        told = (config.model_dump_json(), store.url, real_key, device)
+        told = (config.model_dump_json(), store.url, real_key, device, self._ranks)
         running: dict[Any, tuple[int, int]] = {}  # reference -> step, place
         attempts: dict[int, int] = {}
         try:
@@ -244,9 +252,10 @@ def _told(error: Any) -> Exception:
     return RuntimeError(f"a worker failed:\n{error}")
 
 
-def _make_step(config: str, store_url: str, real_key: str, device: str, number: int) -> None:
+def _make_step(
+    config: str, store_url: str, real_key: str, device: str, ranks: int, number: int
+) -> None:
     """Make one step of a study, in a task."""
-    built, steps = _planned(config, real_key, device)
     store = store_at(store_url)
     identity = store.identity()
     if identity is None or identity["real"] != real_key:
@@ -254,7 +263,21 @@ def _make_step(config: str, store_url: str, real_key: str, device: str, number: 
             f"a worker on {socket.gethostname()} does not see the study in {store_url}; put it on "
             "a path that all machines share, or in an object store"
         )
-    run_generation(steps[number], built, store, device, _say_nothing)
+    if ranks == 1:
+        built, steps = _planned(config, real_key, device)
+        run_generation(steps[number], built, store, device, _say_nothing)
+        return
+    told = {"config": json.loads(config), "store": store_url, "real": real_key, "device": device,
+            "step": number}  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "step.json"
+        file.write_text(json.dumps(told))
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
+                   "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
+                   "-m", "entroloop.engines.together", str(file)]  # fmt: skip
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError(f"{ranks} processes that train together failed:\n{made.stderr[-3000:]}")
 
 
 @cache

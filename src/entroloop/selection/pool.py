@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,11 +83,7 @@ def check(plan: Plan) -> None:
     Raises InputError that says what it would take and what there is.
     """
     if plan.available is not None and plan.bytes > plan.available:
-        raise InputError(
-            f"this selection takes {plan.bytes / 2**30:.1f} GiB and "
-            f"{plan.available / 2**30:.1f} GiB are free; choose fewer rows, features of fewer "
-            "values, or a smaller dtype"
-        )
+        _refuse(plan.bytes, plan.available, "")
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,7 @@ def begin(
     """
     parts = Parts(places)
     if len(parts) > 1:
+        _check_rooms(parts.ask("room"), needs.bytes)
         _refuse_invalid(parts.ask("invalid"))
     if metric == "cosine":
         outside = unit_rows(outside)
@@ -141,6 +139,21 @@ def begin(
     if given:
         pool.add(chosen, np.concatenate([initial, np.full(len(outside), -1)]))
     return Begun(pool, chosen)
+
+
+def _refuse(needed: int, free: int, where: str) -> None:
+    raise InputError(
+        f"this selection takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free{where};"
+        " choose fewer rows, features of fewer values, or a smaller dtype"
+    )
+
+
+def _check_rooms(rooms: list[tuple[str, int | None]], needed: int) -> None:
+    """Refuse what does not fit on a machine together with its other parts."""
+    for host, parts in Counter(host for host, _ in rooms).items():
+        free = [room for name, room in rooms if name == host and room is not None]
+        if free and parts * needed > min(free):
+            _refuse(parts * needed, min(free), f" on {host}, for {parts} parts")
 
 
 def _refuse_invalid(found: list[tuple[int, list[int]]]) -> None:
