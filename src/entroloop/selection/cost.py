@@ -15,8 +15,8 @@ import numpy as np
 from entroloop.samples import Float64
 from entroloop.selection.greedy import SPREAD_BLOCK_ROWS
 
-ROUNDS_AT_LEAST, PICKS_A_ROUND = 23.0, 480.0  # of blocks of SPREAD_BLOCK_ROWS
-SECONDS = (1.0, 5.0e-9, 1.7e-11, 1.0e-6)  # of `terms`
+ROUNDS = (5.4, 0.40)  # of blocks of SPREAD_BLOCK_ROWS: the first, and what √n adds
+SECONDS = (1.0, 5.0e-10, 1.2e-11)  # of `terms`
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,18 @@ class Cost:
     seconds: float
 
 
-def terms(m: int, n: int, d: int, parts: int) -> Float64:
-    """Return what time is linear in.
+def rounds(n: int) -> float:
+    """Return about how many rounds n picks take: the more are chosen, the more a block gives."""
+    return ROUNDS[0] + ROUNDS[1] * float(n) ** 0.5
 
-    1: actors and their start. m d/S: reading and centring a part. m n d/S: its multiplications.
-    n d: picks within blocks, in one place, while the others wait.
+
+def terms(m: int, n: int, d: int, parts: int) -> Float64:
+    """Return what time is linear in, R the rounds and S the parts.
+
+    1: actors and their start. R m d/S: fetching the rows that may still matter, once a round.
+    m n d/S: multiplying them by the picks.
     """
-    return np.array([1.0, m * d / parts, m * n * d / parts, n * d])
+    return np.array([1.0, rounds(n) * m * d / parts, m * n * d / parts])
 
 
 def cost(m: int, n: int, d: int, itemsize: int, parts: int) -> Cost:
@@ -43,9 +48,8 @@ def cost(m: int, n: int, d: int, itemsize: int, parts: int) -> Cost:
     Each round every part sends its share of a block (rows, index, value, weight) and is told all
     picks of the round before.
     """
-    rounds = ROUNDS_AT_LEAST + n / PICKS_A_ROUND
     row = d * itemsize
-    up = rounds * SPREAD_BLOCK_ROWS * 1.1 * (row + 24)
+    up = rounds(n) * SPREAD_BLOCK_ROWS * (row + 24)
     down = n * (row + 8) * parts
     seconds = float(np.dot(SECONDS, terms(m, n, d, parts)))
-    return Cost(round(rounds), round(up + down), seconds)
+    return Cost(round(rounds(n)), round(up + down), seconds)
