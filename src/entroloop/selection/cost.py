@@ -8,6 +8,7 @@ few percent of all multiplications to be done.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ class Cost:
 
 def rounds(n: int) -> float:
     """Return about how many rounds n picks take: the more are chosen, the more a block gives."""
-    return ROUNDS[0] + ROUNDS[1] * float(n) ** 0.5
+    return ROUNDS[0] + ROUNDS[1] * math.sqrt(n)
 
 
 def terms(m: int, n: int, d: int, parts: int) -> Float64:
