@@ -1,11 +1,11 @@
 """Selections and studies on a local Ray cluster against the local engine, in one run.
 
-python benchmarks/scale.py [same] [model] [study] [coreset] [--workers W] [--repeats K] [--rows M]
+python benchmarks/scale.py [same] [model] [study] [coreset] [paper] [--workers W] [--repeats K] [--rows M]
 same: 1,000,000 × 128 → 20,000, picks and time. model: rounds, bytes and seconds of a grid of sizes,
 the least of the repeats, fitted by the terms of `selection/cost.py`; then it predicts sizes outside
 the grid. study:
-three arms × two seeds of the digits preset. coreset: the approximate variant. Figures are medians
-[min, max].
+three arms × two seeds of the digits preset. coreset: the approximate variant. paper: sizes that
+were never run. Figures are medians [min, max].
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import entroloop as el
-from entroloop.selection.cost import SECONDS, cost, terms
+from entroloop.selection.cost import SECONDS, cost, rounds, terms
 from pools import clustered
 from selection import shown
 
@@ -94,8 +94,8 @@ def model(engine: el.RayEngine, folder: Path, options: argparse.Namespace) -> No
 
     fitted, _ = nnls(A / b[:, None], np.ones(len(b)))  # relative errors count
     roots = [n**0.5 for (_, n, _), _, _ in found]
-    rounds = np.polyfit(roots, [s.rounds for _, _, s in found], 1)
-    print(f"rounds: {rounds[1]:.1f} + {rounds[0]:.2f} √n; seconds: "
+    line = np.polyfit(roots, [s.rounds for _, _, s in found], 1)
+    print(f"rounds: {line[1]:.1f} + {line[0]:.2f} √n; seconds: "
           + ", ".join(f"{c:.2e}" for c in fitted) + " (in the code: "
           + ", ".join(f"{c:.2e}" for c in SECONDS) + ")")  # fmt: skip
     for size, taken, selection in [*found, *((size, *measured(*size)) for size in OUTSIDE)]:
@@ -103,7 +103,7 @@ def model(engine: el.RayEngine, folder: Path, options: argparse.Namespace) -> No
         planned = cost(*size, 4, parts)
         kind = "fitted   " if size in GRID else "predicted"
         print(f"  {kind} {size[0]:>9,} × {size[2]:>3} → {size[1]:>6,}: {taken:6.2f} s, model {guess:6.2f} "
-              f"({guess / taken - 1:+.0%}); {selection.rounds} rounds (model {rounds[1] + rounds[0] * size[1] ** 0.5:.0f}), "
+              f"({guess / taken - 1:+.0%}); {selection.rounds} rounds (model {line[1] + line[0] * size[1] ** 0.5:.0f}), "
               f"{selection.bytes_moved / 2**20:.1f} MiB (model {planned.network_bytes / 2**20:.1f})")  # fmt: skip
 
 
@@ -138,7 +138,39 @@ def coreset(engine: el.RayEngine, folder: Path, options: argparse.Namespace) -> 
               f"{found.approximation:.2f} times the best")  # fmt: skip
 
 
-WORKLOADS = {"same": same, "model": model, "study": study, "coreset": coreset}
+LINK = 1.25e9  # bytes a second of a 10 Gbit/s link
+CALL = 2e-3  # seconds of one round's calls to one place, one after the other (measured: 1 to 2 ms)
+DRIVER_PICK = 2e-5  # seconds of the driver for each pick in a block of 1,024 (measured below 1e-5)
+
+
+def paper(engine: el.RayEngine, folder: Path, options: argparse.Namespace) -> None:
+    """Put sizes that were never run into the model: one thread a machine, 10 Gbit/s links."""
+    d = 768
+    for m in (10**8, 10**9):
+        for n in (m // 1000, m // 100):
+            for parts in (64, 1024):
+                found = cost(m, n, d, 4, parts)
+                up = rounds(n) * 1024 * (4 * d + 24)
+                down = (found.network_bytes - up) / LINK
+                driver = up / LINK + n * DRIVER_PICK + rounds(n) * parts * CALL
+                per = m / parts
+                held = per * (4 * d + 58) + n * d * 16
+                total = found.seconds + down + driver
+                print(f"{m:.0e} × {d} → {n:.0e}, {parts:>5} machines: parts {hours(found.seconds)}, picks sent "
+                      f"{hours(down)}, driver {hours(driver)}: {hours(total)}; {rounds(n):.0f} rounds, "
+                      f"{found.network_bytes / 1e12:.2g} TB; each machine {held / 2**30:.0f} GiB, of which the "
+                      f"picks {n * d * 16 / 2**30:.0f}")  # fmt: skip
+
+
+def hours(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+WORKLOADS = {"same": same, "model": model, "study": study, "coreset": coreset, "paper": paper}
 
 if __name__ == "__main__":
     main()

@@ -140,7 +140,11 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
     command += ["--set", "generations=12", "--set", "data.n_train=64"]
     log = tmp_path / "stderr.txt"
     with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=stream, stderr=stream)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=stream, stderr=stream,
+            # heard even where the tests themselves run in a background that ignores it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
     while "[1/" not in log.read_text():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -67,7 +67,11 @@ class RayEngine:
         self.workers = workers or max(1, int(there.get("CPU", 1) / cpus))
         self._each = {"num_cpus": cpus, "num_gpus": gpus, "memory": memory}
         self._ranks = ranks
-        self._check(there)
+        try:
+            self._check(there)
+        except InputError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
