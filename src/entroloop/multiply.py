@@ -17,6 +17,8 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.samples import Array
 
+WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
+WORTH_A_TRIAL = 5e12
 LeastTwo = tuple[Array, Array, Array]
 
 
@@ -206,13 +208,12 @@ def _faster_on_cpu() -> type[NumpyMultiplier] | type[TorchMultiplier]:
 def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     """Return the multiplier for "auto", "cpu" or "cuda" and so many multiplications.
 
-    "auto" takes a CUDA GPU where torch sees one; NumPy does small work, where a trial, or the
-    import of torch, would take longer. Raises InputError for "cuda" where there is no GPU.
+    "auto" takes a CUDA GPU where torch sees one. NumPy does what takes less time than torch's
+    import and a trial of both could save. Raises InputError for "cuda" where there is no GPU.
     """
-    small = work < 5e11
-    if device_for("cpu" if device == "auto" and small else device) == "cuda":
+    if device_for("cpu" if device == "auto" and work < WORTH_A_GPU else device) == "cuda":
         return CudaMultiplier()
-    return NumpyMultiplier() if small else fastest_on_cpu()
+    return NumpyMultiplier() if work < WORTH_A_TRIAL else fastest_on_cpu()
 
 
 def candidates_on_gpu(tile: Any, skip: Array | None, k: int, slack: Array) -> tuple[Array, Array]:
