@@ -36,8 +36,8 @@ def rounds(n: int) -> float:
 def terms(m: int, n: int, d: int, parts: int) -> Float64:
     """Return what time is linear in: 1 for the start, and the multiplications of a part, m n d/S.
 
-    Bounds leave 30 to 40 % of them to be done, at every size tried. Fetching rows once a round was a
-    third term, and was fitted to nothing.
+    Bounds leave 30 to 40 % of them to be done, at every size tried. Fetching rows once a round was
+    a third term, and was fitted to nothing.
     """
     return np.array([1.0, m * n * d / parts])
 
