@@ -92,12 +92,78 @@ def test_a_stage_that_is_damaged_there_is_made_again(tmp_path, machine, url):
     assert not any(missing(url).values())
 
 
-def test_what_a_stop_left_unsent_is_sent(tmp_path, machine, url):
+def test_what_a_stop_left_unsent_is_sent_by_the_next_run(tmp_path, machine, url):
     run(url)
     [record, *_] = (tmp_path / "bucket").rglob("record.json")
     shutil.rmtree(record.parent)
     assert not any(missing(url).values())  # the mirror has it
+    assert not record.exists()  # looking writes nothing
+    run(url)
     assert record.exists()
+
+
+def test_a_study_that_was_removed_there_begins_anew(tmp_path, machine, url):
+    run(url)
+    shutil.rmtree(tmp_path / "bucket")
+    assert missing(url)["model"] > 0
+    run(url)
+    assert (tmp_path / "bucket" / "study" / "records.parquet").exists()
+
+
+def test_a_place_that_holds_something_else_is_refused(tmp_path, machine, url):
+    (tmp_path / "bucket" / "study").mkdir(parents=True)
+    (tmp_path / "bucket" / "study" / "thesis.txt").write_text("years of work")
+    with pytest.raises(el.InputError, match="holds something else than a study"):
+        run(url)
+
+
+def test_arms_that_are_gone_are_dropped_from_another_machine(tmp_path, machine, url):
+    run(url)
+    machine("b")
+    list(el.run_study(STUDY | {"arms": STUDY["arms"][:1]}, out=url, device="cpu", workers=1))
+    arms = [p.name for p in (tmp_path / "bucket" / "study" / "arms").iterdir() if any(p.iterdir())]
+    assert arms == ["replace-random"]
+
+
+def test_samples_can_be_read_while_they_are_replaced(tmp_path, machine, url, monkeypatch):
+    run(url)
+    store = store_at(url)
+    key = next((tmp_path / "bucket" / "study" / "stages" / "samples").iterdir()).name
+    n = len(store.samples(key))
+
+    def stop(kind, key):
+        store._put_file(f"stages/samples/{key}/samples.npy")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_put", stop)
+    with pytest.raises(KeyboardInterrupt):
+        store.add_samples(key, lambda: store.samples(key)[:3].copy())
+    machine("b")
+    assert len(store_at(url).samples(key)) == n + 3
+
+
+def test_a_lock_outlives_a_moment_without_the_store(tmp_path, machine, url, monkeypatch):
+    monkeypatch.setattr(object_store, "BEAT", 0.05)
+    store = store_at(url)
+    store.open("far", "k")
+    pipe, calls = store._files.pipe_file, []
+
+    def failing(path, content):
+        calls.append(path)
+        if len(calls) < 3:
+            raise ConnectionError
+        pipe(path, content)
+
+    monkeypatch.setattr(store._files, "pipe_file", failing)
+    time.sleep(0.5)
+    assert len(calls) > 3
+    lock = tmp_path / "bucket" / "study" / "lock.json"
+    lock.write_text(json.dumps({"token": "x", "host": "h", "pid": 1, "time": time.time()}))
+    time.sleep(0.3)
+    with pytest.raises(el.InputError, match="taken over by another process"):
+        store.write("config.json", "{}")
+    store.close()
+    assert lock.exists()  # it is the other's
 
 
 def test_samples_that_grew_elsewhere_are_fetched_anew(tmp_path, machine, url):

@@ -184,6 +184,9 @@ def children(pid):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"workers": 0}, "workers must be a whole number of at least 1; got 0"),
+        ({"ranks": 0}, "ranks must be a whole number of at least 1; got 0"),
+        ({"cpus": 0}, "cpus must be above 0"),
         ({"workers": 7}, "7 workers ask for 7 CPU in all, the cluster has 6; lower --workers"),
         ({"workers": 2, "gpus": 0.5}, "2 workers ask for 1 GPU in all, the cluster has 0"),
         ({"workers": 2, "memory": 10**15}, "memory in all, the cluster has"),
@@ -192,6 +195,14 @@ def children(pid):
 def test_what_the_cluster_lacks_is_told(cluster, options, message):
     with pytest.raises(el.InputError, match=message):
         el.RayEngine(**options)
+
+
+def test_a_file_that_workers_cannot_read_is_told(cluster, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(9))
+    rows = rows_of(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    (tmp_path / "x.npy").unlink()
+    with pytest.raises(el.InputError, match="put it on a path that all machines share"):
+        el.select(rows, 3, engine=el.RayEngine(2))
 
 
 def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, monkeypatch):

@@ -104,6 +104,7 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
     )
     summary = _summary(choice, sets, selection, pool_of_row)
     _write(choice, sets, selection, groups, pool_of_row, summary)
+    (choice.out / ".journal.npz").unlink(missing_ok=True)
     return summary
 
 

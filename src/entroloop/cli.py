@@ -75,6 +75,10 @@ def run(
     from entroloop.study import prepare, run_opened
 
     _check_engine(engine, address)
+    if ranks < 1:
+        raise InputError(f"--ranks must be at least 1; got {ranks}")
+    if engine != "ray" and (ranks, gpus, memory) != (1, 0, 0):
+        raise InputError("--ranks, --gpus and --memory are of Ray workers; add --engine ray")
     overrides = parse_overrides(set_ or [])
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()

@@ -16,7 +16,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from entroloop.samples import Array
 from entroloop.store import StageInfo, Store, sha256
 
 BEAT = 20.0  # seconds between two signs of life of the one who holds the lock
+SETTLE = 0.5  # seconds between signing the lock and looking whether it held
 ABANDONED = 120.0  # seconds without one, after which a lock counts for nothing
 
 
@@ -59,6 +61,7 @@ class ObjectStore(Store):
         super().__init__(cache_folder() / "stores" / name)
         self._known: set[tuple[str, str]] = set()  # stages that are there for certain
         self._beat: threading.Event | None = None
+        self._taken = False  # the lock, by another process
 
     @property
     def url(self) -> str:
@@ -80,7 +83,23 @@ class ObjectStore(Store):
         except Exception as error:  # each store has errors of its own kind
             told = " ".join(str(error).split())[:200]
             raise InputError(f"{self._url} cannot be reached: {told}") from None
+        if not (self.root / "study.json").exists():
+            shutil.rmtree(self.root, ignore_errors=True)  # the mirror of what is there no more
+            if others := self._others():
+                raise InputError(
+                    f"{self._url} holds something else than a study ({others[0]}); choose another "
+                    "with --out"
+                )
         super().check(name, real_key)
+
+    def _others(self) -> list[str]:
+        try:
+            found = [
+                str(p).rstrip("/").rpartition("/")[2] for p in self._files.ls(self._there, False)
+            ]
+        except FileNotFoundError:
+            return []
+        return [name for name in found if name not in ("", "lock.json", self._there)]
 
     def identity(self) -> dict[str, Any] | None:
         """See `Store`."""
@@ -92,8 +111,11 @@ class ObjectStore(Store):
         """Release the lock."""
         if self._beat is not None:
             self._beat.set()
+            self._keeper.join()
             self._beat = None
-            self._files.rm_file(self._at("lock.json"))
+            with suppress(Exception):  # the work is done, and an old lock counts for nothing
+                if (self._holder() or {}).get("token") == self._token:
+                    self._files.rm_file(self._at("lock.json"))
         super().close()
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -106,6 +128,15 @@ class ObjectStore(Store):
         super().remove(name)
         if self._files.exists(self._at(name)):
             self._files.rm_file(self._at(name))
+
+    def drop_other_arms(self, keep: set[tuple[str, int]]) -> None:
+        """See `Store`; the lists of the object store are looked at."""
+        for there in self._files.glob(self._at("arms", "*", "seed-*.json")):
+            name = str(there).rpartition(f"{self._there}/")[2]
+            if not (self.root / name).exists():
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(self._at(name), str(self.root / name))
+        super().drop_other_arms(keep)
 
     def publish(self, path: Path) -> str:
         """See `Store`."""
@@ -130,11 +161,15 @@ class ObjectStore(Store):
             return here
         there = self._info_there(kind, key)
         if there is None:
-            if here is not None:  # a stop came between making and putting it
+            if here is not None and self._beat is not None:  # a stop came before it was put
                 self._put(kind, key)
             return here
-        if here is not None and here.files != there.files:
-            shutil.rmtree(self._place(kind, key), ignore_errors=True)
+        if here is None or here.files == there.files:
+            return there
+        file = self._place(kind, key) / "samples.npy"
+        if self._files.size(self._at("stages", kind, key, file.name)) <= file.stat().st_size:
+            return here  # grown here, and on its way
+        shutil.rmtree(self._place(kind, key), ignore_errors=True)
         return there
 
     def intact(self, kind: str, key: str) -> bool:
@@ -160,7 +195,14 @@ class ObjectStore(Store):
     def add_samples(self, key: str, make: Callable[[], Array], **about: Any) -> None:
         """See `Store`."""
         self.path("samples", key)
+        before = self._info_there("samples", key)
         super().add_samples(key, make, **about)
+        now = Store.info(self, "samples", key)
+        if before is not None and now is not None:  # both sums count while the file is replaced
+            both = {name: before.files.get(name, []) + sums for name, sums in now.files.items()}
+            content = json.dumps(asdict(replace(now, files=both)))
+            place = self._at("stages", "samples", key, "stage.json")
+            self._files.pipe_file(place, content.encode())
         self._put("samples", key)
 
     # -- to and fro -----------------------------------------------------------------------------
@@ -184,7 +226,7 @@ class ObjectStore(Store):
             self._put_file(str(file.relative_to(self.root)))
         self._known.add((kind, key))
 
-    def _fetch(self, kind: str, key: str, info: StageInfo) -> None:
+    def _fetch(self, kind: str, key: str, info: StageInfo, *, again: bool = True) -> None:
         """Bring a stage to the mirror; one whose checksums differ is removed there, too."""
         folder = self._temporary()
         try:
@@ -192,12 +234,16 @@ class ObjectStore(Store):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 self._files.get_file(self._at("stages", kind, key, name), str(folder / name))
                 if sha256(folder / name) not in sums:
-                    self.discard(kind, key)
+                    now = self._info_there(kind, key)
+                    if again and now is not None and now != info:  # it was replaced meanwhile
+                        self._fetch(kind, key, now, again=False)
+                    else:
+                        self.discard(kind, key)
                     return
             self._write_info(folder, info)
             place = self._place(kind, key)
             place.parent.mkdir(parents=True, exist_ok=True)
-            if not place.exists():
+            with suppress(OSError):  # another process of this machine was faster
                 folder.rename(place)
         except FileNotFoundError:
             self.discard(kind, key)
@@ -205,6 +251,11 @@ class ObjectStore(Store):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _put_file(self, name: str) -> None:
+        if self._taken:
+            raise InputError(
+                f"{self._url} was taken over by another process while this one did not answer; "
+                "start again once it has ended"
+            )
         here, there = str(self.root / name), self._at(name)
         try:
             self._files.put_file(here, there)
@@ -224,7 +275,8 @@ class ObjectStore(Store):
     # -- the lock -------------------------------------------------------------------------------
 
     def _lock_there(self) -> None:
-        token, lock = uuid.uuid4().hex, self._at("lock.json")
+        self._token, lock = uuid.uuid4().hex, self._at("lock.json")
+        token = self._token
         holder = self._holder()
         if holder is not None and time.time() - float(holder["time"]) < ABANDONED:
             super().close()
@@ -239,6 +291,7 @@ class ObjectStore(Store):
             self._files.pipe_file(lock, json.dumps(content).encode())
 
         sign()
+        time.sleep(SETTLE)  # whoever looked before this sign has signed by now: the last one holds
         if (self._holder() or {}).get("token") != token:
             super().close()
             raise InputError(f"{self._url} was taken by another process at this moment")
@@ -246,9 +299,15 @@ class ObjectStore(Store):
 
         def keep() -> None:
             while not beat.wait(BEAT):
-                sign()
+                with suppress(Exception):  # the store may be away for a moment: try again
+                    holder = self._holder()
+                    if holder is not None and holder["token"] != token:
+                        self._taken = True
+                        return
+                    sign()
 
-        threading.Thread(target=keep, daemon=True).start()
+        self._keeper = threading.Thread(target=keep, daemon=True)
+        self._keeper.start()
 
     def _holder(self) -> dict[str, Any] | None:
         self._files.invalidate_cache()

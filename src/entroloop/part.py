@@ -87,8 +87,12 @@ class Part:
     """Rows start, start + 1, … of a pool."""
 
     def __init__(self, rows: Rows, start: int = 0) -> None:
-        self.rows, self.start = rows.open(), start
+        self._source, self.start = rows, start
         self._kept: Index | None = None
+
+    def open(self) -> None:
+        """Open the rows; first of all that a part is told."""
+        self.rows = self._source.open()
 
     def answer(self, calls: Sequence[Call]) -> Any:
         """Do what is asked, in order; return the last answer."""
@@ -211,10 +215,13 @@ class Part:
 
     def reach_from(self, row: Array) -> float:
         """Return the largest weighted value of a row that can be picked to a given row."""
-        shard = self.shard
-        own = np.flatnonzero(shard.open)
-        values = shard.weighted(shard.space.exact(shard.rows[own], row), own)
-        return float(values.max(initial=-np.inf))
+        shard, largest = self.shard, -np.inf
+        every = np.flatnonzero(shard.open)
+        for start in range(0, len(every), 8192):
+            own = every[start : start + 8192]
+            values = shard.weighted(shard.space.exact(shard.rows[own], row), own)
+            largest = max(largest, float(values.max()))
+        return largest
 
     def uncovered(self) -> float:
         """Return the largest value, without weights, of a row that could be picked and was not."""

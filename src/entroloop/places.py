@@ -109,7 +109,7 @@ class Parts:
     def __init__(self, places: Places) -> None:
         self.bounds = places.bounds
         self._places = places
-        self._told: list[list[Call]] = [[] for _ in range(len(self))]
+        self._told: list[list[Call]] = [[("open", ())] for _ in range(len(self))]
         self._sent = [0] * len(self)
         self.rounds = 0
         self.bytes_moved = 0  # of arrays, where there are several places

@@ -156,7 +156,8 @@ def rows_of(x: Array | Rows) -> Rows:
     """Return an array (m, d) as rows that can be opened in parts."""
     if not isinstance(x, np.ndarray):
         return x
-    if isinstance(x, np.memmap) and x.filename is not None and x.flags.c_contiguous:
+    # A map with private changes is not what its file holds.
+    if isinstance(x, np.memmap) and x.filename and x.mode != "c" and x.flags.c_contiguous:
         pages = np.frombuffer(getattr(x, "_mmap"), np.uint8)  # noqa: B009  # x may be a view that starts later
         first = x.offset - x.offset % mmap.ALLOCATIONGRANULARITY
         offset = first + _address(x) - _address(pages)

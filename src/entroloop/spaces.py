@@ -124,7 +124,8 @@ def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
     for start in range(0, len(a), block):
         part = slice(start, start + block)
         other = b if b.ndim == 1 else b[part]
-        difference = a[part].astype(np.float64) - other.astype(np.float64)
+        # Of one layout: sums along a row round by it.
+        difference = a[part].astype(np.float64, order="C") - other.astype(np.float64, order="C")
         out[part] = function(difference, out=difference).sum(axis=1)
     return out
 

@@ -22,7 +22,7 @@ def unit_rows(x: Array, start: int = 0) -> Float64:
 
     start: the index of the first. Raises InputError for a zero vector.
     """
-    x64: Float64 = x.astype(np.float64)
+    x64: Float64 = x.astype(np.float64, order="C")  # sums round by the layout
     lengths = np.sqrt(np.square(x64).sum(axis=1))
     zero = np.flatnonzero(lengths == 0)
     if len(zero):

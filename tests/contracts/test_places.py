@@ -108,6 +108,8 @@ def test_any_cut_gives_the_same_picks_on_lattices(x, data):
         ("threshold_decay", {"groups": True, "weights": True, "decay": 0.8}),
         ("threshold_decay", {"strength": 0.5, "groups": True}),
         ("threshold_decay", {"strength": 1.0}),
+        ("random", {}),
+        ("random", {"initial": [5, 900]}),
     ],
 )
 def test_every_option_gives_the_same_picks_in_parts(rng, strategy, options, cuts):
@@ -250,7 +252,11 @@ def test_a_stopped_selection_goes_on_from_its_journal(
                       progress=stop_at(10**9), **options)  # fmt: skip
     assert made[0] >= 200  # it did not begin anew
     same(again, alone)
-    assert not path.exists()
+    made.clear()
+    whole = el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+                      progress=stop_at(0), **options)  # fmt: skip
+    assert not made  # it was complete
+    same(whole, alone)
 
 
 def test_a_journal_of_another_selection_is_not_used(rng, tmp_path):
@@ -327,6 +333,70 @@ def test_the_plan_of_parts_tells_rounds_bytes_and_time(rng, capsys):
     assert found.bytes_moved > 500 * 8 * 4
 
 
+def test_a_journal_of_another_order_is_not_used(rng, tmp_path):
+    x, path = rng.standard_normal((3000, 4)), tmp_path / "j.npz"
+    orders = [np.arange(3000), np.arange(3000)]
+    orders[1][3:-3] = rng.permutation(orders[1][3:-3])  # printed, they look the same
+
+    def stop(done, wanted):
+        raise StopError
+
+    with pytest.raises(StopError):
+        el.select(x, 300, "threshold_decay", order=orders[0], journal=path, progress=stop)
+    found = el.select(x, 300, "threshold_decay", order=orders[1], journal=path)
+    same(found, el.select(x, 300, "threshold_decay", order=orders[1]))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", np.ones(3).tobytes()])
+def test_a_damaged_journal_is_told(rng, tmp_path, content):
+    (tmp_path / "j.npz").write_bytes(content)
+    with pytest.raises(el.InputError, match="no journal of a selection"):
+        el.select(rng.random((9, 2)), 3, journal=tmp_path / "j.npz")
+
+
+def test_a_journal_that_cannot_be_written_is_told(rng, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(el.InputError, match="cannot be written"):
+        el.select(rng.random((9, 2)), 3, journal=tmp_path / "file" / "j.npz")
+
+
+def test_the_layout_of_a_pool_does_not_decide():
+    for seed in range(20):
+        x = np.random.default_rng(seed).integers(-2, 3, (120, 12)) + 0.1
+        for metric in ("euclidean", "cosine", "manhattan"):
+            alone = el.select(x, 110, metric=metric)
+            fortran = np.asfortranarray(x)
+            same(el.select(fortran, 110, metric=metric), alone)
+            same(el.select(fortran, 110, metric=metric, engine=Cuts(60)), alone)
+
+
+def test_rows_that_lie_elsewhere_are_checked_there(rng):
+    x = rng.standard_normal((50, 3))
+    x[7, 1] = np.nan
+    for engine in (Cuts(), Cuts(20)):
+        with pytest.raises(el.InputError, match=r"1 rows \(rows 7\)"):
+            el.select(HeldRows(x), 5, metric="manhattan", engine=engine)
+    with pytest.raises(el.InputError, match="numeric rows"):
+        el.select(HeldRows(x.astype(complex)), 5, engine=Cuts())
+    assert len(el.select(np.nan_to_num(x).tolist(), 5, engine=Cuts(9)).indices) == 5
+    for bad in (np.empty((0, 3)), np.empty((4, 0)), np.array([["a"]])):
+        with pytest.raises(el.InputError, match="x must be numeric rows"):
+            el.knn_entropy(bad, engine=Cuts())
+
+
+def test_a_changed_private_map_is_taken_as_it_is_in_memory(rng, tmp_path):
+    np.save(tmp_path / "x.npy", rng.random((50, 2)))
+    changed = np.load(tmp_path / "x.npy", mmap_mode="c")
+    changed[7] = 1000
+    assert 7 in el.select(changed, 3, first=0).indices
+    assert 7 in el.select(changed, 3, first=0, engine=Cuts(20)).indices
+
+
+def test_weights_whose_squares_overflow_are_refused(rng):
+    with pytest.raises(el.InputError, match="rescale them"):
+        el.select(rng.random((50, 3)), 5, weights=np.full(50, 1e160))
+
+
 def test_memory_maps_are_opened_from_their_file(rng, tmp_path):
     x = rng.standard_normal((5000, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
@@ -368,10 +438,14 @@ def test_sources_of_different_widths_are_refused(rng):
         JoinedRows.of([HeldRows(np.ones((2, 4))), HeldRows(np.ones((2, 3)))])
 
 
-def test_parquet_rows_of_different_lengths_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "cells", [[[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]], [[1.0, 2.0], None],
+              [[1.0, 2.0], [None, 1.0]]],
+)  # fmt: skip
+def test_parquet_rows_of_different_lengths_are_refused(tmp_path, cells):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"v": [[1.0, 2.0], [3.0]]}), tmp_path / "x.parquet")
-    with pytest.raises(el.InputError, match="differ in length"):
-        ParquetRows.of(tmp_path / "x.parquet", "v").open()
+    pq.write_table(pa.table({"v": cells}), tmp_path / "x.parquet")
+    with pytest.raises(el.InputError, match="differ in length or hold nulls"):
+        el.select(ParquetRows.of(tmp_path / "x.parquet", "v"), 1, engine=Cuts())

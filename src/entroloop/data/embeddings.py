@@ -38,7 +38,10 @@ class ParquetRows:
                 raise InputError(f"{path} holds no rows")
             kind = table.schema_arrow.field(column).type
             dtype = np.dtype(kind.value_type.to_pandas_dtype())
-            width = len(table.read_row_group(0, columns=[column]).column(column)[0])
+            lists = table.read_row_group(0, columns=[column]).column(column)
+            width = next((len(cell) for cell in lists if cell.is_valid), 0)
+            if width == 0:
+                raise InputError(f"{path}: column '{column}' holds no values in its first rows")
         whole = dtype.kind in "iu" and dtype != np.uint8
         return cls(path.resolve(), column, width, np.dtype(float) if whole else dtype, 0, m)
 
@@ -73,15 +76,15 @@ class ParquetRows:
                     if a < b:
                         cells = table.read_row_group(g, columns=[self.column]).column(self.column)
                         cells = cells.slice(a - first, b - a).combine_chunks()
-                        values = cells.flatten().to_numpy(zero_copy_only=False)
+                        values = _values(cells, self.width)
                         out[a - self.start : b - self.start] = values.reshape(b - a, self.width)
         except (OSError, pa.ArrowException) as error:
             text = " ".join(str(error).split())
             raise InputError(f"{self.path} cannot be read by a worker: {text}") from None
-        except ValueError:
+        except _RaggedError:
             raise InputError(
-                f"{self.path}: the rows of column '{self.column}' differ in length; bring them to "
-                f"{self.width} values each"
+                f"{self.path}: the rows of column '{self.column}' differ in length or hold nulls; "
+                f"bring them to {self.width} values each"
             ) from None
         return out
 
@@ -89,3 +92,19 @@ class ParquetRows:
         """See `Rows`: file, rows, size and time of its last change."""
         found = self.path.stat()
         return f"{self} {found.st_size} {found.st_mtime_ns}"
+
+
+class _RaggedError(Exception):
+    """Rows of different lengths, or without values."""
+
+
+def _values(cells: Any, width: int) -> Array:
+    """Return the values of lists, one after the other."""
+    import pyarrow.compute as pc
+
+    flat = cells.flatten()
+    lengths = pc.list_value_length(cells).to_numpy(zero_copy_only=False)
+    if cells.null_count or flat.null_count or (lengths != width).any():
+        raise _RaggedError
+    values: Array = flat.to_numpy(zero_copy_only=False)
+    return values

@@ -59,6 +59,12 @@ class RayEngine:
         memory: int = 0,
         ranks: int = 1,
     ) -> None:
+        whole = {"workers": workers, "ranks": ranks}
+        for name, value in whole.items():
+            if value is not None and (isinstance(value, bool) or value != int(value) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1; got {value}")
+        if not cpus > 0 or gpus < 0 or memory < 0:
+            raise InputError("cpus must be above 0, gpus and memory not below 0")
         self._ray = _imported(local=address is None)
         self._own = not self._ray.is_initialized()
         if self._own:

@@ -86,7 +86,14 @@ def spread(x: Array | Rows, engine: Engine, name: str) -> Iterator[SpreadSet]:
 
     Raises InputError that names the set for NaN or infinite values.
     """
-    rows = rows_of(as_vectors(x) if isinstance(x, np.ndarray) else x)
+    if not (hasattr(x, "part") and hasattr(x, "open")):
+        x = as_vectors(np.asarray(x))
+    rows = rows_of(x)
+    if rows.dtype.kind not in "fiu" or 0 in rows.shape:
+        raise InputError(
+            f"{name} must be numeric rows (n, d), at least one; got shape {rows.shape}, dtype "
+            f"{rows.dtype}"
+        )
     places = engine.hold(rows)
     try:
         parts = Parts(places)

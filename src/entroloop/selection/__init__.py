@@ -12,7 +12,7 @@ import numpy as np
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.places import Engine, InProcess, Places
-from entroloop.rows import Rows, rows_of
+from entroloop.rows import HeldRows, Rows, rows_of
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.selection.baselines import (
     center_matching,
@@ -89,12 +89,12 @@ def select(
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
     weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. engine: where
-    the pool is to lie in several places (`RayEngine`; not for every strategy); the
-    picks are the same. journal: a file that keeps the picks of greedy and threshold_decay, from
-    which the same call goes on after a stop. progress: True for what it will take and its progress
-    on standard error, or a function of (made, wanted); an exception that it raises cancels.
-    strategy_args: `first` (greedy); `threshold`, `decay`,
-    `order`, `strength` (threshold_decay); see the strategies.
+    the pool is to lie in several places (`RayEngine`; not for every strategy); the picks are the
+    same. journal: a file that keeps the picks of greedy and threshold_decay, from which the same
+    call goes on after a stop; remove it once the result is safe. progress: True for what it will
+    take and its progress on standard error, or a function of (made, wanted); an exception that it
+    raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
+    (threshold_decay); see the strategies.
 
     Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
     in no table, groups too small, or too little memory.
@@ -102,7 +102,8 @@ def select(
     >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
     [0, 2]
     """
-    rows = x if engine is not None and not hasattr(x, "__array__") else _as_rows(x)
+    given_as_rows = engine is not None and hasattr(x, "part") and hasattr(x, "open")
+    rows = _checked_lazily(x) if given_as_rows else _as_rows(x)
     for kind, name, table in (
         ("strategy", strategy, STRATEGIES), ("metric", metric, METRICS), ("quota", quota, QUOTAS),
     ):  # fmt: skip
@@ -123,19 +124,21 @@ def select(
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
     given = len(initial_index) + len(outside)
-    with _places(rows, engine) as places:
+    held = rows if engine is not None else HeldRows(as_vectors(_as_array(x)))
+    with _places(held, engine) as places:
         needs = plan(rows, int(n), metric, given, COPIES.get(strategy, 0), len(places.bounds) - 1)
         check(needs)
         telling = _progress(progress, f"{n:,} of {m:,} rows: {needs}")
         begun = begin(
             places, rows, needs, metric, open_rows, _checked_weights(weights, m), initial_index,
-            outside, int(n), device,
+            outside, int(n), device, checked=not given_as_rows,
         )  # fmt: skip
         kept = None if journal is None else Journal(Path(journal), {
-            "rows": rows.identity(), "n": int(n), "strategy": [strategy, strategy_args],
-            "seed": seed, "metric": metric, "open": _digest(open_rows),
+            "rows": rows.identity(), "n": int(n), "strategy": strategy,
+            "args": {k: _plain(v) for k, v in strategy_args.items()}, "seed": seed,
+            "metric": metric, "open": _digest(open_rows),
             "given": _digest(begun.given), "groups": _digest(of_group), "quotas": _digest(quotas),
-            "weights": _digest(weights),
+            "weights": _digest(_checked_weights(weights, m)),
         })  # fmt: skip
         here = places.part(0).rows if isinstance(places, InProcess) else None
         task = Task(
@@ -147,8 +150,8 @@ def select(
         )
         if engine is not None:
             context = away(context, begun.pool, picks, seed)
-    if kept is not None:
-        kept.end()
+        if kept is not None:
+            kept.finish(picks.indices, picks.values, picks.duplicates)
     return Selection.of(picks, seed, begun.pool, context)
 
 
@@ -180,6 +183,23 @@ def _as_rows(x: Any) -> Rows:
     array = as_vectors(_as_array(x))
     check_rows(array, "the pool")
     return rows_of(array)
+
+
+def _checked_lazily(rows: Rows) -> Rows:
+    """Refuse rows that no distance can be taken of; their values are looked at where they lie."""
+    if rows.dtype.kind not in "fiu" or 0 in rows.shape:
+        raise InputError(
+            f"the pool must be numeric rows (n, d); got shape {rows.shape}, dtype {rows.dtype}"
+        )
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it, arrays by a hash of all that they hold."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    array = np.asarray(value)
+    return _digest(array.astype(str) if array.dtype == object else array)
 
 
 def _digest(x: Any) -> str | None:
@@ -235,6 +255,10 @@ def _checked_weights(weights: Any, m: int) -> Array | None:
         raise InputError(f"weights must be {m} finite numbers above 0; got other values") from None
     if given.shape != (m,) or not np.isfinite(given).all() or (given <= 0).any():
         raise InputError(f"weights must be {m} finite numbers above 0; got shape {given.shape}")
+    if given.max() > 1e100 or given.min() < 1e-100:
+        raise InputError(
+            "weights must lie in 1e-100 … 1e100: their squares are taken; rescale them"
+        )
     return given
 
 

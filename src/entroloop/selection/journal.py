@@ -24,7 +24,7 @@ class Journal:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self._path = path
-        self._identity = json.dumps(identity, sort_keys=True, default=str)
+        self._identity = json.dumps(identity, sort_keys=True)
         self.indices: list[int] = []
         self.values: list[float] = []
         self.duplicates = 0
@@ -38,28 +38,41 @@ class Journal:
             with np.load(self._path, allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
                 indices, values = file["indices"].tolist(), file["values"].tolist()
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self._path} is no journal of a selection: {error}") from None
-        if facts["identity"] == self._identity:  # else of another selection: it begins anew
+                same = facts["identity"] == self._identity
+                duplicates, state = facts["duplicates"], facts["state"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{self._path} is no journal of a selection ({error}); remove it"
+            ) from None
+        if same:  # else it is of another selection: this one begins anew
             self.indices, self.values = indices, values
-            self.duplicates, self.state = facts["duplicates"], facts["state"]
+            self.duplicates, self.state = duplicates, state
 
     def commit(
         self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
     ) -> None:
         """Write the picks so far, unless the last time was short ago and took long."""
         start = time.monotonic()
-        if start < self._rest_until:
-            return
+        if start >= self._rest_until:
+            self._write(indices, values, duplicates, state)
+            now = time.monotonic()
+            self._rest_until = now + (now - start) / SHARE
+
+    def finish(self, indices: list[int], values: list[float], duplicates: int) -> None:
+        """Write all picks: the same call now returns at once."""
+        self._write(indices, values, duplicates, {})
+
+    def _write(
+        self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
+    ) -> None:
         facts = {"identity": self._identity, "duplicates": duplicates, "state": state}
         text = np.array(json.dumps(facts))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            self._path, lambda file: np.savez(file, facts=text, indices=indices, values=values)
-        )
-        now = time.monotonic()
-        self._rest_until = now + (now - start) / SHARE
-
-    def end(self) -> None:
-        """Remove the file: the selection is complete."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(
+                self._path, lambda file: np.savez(file, facts=text, indices=indices, values=values)
+            )
+        except OSError as error:
+            raise InputError(
+                f"the journal {self._path} cannot be written: {error.strerror or error}"
+            ) from None

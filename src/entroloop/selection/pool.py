@@ -105,14 +105,19 @@ def begin(
     outside: Array,
     n: int,
     device: str,
+    *,
+    checked: bool = True,
 ) -> Begun:
     """Tell all parts of a pool what a selection is about.
+
+    checked: the rows are known to hold neither NaN nor infinite values.
 
     Raises InputError for NaN or infinite values.
     """
     parts = Parts(places)
     if len(parts) > 1:
         _check_rooms(parts.ask("room"), needs.bytes)
+    if not checked:
         _refuse_invalid(parts.ask("invalid"))
     if metric == "cosine":
         outside = unit_rows(outside)

@@ -46,8 +46,12 @@ class Context:
 
 def away(context: Context, pool: Rounds, picks: Picks, seed: int) -> Context:
     """Return the context with what it needs of a pool that is about to be let go of."""
+    index = np.array(picks.indices, dtype=np.int64)
+    untold = index[pool.open[index]]
+    if len(untold):
+        pool.add(pool.parts.take(untold), untold)
     drawn = drawn_at_random(context.candidates, len(picks.indices), seed)
-    some = np.union1d(np.array(picks.indices, dtype=np.int64), drawn)
+    some = np.union1d(index, drawn)
     return replace(context, rows=pool.parts.take(some), uncovered=pool.uncovered(), some=some)
 
 

@@ -203,7 +203,11 @@ def _checked_order(task: Task, order: Array | None) -> NDArray[np.int64]:
     if order is None:
         order = task.rng.permutation(m)
     order = np.asarray(order)
-    if order.shape != (m,) or not np.array_equal(np.sort(order), np.arange(m)):
+    if (
+        order.dtype.kind not in "iu"
+        or order.shape != (m,)
+        or not np.array_equal(np.sort(order), np.arange(m))
+    ):
         raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
     places: NDArray[np.int64] = order[task.pool.open[order]].astype(np.int64)
     return places
