@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,8 +99,12 @@ def run(
     with _cluster(engine, address, workers, needs) as cluster:
         prepared.open()
         _tell_plan(prepared, console)
-        with display(prepared, console) as progress:
-            made = run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
+        with (
+            display(prepared, console) as progress,
+            closing(
+                run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
+            ) as made,
+        ):
             for record in made:
                 progress.record(record)
     _finish(prepared, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import takewhile
@@ -197,7 +197,7 @@ def run_opened(
     workers: int | None = None,
     engine: RayEngine | None = None,
     listen: Callable[[StageProgress], None] = ignore,
-) -> Iterator[GenerationRecord]:
+) -> Generator[GenerationRecord, None, None]:
     """Run a study that is prepared and opened; see `run_study`."""
     store, config = study.store, study.config
     try:

@@ -148,8 +148,9 @@ class RayEngine:
                     continue
                 yield schedule.done(number)
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            if ray.is_initialized():  # else they ended with the cluster
+                for reference in running:
+                    ray.cancel(reference, force=True)
 
 
 class RayPlaces:
@@ -285,7 +286,11 @@ def _make_step(
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
                    "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
                    "-m", "entroloop.engines.together", str(file)]  # fmt: skip
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        # All on this machine: they need not find each other over its network.
+        own = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
+        made = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=os.environ | own
+        )
     if made.returncode:
         raise RuntimeError(f"{ranks} processes that train together failed:\n{made.stderr[-3000:]}")
 
