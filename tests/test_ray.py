@@ -205,13 +205,19 @@ def test_a_file_that_workers_cannot_read_is_told(cluster, tmp_path):
         el.select(rows, 3, engine=el.RayEngine(2))
 
 
-def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, monkeypatch):
+def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, tmp_path, monkeypatch):
     monkeypatch.setattr("entroloop.engines.ray.PATIENCE", 3.0)
     taken = ray.remote(num_cpus=5)(Part).remote(rows_of(pool[:2]))
     ray.get(taken.answer.remote([]))
     try:
         with pytest.raises(el.InputError, match="found no place within 3 s; free are 0 CPU"):
             el.select(pool, 10, engine=el.RayEngine(3))
+        with pytest.raises(el.InputError, match="1 of 1 workers found no place"):
+            list(
+                el.run_study(
+                    STUDY, out=tmp_path / "s", device="cpu", engine=el.RayEngine(2, cpus=3)
+                )
+            )
     finally:
         ray.kill(taken)
 

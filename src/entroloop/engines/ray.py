@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -116,6 +117,7 @@ class RayEngine:
     ) -> Iterator[list[Step]]:
         """Make all steps of the schedule; yield the steps that are complete as they become so."""
         ray = self._ray
+        _wait_for(ray, [ray.remote(**self._each)(_nothing).remote()])
         task = ray.remote(max_retries=0, **self._each)(_make_step)
         told = (config.model_dump_json(), store.url, real_key, device, self._ranks)
         running: dict[Any, tuple[int, int]] = {}  # reference -> step, place
@@ -162,24 +164,10 @@ class RayPlaces:
         self._actor = ray.remote(**each)(Part)
         self._parts = [ray.put(rows.part(start, stop)) for start, stop in pairwise(bounds)]
         self._actors = [self._open(i) for i in range(len(self._parts))]
-        self._wait_for(self._actors)
+        _wait_for(self._ray, [actor.answer.remote([]) for actor in self._actors])
 
     def _open(self, i: int) -> Any:
         return self._actor.remote(self._parts[i], self.bounds[i])
-
-    def _wait_for(self, actors: list[Any]) -> None:
-        """Wait until actors have their place; raises InputError where they get none."""
-        waiting = [actor.answer.remote([]) for actor in actors]
-        ready, missing = self._ray.wait(waiting, num_returns=len(waiting), timeout=PATIENCE)
-        if missing:
-            free = self._ray.available_resources()
-            raise InputError(
-                f"{len(missing)} of {len(actors)} workers found no place within {PATIENCE:.0f} s; "
-                f"free are {free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU: wait for "
-                "other work to end, or lower --workers"
-            )
-        for reference in ready:
-            self._answer(reference)
 
     def ask(self, requests: dict[int, list[Call]]) -> dict[int, Any]:
         """See `Places`."""
@@ -197,7 +185,7 @@ class RayPlaces:
     def rebuild(self, i: int) -> None:
         """See `Places`."""
         self._actors[i] = self._open(i)
-        self._wait_for([self._actors[i]])
+        _wait_for(self._ray, [self._actors[i].answer.remote([])])
 
     def close(self) -> None:
         """See `Places`."""
@@ -254,6 +242,25 @@ def _check_reachable(address: str) -> None:
         raise InputError(
             f"--address {address} does not answer ({error}); is a cluster running there?"
         ) from None
+
+
+def _wait_for(ray: Any, waiting: list[Any]) -> None:
+    """Wait until work has found its place; raises InputError where it finds none."""
+    _, missing = ray.wait(waiting, num_returns=len(waiting), timeout=PATIENCE)
+    if missing:
+        for reference in missing:
+            with suppress(ValueError, TypeError):  # an actor's: it goes with the actor
+                ray.cancel(reference)
+        free = ray.available_resources()
+        raise InputError(
+            f"{len(missing)} of {len(waiting)} workers found no place within {PATIENCE:.0f} s; "
+            f"free are {free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU: wait for other "
+            "work to end, or lower --workers"
+        )
+
+
+def _nothing() -> None:
+    return
 
 
 def _told(error: Any) -> Exception:
