@@ -236,7 +236,12 @@ def distinct_rows(x: Array) -> tuple[Index, Index]:
     rows = np.ascontiguousarray(x + x.dtype.type(0))  # + 0 turns −0.0 into 0.0
     as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
     _, first, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return in_order_of_first(first, inverse.ravel())
+
+
+def in_order_of_first(first: Index, inverse: Index) -> tuple[Index, Index]:
+    """Return what `np.unique` found, numbered by first appearance rather than by value."""
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return first[order].astype(np.int64), rank[inverse.ravel()].astype(np.int64)
+    return first[order].astype(np.int64), rank[inverse].astype(np.int64)

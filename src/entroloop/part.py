@@ -34,8 +34,8 @@ Call = tuple[str, tuple[Any, ...]]  # a method of `Part` and its arguments
 class Candidates:
     """Rows of a pool that can be picked next; those not named have a value of at most `level`.
 
-    index: of the pool. values: defining values to all picks, weighted. looked_at: how many bounds
-    were. precision: what the part computes in. copies: nothing but copies of picks is left.
+    index: of the pool. values: defining values to all picks, weighted. precision: what the part
+    computes in. copies: nothing but copies of picks is left.
     """
 
     index: Index

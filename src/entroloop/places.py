@@ -6,8 +6,7 @@ its whole state, so it is made again from its rows and told the same; the answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Protocol
 
@@ -54,13 +53,12 @@ def cut(m: int, parts: int) -> list[int]:
 
 
 class InProcess:
-    """Parts in this process, asked one after the other, or each in a thread of its own."""
+    """Parts in this process, asked one after the other."""
 
-    def __init__(self, rows: Rows, bounds: Sequence[int], *, threads: bool = False) -> None:
+    def __init__(self, rows: Rows, bounds: Sequence[int]) -> None:
         self.bounds = bounds
         self._rows = rows
         self._parts = [self._open(i) for i in range(len(bounds) - 1)]
-        self._pool = ThreadPoolExecutor(len(self._parts)) if threads else None
 
     def _open(self, i: int) -> Part:
         if len(self.bounds) == 2:
@@ -73,18 +71,14 @@ class InProcess:
 
     def ask(self, requests: dict[int, list[Call]]) -> dict[int, Any]:
         """See `Places`."""
-        run: Callable[..., Any] = map if self._pool is None else self._pool.map
-        answers = run(lambda i: self._parts[i].answer(requests[i]), requests)
-        return dict(zip(requests, answers, strict=True))
+        return {i: self._parts[i].answer(calls) for i, calls in requests.items()}
 
     def rebuild(self, i: int) -> None:
         """See `Places`."""
         self._parts[i] = self._open(i)
 
     def close(self) -> None:
-        """See `Places`."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        """See `Places`: nothing is to be done."""
 
 
 def array_bytes(x: Any) -> int:

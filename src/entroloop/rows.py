@@ -1,7 +1,7 @@
 """Where the rows of a pool are, so that a process elsewhere can open its part of them.
 
 Whoever holds rows in a way of its own (row groups of parquet files, say) gives an object with the
-three members of `Rows`; arrays and memory maps are wrapped by `rows_of`.
+members of `Rows`; arrays and memory maps are wrapped by `rows_of`.
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ class JoinedRows:
     def identity(self) -> str:
         """See `Rows`."""
         return " ".join(piece.identity() for piece in self.pieces)
+
+
+def is_rows(x: Any) -> bool:
+    """Tell whether x is `Rows` already."""
+    return hasattr(x, "part") and hasattr(x, "open")
 
 
 def rows_of(x: Array | Rows) -> Rows:

@@ -25,12 +25,12 @@ class Cuts:
 
     name = "cuts"
 
-    def __init__(self, *cuts, threads=False, lose=None):
-        self.cuts, self.threads, self.lose = cuts, threads, lose
+    def __init__(self, *cuts, lose=None):
+        self.cuts, self.lose = cuts, lose
 
     def hold(self, rows):
         bounds = [0, *sorted(min(c, rows.shape[0]) for c in self.cuts), rows.shape[0]]
-        places = InProcess(rows, bounds, threads=self.threads)
+        places = InProcess(rows, bounds)
         return places if self.lose is None else Losing(places, self.lose)
 
 
@@ -120,7 +120,7 @@ def test_every_option_gives_the_same_picks_in_parts(rng, strategy, options, cuts
     if options.get("groups"):
         options = options | {"groups": rng.integers(0, 3, 1400)}
     alone = el.select(x, 400, strategy, **options)
-    spread = el.select(x, 400, strategy, engine=Cuts(*cuts, threads=len(cuts) > 1), **options)
+    spread = el.select(x, 400, strategy, engine=Cuts(*cuts), **options)
     same(spread, alone)
     assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
     assert spread.entropy == alone.entropy

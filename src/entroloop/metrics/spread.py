@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.neighbors import Neighbors
+from entroloop.neighbors import Neighbors, in_order_of_first
 from entroloop.places import Engine, Parts
-from entroloop.rows import Rows, rows_of
+from entroloop.rows import Rows, is_rows, rows_of
 from entroloop.samples import Array, Float64, as_vectors
 from entroloop.spaces import Extent
 
@@ -62,10 +62,7 @@ class SpreadSet:
             digests.view([("a", np.uint64), ("b", np.uint64)]).ravel(),
             return_index=True, return_inverse=True,
         )  # fmt: skip
-        order = np.argsort(first)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        return first[order].astype(np.int64), rank[inverse]
+        return in_order_of_first(first, inverse)
 
     def moments(self) -> tuple[Float64, Float64]:
         """Return mean (d,) and covariance (d, d), divisor n − 1."""
@@ -86,7 +83,7 @@ def spread(x: Array | Rows, engine: Engine, name: str) -> Iterator[SpreadSet]:
 
     Raises InputError that names the set for NaN or infinite values.
     """
-    if not (hasattr(x, "part") and hasattr(x, "open")):
+    if not is_rows(x):
         x = as_vectors(np.asarray(x))
     rows = rows_of(x)
     if rows.dtype.kind not in "fiu" or 0 in rows.shape:

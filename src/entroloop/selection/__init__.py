@@ -12,7 +12,7 @@ import numpy as np
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.places import Engine, InProcess, Places
-from entroloop.rows import HeldRows, Rows, rows_of
+from entroloop.rows import HeldRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.selection.baselines import (
     center_matching,
@@ -47,12 +47,8 @@ STRATEGIES: dict[str, Callable[..., Picks]] = {
     "latent_space_filter": latent_space_filter,
     "top_quality": top_quality,
 }
-SPREAD = (
-    "greedy",
-    "threshold_decay",
-    "random",
-    "composable_coreset",
-)  # whose pool can lie in several places
+# Those whose pool can lie in several places.
+SPREAD = ("greedy", "threshold_decay", "random", "composable_coreset")
 # Those that need more than rows: they cannot be an arm's strategy.
 NEED_MORE = {"ds3": "reference", "latent_space_filter": "real", "top_quality": "scores"}
 # float64 arrays of the pool's size that a strategy holds at its peak.
@@ -102,8 +98,9 @@ def select(
     >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
     [0, 2]
     """
-    given_as_rows = engine is not None and hasattr(x, "part") and hasattr(x, "open")
-    rows = _checked_lazily(x) if given_as_rows else _as_rows(x)
+    lazy = engine is not None and is_rows(x)
+    array = None if lazy else _as_vectors(x)
+    rows = _checked_lazily(x) if array is None else rows_of(array)
     for kind, name, table in (
         ("strategy", strategy, STRATEGIES), ("metric", metric, METRICS), ("quota", quota, QUOTAS),
     ):  # fmt: skip
@@ -124,21 +121,22 @@ def select(
         of_group, quotas = _groups_and_quotas(groups, open_rows, int(n), quota)
         open_rows &= quotas[of_group] > 0
     given = len(initial_index) + len(outside)
-    held = rows if engine is not None else HeldRows(as_vectors(_as_array(x)))
+    held = rows if engine is not None or array is None else HeldRows(array)
+    weights = _checked_weights(weights, m)
     with _places(held, engine) as places:
         needs = plan(rows, int(n), metric, given, COPIES.get(strategy, 0), len(places.bounds) - 1)
         check(needs)
         telling = _progress(progress, f"{n:,} of {m:,} rows: {needs}")
         begun = begin(
-            places, rows, needs, metric, open_rows, _checked_weights(weights, m), initial_index,
-            outside, int(n), device, checked=not given_as_rows,
+            places, rows, needs, metric, open_rows, weights, initial_index, outside, int(n), device,
+            checked=not lazy,
         )  # fmt: skip
         kept = None if journal is None else Journal(Path(journal), {
             "rows": rows.identity(), "n": int(n), "strategy": strategy,
             "args": {k: _plain(v) for k, v in strategy_args.items()}, "seed": seed,
             "metric": metric, "open": _digest(open_rows),
             "given": _digest(begun.given), "groups": _digest(of_group), "quotas": _digest(quotas),
-            "weights": _digest(_checked_weights(weights, m)),
+            "weights": _digest(weights),
         })  # fmt: skip
         here = places.part(0).rows if isinstance(places, InProcess) else None
         task = Task(
@@ -179,10 +177,10 @@ def _as_array(x: Any) -> Array:
     return x if isinstance(x, np.ndarray) else np.asarray(x)
 
 
-def _as_rows(x: Any) -> Rows:
+def _as_vectors(x: Any) -> Array:
     array = as_vectors(_as_array(x))
     check_rows(array, "the pool")
-    return rows_of(array)
+    return array
 
 
 def _checked_lazily(rows: Rows) -> Rows:
