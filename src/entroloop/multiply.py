@@ -1,8 +1,9 @@
 """Who multiplies: NumPy or torch on the CPU, whichever is faster here, or torch on a CUDA GPU.
 
-One operation is needed: the least and second least of |y|² − 2 x·y over the columns of a block.
-Multipliers differ in rounding only, within the bound that `rounding` states; what is decided from
-their results is certain whichever is used.
+Needed are the least and second least of |y|² − 2 x·y over a block of picks y, the pairs whose
+product is at most a limit, and the products of single pairs. Multipliers differ in rounding only,
+within the bound that `rounding` states; what is decided from their results is certain whichever is
+used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from entroloop.samples import Array
 
 WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
 WORTH_A_TRIAL = 5e12
+PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
 LeastTwo = tuple[Array, Array, Array]
 
 
@@ -33,15 +35,21 @@ class Multiplier(Protocol):
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows of a handle."""
 
-    def least_two(self, handle: Any, picks: Array, squares: Array) -> LeastTwo:
-        """Return (least, where, second least) over picks j of squares_j − 2 x_i·y_j.
+    def least_two(self, handle: Any, picks: Array, squares: Array, skip: Array) -> LeastTwo:
+        """Return (least, where, second least) over picks j ≥ skip_i of squares_j − 2 x_i·y_j.
 
-        picks (p, d) and squares (p,) in the dtype of the rows; results (m,), `where` int64. The
-        second is inf where p = 1.
+        picks (p, d) and squares (p,) in the dtype of the rows, skip (m,) int64 below p; results
+        (m,), `where` int64. The second is inf where there is one pick.
         """
 
-    def least(self, handle: Any, columns: Array) -> Array:
-        """Return the least product x_i·c_j of each row over columns c (p, d): (m,)."""
+    def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
+        """Return (i, j) of all products x_i·c_j ≤ limit_i of rows and columns c (p, d), by i, j.
+
+        limit: (m,) float64; float32 products are held against it rounded up.
+        """
+
+    def products(self, handle: Any, i: Array, picks: Array, j: Array) -> Array:
+        """Return x_i·y_j of pairs (q,)."""
 
 
 def rounding(d: int, dtype: Any) -> float:
@@ -74,19 +82,30 @@ class NumpyMultiplier:
         handle.take(index, axis=0, out=rows, mode="clip")
         return rows
 
-    def least_two(self, handle: Array, picks: Array, squares: Array) -> LeastTwo:
+    def least_two(self, handle: Array, picks: Array, squares: Array, skip: Array) -> LeastTwo:
         """See `Multiplier`."""
         tile = self._tile.array((len(handle), len(picks)), handle.dtype)
         np.matmul(handle, (-2 * picks).T, out=tile)
         tile += squares
-        return _least_two_of(tile)
+        return least_two_of(tile, skip)
 
-    def least(self, handle: Array, columns: Array) -> Array:
+    def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
         tile = self._tile.array((len(handle), len(columns)), handle.dtype)
         np.matmul(handle, columns.T, out=tile)
-        least: Array = tile.min(axis=1)
-        return least
+        return _within(tile, limit)
+
+    def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
+        """See `Multiplier`."""
+        out = np.empty(len(i), handle.dtype)
+        for start in range(0, len(i), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            shape = len(i[part]), handle.shape[1]
+            x, y = (memory.array(shape, handle.dtype) for memory in (self._rows, self._tile))
+            handle.take(i[part], axis=0, out=x, mode="clip")
+            picks.take(j[part], axis=0, out=y, mode="clip")
+            np.vecdot(x, y, out=out[part])
+        return out
 
 
 class _Workspace:
@@ -117,19 +136,22 @@ class TorchMultiplier:
         """Return a copy of some rows."""
         return handle[index]
 
-    def least_two(self, handle: Array, picks: Array, squares: Array) -> LeastTwo:
+    def least_two(self, handle: Array, picks: Array, squares: Array, skip: Array) -> LeastTwo:
         """See `Multiplier`."""
         import torch
 
         x, y, bias = (torch.from_numpy(a) for a in (handle, picks, squares))
-        return _least_two_of(torch.addmm(bias, x, y.T, alpha=-2).numpy())
+        return least_two_of(torch.addmm(bias, x, y.T, alpha=-2).numpy(), skip)
 
-    def least(self, handle: Array, columns: Array) -> Array:
+    def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
         import torch
 
-        least: Array = (torch.from_numpy(handle) @ torch.from_numpy(columns).T).amin(dim=1).numpy()
-        return least
+        return _within((torch.from_numpy(handle) @ torch.from_numpy(columns).T).numpy(), limit)
+
+    def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
+        """See `Multiplier`."""
+        return NumpyMultiplier().products(handle, i, picks, j)
 
 
 class CudaMultiplier:
@@ -150,27 +172,57 @@ class CudaMultiplier:
 
         return handle.index_select(0, torch.from_numpy(index).to("cuda"))
 
-    def least_two(self, handle: Any, picks: Array, squares: Array) -> LeastTwo:
+    def least_two(self, handle: Any, picks: Array, squares: Array, skip: Array) -> LeastTwo:
         """See `Multiplier`."""
         import torch
 
         y, bias = torch.from_numpy(picks).to("cuda"), torch.from_numpy(squares).to("cuda")
         tile = torch.addmm(bias, handle, y.T, alpha=-2)
+        if skip.any():
+            columns = torch.arange(len(picks), device="cuda")
+            tile[columns < torch.from_numpy(skip).to("cuda")[:, None]] = torch.inf
         least, where = tile.min(dim=1)
         tile.scatter_(1, where[:, None], torch.inf)
         both = torch.stack([least, tile.amin(dim=1)]).cpu().numpy()
         return both[0], where.cpu().numpy(), both[1]
 
-    def least(self, handle: Any, columns: Array) -> Array:
+    def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
         import torch
 
         tile = handle @ torch.from_numpy(columns).to("cuda").T
-        least: Array = tile.amin(dim=1).cpu().numpy()
-        return least
+        above = torch.from_numpy(_rounded_up(limit, columns.dtype)).to("cuda")
+        pairs: Array = (tile <= above[:, None]).nonzero().T.cpu().numpy()
+        return pairs[0], pairs[1]
+
+    def products(self, handle: Any, i: Array, picks: Array, j: Array) -> Array:
+        """See `Multiplier`."""
+        import torch
+
+        rows, columns = (torch.from_numpy(k).to("cuda") for k in (i, j))
+        y, out = torch.from_numpy(picks).to("cuda"), np.empty(len(i), picks.dtype)
+        for start in range(0, len(i), 64 * PAIRS_AT_ONCE):
+            part = slice(start, start + 64 * PAIRS_AT_ONCE)
+            found = torch.linalg.vecdot(handle[rows[part]], y[columns[part]])
+            out[part] = found.cpu().numpy()
+        return out
 
 
-def _least_two_of(tile: Array) -> LeastTwo:
+def _within(tile: Array, limit: Array) -> tuple[Array, Array]:
+    found = np.flatnonzero(tile <= _rounded_up(limit, tile.dtype)[:, None])
+    i, j = np.divmod(found, tile.shape[1])
+    return i, j
+
+
+def _rounded_up(limit: Array, dtype: Any) -> Array:
+    rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(np.inf))
+    return rounded
+
+
+def least_two_of(tile: Array, skip: Array) -> LeastTwo:
+    """Return (least, where, second least) of each row from column skip_i on; changes the tile."""
+    if skip.any():
+        tile[np.arange(tile.shape[1]) < skip[:, None]] = np.inf
     lines = np.arange(len(tile))
     where = tile.argmin(axis=1)
     least = tile[lines, where]
@@ -191,7 +243,7 @@ def _faster_on_cpu() -> type[NumpyMultiplier] | type[TorchMultiplier]:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((2048, 384), dtype=np.float32)
     picks = rng.standard_normal((256, 384), dtype=np.float32)
-    squares = np.square(picks).sum(axis=1)
+    squares, skip = np.square(picks).sum(axis=1), np.zeros(len(rows), dtype=np.int64)
     candidates: list[Multiplier] = [NumpyMultiplier(), TorchMultiplier()]
     seconds = []
     for multiplier in candidates:
@@ -199,7 +251,7 @@ def _faster_on_cpu() -> type[NumpyMultiplier] | type[TorchMultiplier]:
         trials = []
         for _ in range(6):
             start = time.perf_counter()
-            multiplier.least_two(rows, picks, squares)
+            multiplier.least_two(rows, picks, squares, skip)
             trials.append(time.perf_counter() - start)
         seconds.append(min(trials))
     return (NumpyMultiplier, TorchMultiplier)[int(np.argmin(seconds))]

@@ -8,23 +8,25 @@ sketch tells most of the others that no new pick is nearer to them than the near
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.memory import cache_bytes
-from entroloop.multiply import Multiplier, NumpyMultiplier
+from entroloop.multiply import LeastTwo, Multiplier, NumpyMultiplier
 from entroloop.samples import Array, Float64
-from entroloop.sketches import Sketch, sketch_for
-from entroloop.spaces import Space
+from entroloop.sketches import Sketches, sketch_for
+from entroloop.spaces import Euclidean, Space
 
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
-FEW = 32  # picks, whose full distances cost no more than the sketches' and fetching rows again
+PAIR = 32  # what the distance of a single pair costs, in distances of a product of many
+AGAIN = 2**16  # distances: what another product costs
 LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
-WORTHLESS = 0.75  # of the rows left over by a sketch: it costs more than it saves
 
 
 class Shard:
@@ -63,7 +65,7 @@ class Shard:
         self.count = 0  # of picks so far; at most `capacity`
         self._picks = np.empty((capacity, rows.shape[1]), dtype=dtype or rows.dtype)
         self._ready = False
-        self._sketch: Sketch | None = None
+        self._sketches: Sketches | None = None
 
     def _prepare(self) -> None:
         """Centre the rows in the present precision; a strategy that never asks never pays."""
@@ -71,13 +73,13 @@ class Shard:
         if self._held:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.hold(prepared)
-            if self.space.power == 2 and self.dtype == np.float32:
+            if isinstance(self.space, Euclidean) and self.dtype == np.float32:
                 m, d = self.rows.shape
-                self._sketch = sketch_for(m, d, prepared.__getitem__)
-            if self._sketch is not None:
-                self._sketches = self._multiplier.hold(self._sketch.of_rows(prepared, self.sizes))
-                self._pick_sketches = np.empty((len(self._picks), self._sketch.width), np.float32)
-                self._looked = self._kept = 0
+                sketch = sketch_for(m, d, prepared.__getitem__)
+                if sketch is not None:
+                    self._sketches = Sketches(
+                        sketch, self.space, self._handle, prepared, self.sizes, len(self._picks)
+                    )
         else:
             self.sizes = np.empty(len(self.rows))
             for start in range(0, len(self.rows), 8192):
@@ -101,7 +103,7 @@ class Shard:
             return False
         self.dtype = np.float64
         self._held, self._handle = False, None  # few rows still matter: centred as they are used
-        self._sketch = None  # its bounds are those of float32
+        self._sketches = None  # their bounds are those of float32
         self._prepare()
         self.seen[:] = 0
         self.least[:] = np.inf
@@ -115,8 +117,8 @@ class Shard:
         prepared, sizes = self.space.prepare(rows, self.dtype)
         new = slice(self.count, self.count + len(rows))
         self._picks[new], self._prepared_picks[new] = rows, prepared
-        if self._sketch is not None:
-            self._pick_sketches[new] = self._sketch.of_picks(prepared, sizes)
+        if self._sketches is not None:
+            self._sketches.add(new, prepared, sizes)
         self.count += len(rows)
         self._largest = max(self._largest, float(sizes.max(initial=0)))
 
@@ -188,51 +190,62 @@ class Shard:
 
     def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
         """Bring up to date rows that are sorted by how many picks they have seen."""
-        seen, total = self.seen[index], self.count
+        seen = self.seen[index]
         least, second, where = self.least[index], self.second[index], self.where[index]
         self.error[index] = error = self.space.bound(self.sizes[index], self._largest, self.dtype)
-        stops = np.unique(seen)[1:].tolist()
-        first = int(seen[0])
-        while first < total:
-            stop = min(first + PICKS_AT_ONCE, total, next((s for s in stops if s > first), total))
-            q = int(np.searchsorted(seen, first, side="right"))  # those that miss these picks
-            near = self._may_be_nearer(index[:q], least[:q], error[:q], first, stop)
-            new, at, next_new = self.space.least_two(
-                self._gather(index[near]),
-                self.sizes[index[near]],
-                self._prepared_picks[first:stop],
-            )
+        for first, stop in _windows(seen, self.count):
+            q = int(np.searchsorted(seen, stop))  # those that miss some of these picks
+            skip = np.maximum(seen[:q] - first, 0)
+            limit = least[:q] + 2 * error[:q]
+            near, (new, at, next_new) = self._nearest(index[:q], slice(first, stop), skip, limit)
             old = least[near]
             better = new < old
             runner_up = np.where(better, old, new)
             second[near] = np.minimum(second[near], np.minimum(runner_up, next_new))
             where[near] = np.where(better, at + first, where[near])
             least[near] = np.where(better, new, old)
-            first = stop
         self.least[index], self.second[index], self.where[index] = least, second, where
-        self.seen[index] = total
+        self.seen[index] = self.count
         upper = self.weighted(np.maximum(least, 0) + error, index)
         self.upper[index] = np.where(
             self.open[index], np.minimum(upper, self.upper[index]), -np.inf
         )
 
-    def _may_be_nearer(
-        self, index: NDArray[np.int64], least: Float64, error: Float64, first: int, stop: int
-    ) -> NDArray[np.int64]:
-        """Return the places of the rows to which some of the picks first … stop may be as near as
-        the nearest before. For the others `least` and `second` stay what they are.
+    def _nearest(
+        self, index: NDArray[np.int64], some: slice, skip: NDArray[np.int64], limit: Float64
+    ) -> tuple[NDArray[np.int64], LeastTwo]:
+        """Return the places of the rows that some picks, the first `skip` of them left out, may be
+        nearer to than `limit`, and their least two over those that may.
         """
-        if self._sketch is None or first == 0 or stop - first < FEW:
-            return np.arange(len(index))
-        rows, sizes = self._multiplier.gather(self._sketches, index), self.sizes[index]
-        bound = self._multiplier.least(rows, self._pick_sketches[first:stop]) + np.square(sizes)
-        bound -= self._sketch.doubt(sizes, self._largest)
-        near = np.flatnonzero(bound * self.space.unit <= least + 2 * error)
-        self._looked += len(index)
-        self._kept += len(near)
-        if self._looked > 2 * len(self.rows) and self._kept > WORTHLESS * self._looked:
-            self._sketch = None
-        return near
+        picks = self._prepared_picks[some]
+        if self._sketches is None or not self._sketches.pay or not some.start:
+            sizes = self.sizes[index]
+            least = self.space.least_two(self._gather(index), sizes, picks, skip)
+            return np.arange(len(index)), least
+        i, j = self._near(index, limit, some)
+        if skip.any():
+            new = np.flatnonzero(j >= skip[i])
+            i, j = i[new], j[new]
+        near, starts = np.unique(i, return_index=True)
+        whole = PAIR + len(picks)  # all distances of a row, the first of which must be fetched
+        single = len(i) * PAIR < len(near) * whole
+        self._sketches.note(len(i) * PAIR if single else len(near) * whole, len(index) * whole)
+        rows = index[i] if single else index[near]
+        sizes = self.sizes[rows]
+        if single:
+            return near, self._sketches.least_two(rows, sizes, picks, j, starts)
+        return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
+
+    def _near(
+        self, index: NDArray[np.int64], limit: Float64, some: slice
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (i, j) of all rows and picks whose value may be within limit_i."""
+        if self._sketches is not None:
+            return self._sketches.near(index, self.sizes[index], limit, self._largest, some)
+        prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
+        tile = self.space.tile(prepared, sizes, self._prepared_picks[some])
+        i, j = np.nonzero(tile <= (limit / self.space.unit)[:, None])
+        return i, j
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._held:
@@ -261,13 +274,27 @@ class Shard:
     def _scan(self, index: NDArray[np.int64]) -> Float64:
         """Return the least defining value over all picks, by going through those in doubt."""
         best = np.full(len(index), np.inf)
-        x = self.rows[index]
-        prepared, sizes = self.space.prepare(x, self.dtype)
-        tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
-        limit = (self.least[index] + 2 * self.error[index]) / self.space.unit
-        i, j = np.nonzero(tile <= limit[:, None])
-        np.minimum.at(best, i, self.space.exact(x[i], self.picks[j]))
+        limit = self.least[index] + 2 * self.error[index]
+        i, j = self._near(index, limit, slice(0, self.count))
+        np.minimum.at(best, i, self.space.exact(self.rows[index[i]], self.picks[j]))
         return best
+
+
+def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of picks, first and stop, that rows are told together.
+
+    seen: how many picks each row knows, sorted. A row is told again some that it knows where that
+    is less work than a range of its own.
+    """
+    starts, again = [int(seen[0])], 0
+    for value, count in zip(*np.unique(seen, return_counts=True), strict=True):
+        again += int(count) * (int(value) - starts[-1])
+        if again > AGAIN or value - starts[-1] >= PICKS_AT_ONCE:
+            starts.append(int(value))
+            again = 0
+    for start, end in pairwise([*starts, total]):
+        for first in range(start, end, PICKS_AT_ONCE):
+            yield first, min(first + PICKS_AT_ONCE, end)
 
 
 def _at_rank(bounds: NDArray[np.float64], rank: int) -> float:

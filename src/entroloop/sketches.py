@@ -12,18 +12,24 @@ full length. On isotropic data nothing is gained, and no sketch is made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from entroloop.multiply import rounding
+from entroloop.multiply import LeastTwo, rounding
 from entroloop.samples import Array, Float64
+from entroloop.spaces import Euclidean
 
+Index = NDArray[np.int64]
 SAMPLE = 2048  # rows whose variance chooses the directions
 SMALLEST_POOL = 8192
 WORK = 8  # a sketch has at most 1/8 of a row's values: full distances cost that many times more
 FEWEST, MOST = 6, 126  # directions
 ENERGY = 0.95  # of the variance that the directions are to hold
 LEAST_ENERGY = 0.7  # with which a sketch is worth its time
+WORTHLESS = 0.75  # of the work that is left to do: a sketch costs more than it saves
+TRIAL = 1000  # distances a row, after which its worth is known
 
 
 class Sketch:
@@ -65,6 +71,71 @@ class Sketch:
         underflow = 4 * self.width * float(np.finfo(np.float32).tiny)
         doubt: Float64 = kappa * np.square(sizes + largest) + underflow
         return doubt
+
+
+class Sketches:
+    """The sketches of held rows (m, d) and of picks, and how much work they spare.
+
+    handle: of the rows. prepared, sizes: rows and picks as `Space.prepare` returns them.
+    """
+
+    def __init__(
+        self,
+        sketch: Sketch,
+        space: Euclidean,
+        handle: Any,
+        prepared: Array,
+        sizes: Float64,
+        capacity: int,
+    ) -> None:
+        self._sketch, self._space, self._handle = sketch, space, handle
+        self._rows = space.multiplier.hold(sketch.of_rows(prepared, sizes))
+        self._picks = np.empty((capacity, sketch.width), np.float32)
+        self._trial = TRIAL * len(prepared)
+        self._whole = self._done = 0
+
+    def add(self, new: slice, prepared: Array, sizes: Float64) -> None:
+        """Make sketches of picks."""
+        self._picks[new] = self._sketch.of_picks(prepared, sizes)
+
+    def near(
+        self, index: Index, sizes: Float64, limit: Float64, largest: float, some: slice
+    ) -> tuple[Index, Index]:
+        """Return (i, j), sorted, of all rows and picks whose value can be at most limit_i.
+
+        largest: of the sizes of the picks.
+        """
+        products = limit / self._space.unit - np.square(sizes)
+        products += self._sketch.doubt(sizes, largest)
+        rows = self._space.multiplier.gather(self._rows, index)
+        return self._space.multiplier.within(rows, self._picks[some], products)
+
+    def least_two(
+        self, rows: Index, sizes: Float64, picks: Array, j: Index, starts: Index
+    ) -> LeastTwo:
+        """Return (least value, its j, second least) of runs of pairs of a row and a pick.
+
+        rows, sizes, j (q,): of each pair. starts: where the runs start.
+        """
+        values = self._space.pairs(self._handle, rows, sizes, picks, j)
+        if not len(starts):
+            return values, j, values
+        least = np.minimum.reduceat(values, starts)
+        lengths = np.diff(starts, append=len(values))
+        lowest = np.flatnonzero(values == np.repeat(least, lengths))
+        first = lowest[np.searchsorted(lowest, starts)]
+        values[first] = np.inf
+        return least, j[first], np.minimum.reduceat(values, starts)
+
+    def note(self, done: int, whole: int) -> None:
+        """Take note of the work that was done after a sketch, and would have been without it."""
+        self._done += done
+        self._whole += whole
+
+    @property
+    def pay(self) -> bool:
+        """Tell whether they save more than they cost, as far as is known."""
+        return self._whole < self._trial or self._done <= WORTHLESS * self._whole
 
 
 def _coordinate_error() -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from entroloop.errors import InputError
-from entroloop.multiply import LeastTwo, Multiplier, rounding
+from entroloop.multiply import LeastTwo, Multiplier, least_two_of, rounding
 from entroloop.samples import Array, Float64
 
 PAIR_BYTES = 16 * 2**20  # of one block of differences
@@ -32,8 +32,10 @@ class Space(Protocol):
     def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
         """Return rows as `least_two` wants them, and the size of each, from which bounds follow."""
 
-    def least_two(self, handle: Any, sizes: Float64, picks: Array) -> LeastTwo:
-        """Return (least value, where, second least) over picks for held rows of these sizes."""
+    def least_two(self, handle: Any, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
+        """Return (least value, where, second least) for held rows of these sizes over picks, the
+        first `skip` (m,) of which do not count.
+        """
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """Return all values of prepared rows of these sizes and prepared picks, over `unit`."""
@@ -86,12 +88,19 @@ class Euclidean:
             squares[part] = _squared_lengths(centred[part])
         return centred, np.sqrt(squares)
 
-    def least_two(self, handle: Any, sizes: Float64, picks: Array) -> LeastTwo:
+    def least_two(self, handle: Any, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
         """See `Space`."""
         squares = _squared_lengths(picks)
-        least, where, second = self.multiplier.least_two(handle, picks, squares)
+        least, where, second = self.multiplier.least_two(handle, picks, squares, skip)
         own = np.square(sizes)
         return (least + own) * self.unit, where, (second + own) * self.unit
+
+    def pairs(self, handle: Any, i: Array, sizes: Float64, picks: Array, j: Array) -> Float64:
+        """Return the values of pairs of held rows, of these sizes, and prepared picks."""
+        products = self.multiplier.products(handle, i, picks, j)
+        values: Float64 = _squared_lengths(picks)[j] - 2 * products + np.square(sizes)
+        values *= self.unit
+        return values
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
@@ -111,8 +120,11 @@ class Euclidean:
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""
         x, sizes = self.prepare(rows, np.float64)
-        values = self.tile(x, sizes, x)
-        values *= self.unit
+        squares = np.square(sizes) * self.unit
+        values = x @ x.T
+        values *= -2 * self.unit
+        values += squares
+        values += squares[:, None]
         largest = float(sizes.max(initial=0))
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
 
@@ -154,14 +166,9 @@ class Manhattan:
         x = np.asarray(rows).astype(np.float64)
         return x, np.abs(x).sum(axis=1)
 
-    def least_two(self, handle: Array, sizes: Float64, picks: Array) -> LeastTwo:
+    def least_two(self, handle: Array, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
         """See `Space`."""
-        tile = self.tile(handle, sizes, picks)
-        lines = np.arange(len(tile))
-        where = tile.argmin(axis=1)
-        least = tile[lines, where]
-        tile[lines, where] = np.inf
-        return least, where, tile.min(axis=1)
+        return least_two_of(self.tile(handle, sizes, picks), skip)
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
         """See `Space`."""

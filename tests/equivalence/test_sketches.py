@@ -17,8 +17,7 @@ def of_small_pools(monkeypatch):
     for name, value in {"SAMPLE": 20, "SMALLEST_POOL": 8, "FEWEST": 1, "WORK": 1}.items():
         monkeypatch.setattr(sketches, name, value)
     monkeypatch.setattr(sketches, "LEAST_ENERGY", 0.1)
-    monkeypatch.setattr(shards, "WORTHLESS", 1.1)
-    monkeypatch.setattr(shards, "FEW", 1)
+    monkeypatch.setattr(sketches, "WORTHLESS", 1.1)
 
 
 def rows_of(kind, n, d, rng):
@@ -63,8 +62,9 @@ def test_picks_with_sketches_are_those_without(kind, seed):
         plain = el.select(x, n, strategy, seed=1)
         for name, value in {"SAMPLE": 20, "SMALLEST_POOL": 8, "FEWEST": 1, "WORK": 1}.items():
             patch.setattr(sketches, name, value)
-        patch.setattr(shards, "WORTHLESS", 1.1)
-        patch.setattr(shards, "FEW", 1)
+        patch.setattr(sketches, "WORTHLESS", 1.1)
+        patch.setattr(shards, "PAIR", (0.01, 1, 10**6)[seed % 3])  # pairs alone, both, products alone
+        patch.setattr(shards, "AGAIN", (0, 2**16)[seed // 2 % 2])
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()
     assert np.array_equal(sketched.radii, plain.radii)
@@ -76,19 +76,24 @@ def test_a_sketch_spares_most_full_distances_of_rows_near_a_plane(monkeypatch):
     x = (rng.standard_normal((9000, 6)) @ plane).astype(np.float32)
     x += 0.01 * rng.standard_normal(x.shape, dtype=np.float32)
     multiplied = [0]
-    multiply = NumpyMultiplier.least_two
+    least_two, products = NumpyMultiplier.least_two, NumpyMultiplier.products
 
-    def counted(self, handle, picks, squares):
+    def counted(self, handle, picks, squares, skip):
         multiplied[0] += len(handle) * len(picks)
-        return multiply(self, handle, picks, squares)
+        return least_two(self, handle, picks, squares, skip)
+
+    def pairs_counted(self, handle, i, picks, j):
+        multiplied[0] += len(i)
+        return products(self, handle, i, picks, j)
 
     monkeypatch.setattr(NumpyMultiplier, "least_two", counted)
+    monkeypatch.setattr(NumpyMultiplier, "products", pairs_counted)
     with_sketch = el.select(x, 3000, "greedy", device="cpu", first=0)
     spared, multiplied[0] = multiplied[0], 0
     monkeypatch.setattr(sketches, "SMALLEST_POOL", len(x) + 1)
     without = el.select(x, 3000, "greedy", device="cpu", first=0)
     assert with_sketch.indices.tolist() == without.indices.tolist()
-    assert spared < 0.5 * multiplied[0]
+    assert spared < 0.05 * multiplied[0]
 
 
 def test_isotropic_rows_get_no_sketch():

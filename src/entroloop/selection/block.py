@@ -34,8 +34,9 @@ class Block:
         self._matrix: Float64 | None = None
         self.error = 0.0
         if len(index) <= LARGEST:
-            self._matrix, error = space.matrix(rows)
-            self._matrix *= weights[:, None]
+            self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
+            if (weights != 1).any():
+                self._matrix *= weights
             self.error = error * float(weights.max(initial=0.0))
 
     @property
@@ -49,10 +50,10 @@ class Block:
         self._picks[self.count] = place
         self.count += 1
         if self._matrix is None:
-            column = self._space.exact(self.rows, self.rows[place]) * self.weights
+            others = self._space.exact(self.rows, self.rows[place]) * self.weights
         else:
-            column = self._matrix[:, place]
-        np.minimum(self.values, column, out=self.values)
+            others = self._matrix[place]
+        np.minimum(self.values, others, out=self.values)
         self.values[place] = -np.inf
 
     def drop(self, places: Array) -> None:
@@ -67,7 +68,7 @@ class Block:
             return place  # values are the defining ones, and argmax takes the first of equals
         largest = values[place]
         values[place] = -np.inf
-        next_largest = values.max()
+        next_largest = values[values.argmax()]
         values[place] = largest
         if next_largest < largest - 2 * self.error:
             return place
@@ -79,7 +80,7 @@ class Block:
         if self._matrix is None or not self.count:
             return float(self.values[place])
         picks, limit = self.picks, self.values[place] + 2 * self.error
-        near = picks[self._matrix[place, picks] <= limit]
+        near = picks[self._matrix[picks, place] <= limit]
         if not len(near):
             return float(self.base[place])
         found = self._space.exact(self.rows[near], self.rows[place])
@@ -91,9 +92,9 @@ class Block:
             return self._taken[: self.count].copy()
         picks = self.picks
         values = self.base[picks].copy()
-        near = self._matrix[np.ix_(picks, picks)]
-        limit = self._taken[: self.count, None] + 2 * self.error
-        i, j = np.nonzero(np.tril(near <= limit, -1))
+        near = self._matrix[picks][:, picks]  # of a pick and a later one
+        j, i = np.nonzero(near <= self._taken[: self.count] + 2 * self.error)
+        j, i = j[j < i], i[j < i]
         exact = self._space.exact(self.rows[picks[i]], self.rows[picks[j]])
         np.minimum.at(values, i, exact * self.weights[picks[i]])
         return values

@@ -77,6 +77,8 @@ def pick_while_above(task: Task, block: Block, level: float, missing: int) -> No
             return  # copies of what is chosen: they come last
         block.take(place)
         missing -= 1
+        if task.groups is None:
+            continue
         full = task.count_group(int(block.index[place]))
-        if full is not None and task.groups is not None:
+        if full is not None:
             block.drop(np.flatnonzero(task.groups[block.index] == full))
