@@ -226,14 +226,15 @@ class Shard:
         if skip.any():
             new = np.flatnonzero(j >= skip[i])
             i, j = i[new], j[new]
-        near, starts = np.unique(i, return_index=True)
+        starts = np.flatnonzero(np.diff(i, prepend=-1))
+        near = i[starts]
         whole = PAIR + len(picks)  # all distances of a row, the first of which must be fetched
         single = len(i) * PAIR < len(near) * whole
         self._sketches.note(len(i) * PAIR if single else len(near) * whole, len(index) * whole)
         rows = index[i] if single else index[near]
         sizes = self.sizes[rows]
         if single:
-            return near, self._sketches.least_two(rows, sizes, picks, j, starts)
+            return near, self._sketches.least_two(rows, sizes, picks, some, j, starts)
         return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
 
     def _near(

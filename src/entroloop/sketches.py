@@ -91,12 +91,14 @@ class Sketches:
         self._sketch, self._space, self._handle = sketch, space, handle
         self._rows = space.multiplier.hold(sketch.of_rows(prepared, sizes))
         self._picks = np.empty((capacity, sketch.width), np.float32)
+        self._squares = np.empty(capacity)
         self._trial = TRIAL * len(prepared)
         self._whole = self._done = 0
 
     def add(self, new: slice, prepared: Array, sizes: Float64) -> None:
         """Make sketches of picks."""
         self._picks[new] = self._sketch.of_picks(prepared, sizes)
+        self._squares[new] = np.square(sizes)
 
     def near(
         self, index: Index, sizes: Float64, limit: Float64, largest: float, some: slice
@@ -111,13 +113,15 @@ class Sketches:
         return self._space.multiplier.within(rows, self._picks[some], products)
 
     def least_two(
-        self, rows: Index, sizes: Float64, picks: Array, j: Index, starts: Index
+        self, rows: Index, sizes: Float64, picks: Array, some: slice, j: Index, starts: Index
     ) -> LeastTwo:
         """Return (least value, its j, second least) of runs of pairs of a row and a pick.
 
-        rows, sizes, j (q,): of each pair. starts: where the runs start.
+        rows, sizes, j (q,): of each pair. picks: prepared, `some` of them all. starts: of the runs.
         """
-        values = self._space.pairs(self._handle, rows, sizes, picks, j)
+        products = self._space.multiplier.products(self._handle, rows, picks, j)
+        values: Float64 = np.square(sizes) + self._squares[some][j] - 2 * products
+        values *= self._space.unit
         if not len(starts):
             return values, j, values
         least = np.minimum.reduceat(values, starts)

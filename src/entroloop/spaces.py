@@ -95,13 +95,6 @@ class Euclidean:
         own = np.square(sizes)
         return (least + own) * self.unit, where, (second + own) * self.unit
 
-    def pairs(self, handle: Any, i: Array, sizes: Float64, picks: Array, j: Array) -> Float64:
-        """Return the values of pairs of held rows, of these sizes, and prepared picks."""
-        products = self.multiplier.products(handle, i, picks, j)
-        values: Float64 = _squared_lengths(picks)[j] - 2 * products + np.square(sizes)
-        values *= self.unit
-        return values
-
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
         values: Array = rows @ picks.T  # in the rows' dtype
