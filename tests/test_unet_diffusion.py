@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 import entroloop as el
 from entroloop.generators import draw
 from entroloop.generators.pipeline import Pipeline
+from entroloop.generators.threads import intra_op_threads
 from entroloop.generators.unet_diffusion import UNetDiffusion
+from entroloop.generators.unet_training import Training
 from entroloop.report.read import StudyView
 from entroloop.samples import SampleSet
 from entroloop.seeding import class_labels
@@ -26,9 +29,9 @@ def images(rng):
     return SampleSet.of_generation(rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8), 0)
 
 
-def fit(generator, training_set, progress=lambda share: None, scratch=None):
+def fit(generator, training_set, progress=lambda share: None, scratch=None, threads=1):
     return generator.fit(
-        training_set, seed=1, device="cpu", threads=1, progress=progress, scratch=scratch
+        training_set, seed=1, device="cpu", threads=threads, progress=progress, scratch=scratch
     )
 
 
@@ -88,23 +91,50 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.99}, {"accumulation": 2}])
-def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(images, tmp_path, changes):
+@pytest.mark.parametrize(
+    ("changes", "threads"), [({}, 1), ({"ema": 0.99}, 3), ({"accumulation": 2}, 2)]
+)
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
+    images, tmp_path, changes, threads
+):
     generator = settings(steps=12, checkpoint_every=4, **changes)
-    whole = weights(fit(generator, images))
+    whole = weights(fit(generator, images, threads=threads))
 
     def stop(share):
         if share > 0.7:
             raise StopError
 
     with pytest.raises(StopError):
-        fit(generator, images, stop, tmp_path / "scratch")
+        fit(generator, images, stop, tmp_path / "scratch", threads)
     assert (tmp_path / "scratch" / "state.safetensors").exists()
     shares = []
-    resumed = fit(generator, images, shares.append, tmp_path / "scratch")
+    resumed = fit(generator, images, shares.append, tmp_path / "scratch", threads)
     assert min(shares) > 8 / 12  # the first eight steps were not made again
     assert np.array_equal(weights(resumed), whole)
     assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"classes": 3}])
+def test_threads_that_share_a_batch_follow_the_gradient_of_the_whole(labelled, changes):
+    generator = settings(**changes)
+    with intra_op_threads(1):
+        unet = generator.network((8, 8, 3), 0)
+        training = Training(generator, unet, labelled, 1, "cpu", 3)
+        batch = training.batch()
+        loss = training.in_parts.backward(training.loss, batch, 1.0)
+        training.in_parts.close()
+        whole = training.loss(*batch)
+        expected = torch.autograd.grad(whole, list(unet.parameters()))
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-5)
+    for parameter, gradient in zip(unet.parameters(), expected, strict=True):
+        atol = 1e-5 * max(1e-3, float(gradient.abs().max()))
+        np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-3, atol=atol)
+
+
+def test_threads_that_share_a_batch_leave_the_thread_count_as_it_was(images):
+    before = torch.get_num_threads()
+    fit(settings(steps=1), images, threads=3)
+    assert torch.get_num_threads() == before
 
 
 def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):

@@ -1,8 +1,17 @@
-"""How much memory and cache there is: work is refused before it dies, and cut to what is near."""
+"""Memory and cache: how much there is, so that work is refused before it dies and cut to what is
+near; and what becomes of memory that is freed.
+"""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+# Of glibc's mallopt(3), and the values that its own adjustment ends with after large blocks.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+USUAL = {TRIM_THRESHOLD: 64 * 2**20, MMAP_THRESHOLD: 32 * 2**20}
 
 
 def available_bytes() -> int | None:
@@ -32,3 +41,26 @@ def cache_bytes() -> int:
         except (OSError, ValueError):
             continue
     return max(sizes, default=32 * 2**20)
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep what is freed inside the block for what is allocated next; give it back at the end.
+
+    Otherwise large arrays return to the kernel one by one, and each new one costs a page fault for
+    every 4 KiB: a quarter of the time that a small U-Net trains. Does nothing without glibc.
+    """
+    try:
+        library = ctypes.CDLL("libc.so.6")
+        mallopt, malloc_trim = library.mallopt, library.malloc_trim
+    except (OSError, AttributeError):
+        yield
+        return
+    for option in USUAL:
+        mallopt(option, 2**31 - 1)
+    try:
+        yield
+    finally:
+        for option, value in USUAL.items():
+            mallopt(option, value)
+        malloc_trim(0)

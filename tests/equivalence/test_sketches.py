@@ -63,7 +63,9 @@ def test_picks_with_sketches_are_those_without(kind, seed):
         for name, value in {"SAMPLE": 20, "SMALLEST_POOL": 8, "FEWEST": 1, "WORK": 1}.items():
             patch.setattr(sketches, name, value)
         patch.setattr(sketches, "WORTHLESS", 1.1)
-        patch.setattr(shards, "PAIR", (0.01, 1, 10**6)[seed % 3])  # pairs alone, both, products alone
+        patch.setattr(
+            shards, "PAIR", (0.01, 1, 10**6)[seed % 3]
+        )  # pairs alone, both, products alone
         patch.setattr(shards, "AGAIN", (0, 2**16)[seed // 2 % 2])
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()

@@ -19,6 +19,7 @@ from entroloop.errors import InputError
 from entroloop.generators import Progress
 from entroloop.generators.rows import RowFormat, read_row_format, write_settings
 from entroloop.generators.threads import intra_op_threads
+from entroloop.memory import freed_memory_kept
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 
@@ -92,12 +93,12 @@ class UNetDiffusion(BaseModel):
         row_format = RowFormat.of(training_set.data)
         check_images(row_format, self)
         shares = self.shares_of(training_set)
-        with intra_op_threads(threads):
+        with intra_op_threads(threads), freed_memory_kept():
             if self.init == "finetune" and previous is not None:
                 unet = load_network(previous)
             else:
                 unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
-            unet = train(self, unet, training_set, seed, device, progress, scratch)
+            unet = train(self, unet, training_set, seed, device, threads, progress, scratch)
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
 
     @property
@@ -198,7 +199,7 @@ class UNetDiffusionModel:
         """Return one image a seed, uint8; the noise of an image comes from its seed alone."""
         from entroloop.generators.unet_sampling import sample
 
-        with intra_op_threads(self.threads):
+        with intra_op_threads(self.threads), freed_memory_kept():
             x = sample(self.settings, self.unet, seeds, labels, self.device)
         height, width = self.row_format.shape[:2]
         top, left = ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)

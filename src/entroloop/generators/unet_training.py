@@ -16,6 +16,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.generators import Progress
+from entroloop.generators.threads import BatchInParts
 from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
 
@@ -33,13 +34,14 @@ def train(
     training_set: SampleSet,
     seed: int,
     device: str,
+    threads: int,
     progress: Progress,
     scratch: Path | None,
 ) -> Any:
     """Return the trained U-Net, on the device (its averaged weights, where there is an average)."""
     import torch
 
-    training = _Training(settings, unet, training_set, seed, device)
+    training = Training(settings, unet, training_set, seed, device, threads)
     if scratch is not None:
         training.resume(scratch)
     every = max(1, training.total // REPORTS)
@@ -64,11 +66,20 @@ def train(
     return unet.eval()
 
 
-class _Training:
-    """The state of a training, and how one step changes it."""
+class Training:
+    """The state of a training, and how one step changes it.
+
+    threads: of a CPU, each of which takes a part of a batch.
+    """
 
     def __init__(
-        self, settings: UNetDiffusion, unet: Any, training_set: SampleSet, seed: int, device: str
+        self,
+        settings: UNetDiffusion,
+        unet: Any,
+        training_set: SampleSet,
+        seed: int,
+        device: str,
+        threads: int,
     ) -> None:
         import torch
         from accelerate import Accelerator
@@ -117,6 +128,13 @@ class _Training:
         self.unet, self.optimizer = self.accelerator.prepare(unet, optimizer)
         if settings.compile:
             self.unet = torch.compile(self.unet)
+        # Threads cannot share what torch compiles or the generator of dropout, and processes add up
+        # their gradients as they are computed.
+        together = world > 1 or settings.compile or settings.precision == "fp16" or _drops_out(unet)
+        self.in_parts = None
+        if device == "cpu" and threads > 1 and not together:
+            self.in_parts = BatchInParts(list(unet.parameters()), min(threads, size))
+            torch.set_num_threads(1)  # until the training ends, see `UNetDiffusion.fit`
         alphas = noise_scheduler(settings).alphas_cumprod.to(device)
         self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
         self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
@@ -135,8 +153,12 @@ class _Training:
         losses = []
         for _ in range(settings.accumulation):
             with self.accelerator.accumulate(self.unet):
-                loss = self._loss()
-                self.accelerator.backward(loss)
+                batch = self.batch()
+                if self.in_parts is None:
+                    loss = self.loss(*batch)
+                    self.accelerator.backward(loss)
+                else:
+                    loss = self.in_parts.backward(self.loss, batch, 1 / settings.accumulation)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(
                         self.plain.parameters(), settings.gradient_clip
@@ -149,7 +171,8 @@ class _Training:
         self.step += 1
         return torch.stack(losses).mean()
 
-    def _loss(self) -> Tensor:
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return images, times, noise and classes of the next batch, as far as it is ours."""
         import torch
         import torch.nn.functional as F
 
@@ -162,11 +185,15 @@ class _Training:
             x0 = x0.contiguous(memory_format=torch.channels_last)
         t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
         noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
-        given = {} if self.labels is None else {"class_labels": self._classes(chosen)}
+        classes = None if self.labels is None else self._classes(chosen)[self.part]
         # Every process draws the whole batch and takes its part: together they make the step that
         # one would make alone.
-        x0, t, noise = x0[self.part], t[self.part], noise[self.part]
-        given = {name: values[self.part] for name, values in given.items()}
+        return x0[self.part], t[self.part], noise[self.part], classes
+
+    def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
+        import torch.nn.functional as F
+
+        given = {} if classes is None else {"class_labels": classes}
         alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
         kind = self.settings.prediction
@@ -201,6 +228,8 @@ class _Training:
             raise RuntimeError("the weights differ between processes: a defect of entroloop")
         if self.ema is not None:
             self.ema.copy_to(self.plain.parameters())
+        if self.in_parts is not None:
+            self.in_parts.close()
         self.accelerator.free_memory()
         return self.plain
 
@@ -282,6 +311,12 @@ class _Training:
         if numbers["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(numbers["scaler"])
         self.step = numbers["step"]
+
+
+def _drops_out(unet: Any) -> bool:
+    import torch
+
+    return any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in unet.modules())
 
 
 def _schedule(step: int, warmup: int, total: int) -> float:
