@@ -150,7 +150,9 @@ class RayEngine:
                     continue
                 yield schedule.done(number)
         finally:
-            if ray.is_initialized():  # else they ended with the cluster
+            # With a cluster of our own they end, and cancelling what is about to end on its own can
+            # meet a check inside Ray (task_manager.cc) that ends this process.
+            if ray.is_initialized() and not self._own:
                 for reference in running:
                     ray.cancel(reference, force=True)
 
