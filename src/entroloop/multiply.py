@@ -123,18 +123,10 @@ class _Workspace:
         return array
 
 
-class TorchMultiplier:
-    """torch's multiply on the CPU."""
+class TorchMultiplier(NumpyMultiplier):
+    """torch's multiply on the CPU; arrays share their memory with it."""
 
     name = "torch"
-
-    def hold(self, rows: Array) -> Array:
-        """Return the rows themselves; torch shares their memory."""
-        return rows
-
-    def gather(self, handle: Array, index: Array) -> Array:
-        """Return a copy of some rows."""
-        return handle[index]
 
     def least_two(self, handle: Array, picks: Array, squares: Array, skip: Array) -> LeastTwo:
         """See `Multiplier`."""
@@ -148,10 +140,6 @@ class TorchMultiplier:
         import torch
 
         return _within((torch.from_numpy(handle) @ torch.from_numpy(columns).T).numpy(), limit)
-
-    def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
-        """See `Multiplier`."""
-        return NumpyMultiplier().products(handle, i, picks, j)
 
 
 class CudaMultiplier:
@@ -239,7 +227,7 @@ def fastest_on_cpu() -> Multiplier:
 
 
 @cache
-def _faster_on_cpu() -> type[NumpyMultiplier] | type[TorchMultiplier]:
+def _faster_on_cpu() -> type[NumpyMultiplier]:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((2048, 384), dtype=np.float32)
     picks = rng.standard_normal((256, 384), dtype=np.float32)

@@ -2,8 +2,8 @@
 
 A shard keeps, for every row, the value to its nearest pick as far as it has been computed. Values
 only fall as picks are added, so an old value is an upper bound, and a row whose upper bound is
-below what is asked for needs no work at all (lazy bounds). Where rows lie near a few directions, a
-sketch tells most of the others that no new pick is nearer to them than the nearest before.
+below what is asked for needs no work at all (lazy bounds). Where rows lie near a few directions,
+sketches tell which pairs of the others and the new picks still need a distance.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class Shard:
             sizes = self.sizes[index]
             least = self.space.least_two(self._gather(index), sizes, picks, skip)
             return np.arange(len(index)), least
-        i, j = self._near(index, limit, some)
+        i, j = self._sketches.near(index, self.sizes[index], limit, self._largest, some)
         if skip.any():
             new = np.flatnonzero(j >= skip[i])
             i, j = i[new], j[new]
@@ -236,17 +236,6 @@ class Shard:
         if single:
             return near, self._sketches.least_two(rows, sizes, picks, some, j, starts)
         return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
-
-    def _near(
-        self, index: NDArray[np.int64], limit: Float64, some: slice
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (i, j) of all rows and picks whose value may be within limit_i."""
-        if self._sketches is not None:
-            return self._sketches.near(index, self.sizes[index], limit, self._largest, some)
-        prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
-        tile = self.space.tile(prepared, sizes, self._prepared_picks[some])
-        i, j = np.nonzero(tile <= (limit / self.space.unit)[:, None])
-        return i, j
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._held:
@@ -274,9 +263,17 @@ class Shard:
 
     def _scan(self, index: NDArray[np.int64]) -> Float64:
         """Return the least defining value over all picks, by going through those in doubt."""
-        best = np.full(len(index), np.inf)
         limit = self.least[index] + 2 * self.error[index]
-        i, j = self._near(index, limit, slice(0, self.count))
+        pairs: Any = None
+        if self._sketches is not None:
+            every = slice(0, self.count)
+            pairs = self._sketches.near(index, self.sizes[index], limit, self._largest, every)
+        if pairs is None or len(pairs[0]) * PAIR > len(index) * self.count:
+            prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
+            tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
+            pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
+        i, j = pairs
+        best = np.full(len(index), np.inf)
         np.minimum.at(best, i, self.space.exact(self.rows[index[i]], self.picks[j]))
         return best
 

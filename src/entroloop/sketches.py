@@ -5,8 +5,8 @@ row. With p the coordinates and r that length, x·y ≤ p_x·p_y + r_x r_y (Cauc
 
     ‖p_x − p_y‖² + (r_x − r_y)² ≤ ‖x − y‖².
 
-A row whose sketch is farther from all new picks than its nearest pick so far needs no distances of
-full length. On isotropic data nothing is gained, and no sketch is made.
+Only pairs of a row and a new pick whose sketches are not farther apart than the row's nearest pick
+so far need a distance of full length. On isotropic data nothing is gained, and no sketch is made.
 """
 
 from __future__ import annotations

@@ -191,6 +191,7 @@ class Training:
         return x0[self.part], t[self.part], noise[self.part], classes
 
     def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
+        """Return the mean loss over images."""
         import torch.nn.functional as F
 
         given = {} if classes is None else {"class_labels": classes}
