@@ -212,16 +212,42 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
         el.select(x, 5, "kmeans")
 
 
-def test_numpy_and_torch_multiply_to_the_same_choice(rng, monkeypatch):
+@pytest.mark.parametrize("sketched", [False, True])
+def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
     import entroloop.part as part
-    from entroloop.multiply import NumpyMultiplier, TorchMultiplier
+    from entroloop import shards, sketches
+    from entroloop.multiply import CudaMultiplier, NumpyMultiplier, TorchMultiplier
 
-    x = rng.standard_normal((500, 30)).astype(np.float32)
+    x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
+    if sketched:
+        monkeypatch.setattr(sketches, "SMALLEST_POOL", 100)
+        monkeypatch.setattr(sketches, "WORK", 2)
+        monkeypatch.setattr(shards, "AGAIN", 2000)
     answers = []
-    for multiplier in (NumpyMultiplier(), TorchMultiplier()):
+    for multiplier in (NumpyMultiplier(), TorchMultiplier(), CudaMultiplier("cpu")):
         monkeypatch.setattr(part, "multiplier_for", lambda *_, m=multiplier: m)
-        answers.append(el.select(x, 300, first=0).indices)
-    assert np.array_equal(*answers)
+        answers.append(el.select(x, 600, first=0).indices)
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
+
+
+@pytest.mark.parametrize("name", ["NumpyMultiplier", "TorchMultiplier", "CudaMultiplier"])
+def test_a_multiplier_computes_what_its_interface_says(name, rng):
+    import entroloop.multiply as multiply
+
+    multiplier = multiply.CudaMultiplier("cpu") if name[0] == "C" else getattr(multiply, name)()
+    x, y = (rng.integers(-4, 5, (k, 7)).astype(np.float32) for k in (40, 9))  # exact in float32
+    rows, skip, squares = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(axis=1)
+    products = x[rows] @ y.T
+    values = np.where(np.arange(9) < skip[:, None], np.inf, squares - 2 * products)
+    held = multiplier.hold(x)
+    least, where, second = multiplier.least_two(multiplier.gather(held, rows), y, squares, skip)
+    assert np.array_equal(np.sort(values, axis=1)[:, :2], np.stack([least, second], axis=1))
+    assert np.array_equal(values[np.arange(25), where], least)
+    limit = rng.integers(-9, 9, 25).astype(float)
+    i, j = multiplier.within(multiplier.gather(held, rows), y, limit)
+    assert np.array_equal(np.stack([i, j]), np.nonzero(products <= limit[:, None]))
+    assert np.array_equal(multiplier.products(held, rows[i], y, j), products[i, j])
 
 
 @pytest.mark.gpu
