@@ -224,7 +224,7 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
         monkeypatch.setattr(sketches, "WORK", 2)
         monkeypatch.setattr(shards, "AGAIN", 2000)
     answers = []
-    for multiplier in (NumpyMultiplier(), TorchMultiplier(), CudaMultiplier("cpu")):
+    for multiplier in (NumpyMultiplier(), TorchMultiplier(), CudaMultiplier("torch cpu")):
         monkeypatch.setattr(part, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 600, first=0).indices)
     assert np.array_equal(answers[0], answers[1])
@@ -235,7 +235,8 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
 def test_a_multiplier_computes_what_its_interface_says(name, rng):
     import entroloop.multiply as multiply
 
-    multiplier = multiply.CudaMultiplier("cpu") if name[0] == "C" else getattr(multiply, name)()
+    made = getattr(multiply, name)
+    multiplier = made("torch cpu") if name == "CudaMultiplier" else made()
     x, y = (rng.integers(-4, 5, (k, 7)).astype(np.float32) for k in (40, 9))  # exact in float32
     rows, skip, squares = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(axis=1)
     products = x[rows] @ y.T

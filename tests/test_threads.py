@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entroloop.generators.threads import BatchInParts, intra_op_threads
 from entroloop.memory import freed_memory_kept
-
-torch = pytest.importorskip("torch")
 
 
 @given(n=st.integers(1, 20), parts=st.integers(1, 5), share=st.floats(0.1, 1))

@@ -152,29 +152,20 @@ class CudaMultiplier:
 
     def hold(self, rows: Array) -> Any:
         """Return the rows on the GPU."""
-        import torch
-
-        torch.backends.cuda.matmul.allow_tf32 = False
-        return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device)
+        return on_device(np.ascontiguousarray(rows), self._device)
 
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows, on the GPU."""
-        import torch
-
-        return handle.index_select(0, torch.from_numpy(index).to(self._device))
+        return handle.index_select(0, on_device(index, self._device))
 
     def least_two(self, handle: Any, picks: Array, squares: Array, skip: Array) -> LeastTwo:
         """See `Multiplier`."""
         import torch
 
-        y, bias = (
-            torch.from_numpy(picks).to(self._device),
-            torch.from_numpy(squares).to(self._device),
-        )
+        y, bias, first = (on_device(a, self._device) for a in (picks, squares, skip))
         tile = torch.addmm(bias, handle, y.T, alpha=-2)
         if skip.any():
-            columns = torch.arange(len(picks), device=self._device)
-            tile[columns < torch.from_numpy(skip).to(self._device)[:, None]] = torch.inf
+            tile[torch.arange(len(picks), device=tile.device) < first[:, None]] = torch.inf
         least, where = tile.min(dim=1)
         tile.scatter_(1, where[:, None], torch.inf)
         both = torch.stack([least, tile.amin(dim=1)]).cpu().numpy()
@@ -182,10 +173,8 @@ class CudaMultiplier:
 
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
-        import torch
-
-        tile = handle @ torch.from_numpy(columns).to(self._device).T
-        above = torch.from_numpy(_rounded_up(limit, columns.dtype)).to(self._device)
+        tile = handle @ on_device(columns, self._device).T
+        above = on_device(_rounded_up(limit, columns.dtype), self._device)
         pairs: Array = (tile <= above[:, None]).nonzero().T.cpu().numpy()
         return pairs[0], pairs[1]
 
@@ -193,8 +182,8 @@ class CudaMultiplier:
         """See `Multiplier`."""
         import torch
 
-        rows, columns = (torch.from_numpy(k).to(self._device) for k in (i, j))
-        y, out = torch.from_numpy(picks).to(self._device), np.empty(len(i), picks.dtype)
+        rows, columns, y = (on_device(a, self._device) for a in (i, j, picks))
+        out = np.empty(len(i), picks.dtype)
         for start in range(0, len(i), 64 * PAIRS_AT_ONCE):
             part = slice(start, start + 64 * PAIRS_AT_ONCE)
             found = torch.linalg.vecdot(handle[rows[part]], y[columns[part]])

@@ -88,7 +88,7 @@ class UNetDiffusion(BaseModel):
         previous: Path | None = None,
     ) -> UNetDiffusionModel:
         """Train a U-Net; `scratch` holds the checkpoints of a training that was stopped."""
-        from entroloop.generators.unet_training import train
+        from entroloop.generators.unet_training import Training, train
 
         row_format = RowFormat.of(training_set.data)
         check_images(row_format, self)
@@ -98,7 +98,8 @@ class UNetDiffusion(BaseModel):
                 unet = load_network(previous)
             else:
                 unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
-            unet = train(self, unet, training_set, seed, device, threads, progress, scratch)
+            training = Training(self, unet, training_set, seed, device, threads)
+            unet = train(training, progress, scratch)
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
 
     @property

@@ -28,23 +28,13 @@ if TYPE_CHECKING:
 REPORTS = 100  # looks at the loss in a training; each waits for the device
 
 
-def train(
-    settings: UNetDiffusion,
-    unet: Any,
-    training_set: SampleSet,
-    seed: int,
-    device: str,
-    threads: int,
-    progress: Progress,
-    scratch: Path | None,
-) -> Any:
+def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
     """Return the trained U-Net, on the device (its averaged weights, where there is an average)."""
     import torch
 
-    training = Training(settings, unet, training_set, seed, device, threads)
     if scratch is not None:
         training.resume(scratch)
-    every = max(1, training.total // REPORTS)
+    every, checkpoint_every = max(1, training.total // REPORTS), training.settings.checkpoint_every
     while training.step < training.total:
         loss = training.advance()
         done = training.step
@@ -57,12 +47,12 @@ def train(
                     + (" (the last checkpoint is kept)" if scratch is not None else "")
                 )
             progress(done / training.total)
-        if scratch is not None and done % settings.checkpoint_every == 0 and done < training.total:
+        if scratch is not None and done % checkpoint_every == 0 and done < training.total:
             training.save(scratch)
     unet = training.finished()
     if scratch is not None and training.accelerator.is_main_process:
         shutil.rmtree(scratch, ignore_errors=True)
-    torch.cuda.empty_cache() if device == "cuda" else None
+    torch.cuda.empty_cache() if training.images.device.type == "cuda" else None
     return unet.eval()
 
 
