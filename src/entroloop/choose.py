@@ -16,8 +16,8 @@ from entroloop.data.files import FileSet, read_set
 from entroloop.engines.ray import RayEngine
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
-from entroloop.files import write_atomically
 from entroloop.metrics.entropy import Entropy
+from entroloop.output import OutputFolder, refuse_overlap
 from entroloop.rows import JoinedRows, Rows, rows_of
 from entroloop.samples import Array, nonfinite_rows
 from entroloop.selection import Selection, select
@@ -28,6 +28,7 @@ RESERVED = {
     "device", "progress", "engine", "journal",
 }  # fmt: skip
 JOURNALLED = ("greedy", "threshold_decay")
+JOURNAL = ".journal.npz"
 MATERIALS = ("link", "copy", "parquet")
 
 
@@ -64,7 +65,9 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
         raise unknown_name("--materialize", choice.materialize, MATERIALS)
     if choice.on_invalid not in ("fail", "drop"):
         raise unknown_name("--on-invalid", choice.on_invalid, ("fail", "drop"))
-    check_target(choice.out)
+    folder = OutputFolder(choice.out, scratch=(JOURNAL,))
+    folder.check()
+    refuse_overlap(choice.out, _sources(choice))
     if clash := RESERVED & set(choice.parameters):
         raise InputError(
             f"--param {clash.pop()} is not a strategy's parameter: it has its own flag"
@@ -98,24 +101,21 @@ def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
         seed=choice.seed,
         device=choice.device,
         engine=choice.engine,
-        journal=choice.out / ".journal.npz" if choice.strategy in JOURNALLED else None,
+        journal=choice.out / JOURNAL if choice.strategy in JOURNALLED else None,
         progress=progress,
         **choice.parameters,
     )
     summary = _summary(choice, sets, selection, pool_of_row)
-    _write(choice, sets, selection, groups, pool_of_row, summary)
-    (choice.out / ".journal.npz").unlink(missing_ok=True)
+    _write(choice, folder, sets, selection, groups, pool_of_row, summary)
+    if choice.strategy in JOURNALLED:
+        (choice.out / JOURNAL).unlink(missing_ok=True)
     return summary
 
 
-def check_target(out: Path) -> None:
-    """Refuse a folder that is no folder, or holds something else than an earlier selection."""
-    known = {"selection.parquet", "summary.json", "chosen", "chosen.parquet"}
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder; choose another with --out")
-    found = {p.name for p in out.iterdir()} if out.is_dir() else set()
-    if not {name for name in found if not name.startswith(".")} <= known:
-        raise InputError(f"{out} holds something else than a selection; choose another with --out")
+def _sources(choice: Choice) -> dict[str, Path]:
+    """Return the files and folders that are read, by the name that a message gives them."""
+    named = {f"pool '{name}'": path for name, path in map(_name_and_path, choice.pools)}
+    return named | ({} if choice.initial is None else {"--initial": Path(choice.initial)})
 
 
 def _read(choice: Choice) -> list[FileSet]:
@@ -143,6 +143,8 @@ def _read(choice: Choice) -> list[FileSet]:
 def _name_and_path(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
+        if not name or any(c in "/\\" or not c.isprintable() for c in name):
+            raise InputError(f"--pool {text!r}: give NAME=PATH, NAME without / and \\")
         return name, Path(path)
     return Path(text).stem or text, Path(text)
 
@@ -243,6 +245,7 @@ def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:
 
 def _write(
     choice: Choice,
+    folder: OutputFolder,
     sets: list[FileSet],
     selection: Selection,
     groups: Array | None,
@@ -265,35 +268,31 @@ def _write(
         }
     )
     try:
-        choice.out.mkdir(parents=True, exist_ok=True)
-        temporary = choice.out / ".selection.parquet.tmp"
-        table.to_parquet(temporary, index=False)
-        temporary.replace(choice.out / "selection.parquet")
-        if choice.materialize:
-            _materialize(choice, sets, rows)
-        write_atomically(choice.out / "summary.json", json.dumps(summary, indent=1))
+        with folder.replaced() as new:
+            table.to_parquet(new / "selection.parquet", index=False)
+            if choice.materialize:
+                _materialize(choice, new, sets, rows)
+            (new / "summary.json").write_text(json.dumps(summary, indent=1))
     except OSError as error:
         raise InputError(f"{choice.out} cannot be written: {error.strerror or error}") from None
 
 
-def _materialize(choice: Choice, sets: list[FileSet], rows: Array) -> None:
+def _materialize(choice: Choice, new: Path, sets: list[FileSet], rows: Array) -> None:
     """Put the chosen rows themselves beside the list: files as links or copies, or one parquet."""
     starts = np.cumsum([0, *(len(s.data) for s in sets)])
     of_set = np.searchsorted(starts, rows, side="right") - 1
     if choice.materialize == "parquet":
-        _as_parquet(choice.out / "chosen.parquet", sets, rows, starts, of_set)
+        _as_parquet(new / "chosen.parquet", sets, rows, starts, of_set)
         return
-    target = choice.out / "chosen"
-    if target.exists():
-        shutil.rmtree(target)
+    (new / "chosen").mkdir()
+    target = (choice.out / "chosen").resolve()  # where the links will be
     for rank, (row, which) in enumerate(zip(rows.tolist(), of_set.tolist(), strict=True)):
         s = sets[which]
         assert s.paths is not None
         file = s.paths[row - starts[which]]
-        place = target / f"{rank:07d}-{s.name}-{file.name}"
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = new / "chosen" / f"{rank:07d}-{s.name}-{file.name}"
         if choice.materialize == "link":
-            place.symlink_to(os.path.relpath(file.resolve(), place.parent.resolve()))
+            place.symlink_to(os.path.relpath(file.resolve(), target))
         else:
             shutil.copyfile(file, place)
 
@@ -318,6 +317,4 @@ def _as_parquet(path: Path, sets: list[FileSet], rows: Array, starts: Array, of_
     frame = pd.DataFrame({column: cells})
     frame["pool"] = [sets[w].name for w in of_set]
     frame["id"] = [sets[w].ids[r - starts[w]] for r, w in zip(rows, of_set, strict=True)]
-    temporary = path.with_name(f".{path.name}.tmp")
-    frame.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    frame.to_parquet(path, index=False)

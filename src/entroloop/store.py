@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.files import flush, write_atomically
+from entroloop.files import flush, sha256, write_atomically
 from entroloop.samples import Array
 from entroloop.seeding import class_labels
 from entroloop.usage import Usage, measured
@@ -263,12 +262,6 @@ class Store:
                 self.remove(str(path.relative_to(self.root)))
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -210,6 +210,152 @@ def test_a_folder_with_something_else_is_left_alone(entroloop, tmp_path, rng):
     assert "something else than a selection" in message
 
 
+def folder_state(folder):
+    """Return every file and link below a folder with its content."""
+    return {
+        p.relative_to(folder).as_posix(): p.readlink() if p.is_symlink() else p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_symlink() or p.is_file()
+    }
+
+
+@pytest.mark.parametrize("how", ["copy", "link", "parquet"])
+@pytest.mark.parametrize(
+    ("pool", "out"),
+    [("p/chosen", "p"), ("p", "p"), ("p/chosen", "p/chosen/s"), ("p", "link-to-p")],
+)
+def test_a_pool_inside_out_or_out_inside_a_pool_is_refused_and_kept(
+    entroloop, tmp_path, rng, how, pool, out
+):
+    (tmp_path / "p/chosen").mkdir(parents=True)
+    (tmp_path / "link-to-p").symlink_to("p")
+    for i in range(6):
+        image = png(rng.integers(0, 256, (4, 4, 3)).astype(np.uint8))
+        (tmp_path / f"p/chosen/{i}.png").write_bytes(image)
+    before = folder_state(tmp_path)
+    answer = entroloop("select", "--pool", pool, "-n", 2, "--out", out, "--materialize", how)
+    message = one_line(answer)
+    assert "lies in" in message or "something else" in message
+    assert folder_state(tmp_path) == before
+
+
+def test_a_new_result_takes_the_place_of_the_old_one_whole(entroloop, tmp_path, images):
+    pool = ["select", "--pool", "images", "--out", "s"]
+    entroloop(*pool, "-n", 5, "--materialize", "copy")
+    entroloop(*pool, "-n", 3, "--materialize", "link")
+    assert len(list((tmp_path / "s/chosen").iterdir())) == 3
+    assert all(p.is_symlink() for p in (tmp_path / "s/chosen").iterdir())
+    answer = entroloop(*pool, "-n", 4)
+    assert answer.returncode == 0, answer.stderr
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [
+        ".entroloop-manifest.json", "selection.parquet", "summary.json"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["chosen/mine.txt", ".notes", "chosen/sub/x", "selection.csv"])
+def test_what_entroloop_did_not_write_is_never_removed(entroloop, tmp_path, images, name):
+    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "copy"]
+    entroloop(*pool)
+    (tmp_path / "s" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "s" / name).write_text("mine")
+    before = folder_state(tmp_path / "s")
+    assert name in one_line(entroloop(*pool))
+    assert folder_state(tmp_path / "s") == before
+
+
+def test_a_chosen_file_that_was_changed_is_never_overwritten(entroloop, tmp_path, images):
+    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "copy"]
+    entroloop(*pool)
+    file = next((tmp_path / "s/chosen").iterdir())
+    file.write_bytes(b"retouched")
+    assert "was changed since" in one_line(entroloop(*pool))
+    assert file.read_bytes() == b"retouched"
+
+
+def test_a_folder_called_chosen_of_a_user_is_refused(entroloop, tmp_path, images):
+    (tmp_path / "s/chosen").mkdir(parents=True)
+    (tmp_path / "s/chosen/thesis.txt").write_text("mine")
+    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link"]
+    assert "chosen/thesis.txt" in one_line(entroloop(*pool))
+    assert (tmp_path / "s/chosen/thesis.txt").read_text() == "mine"
+
+
+def test_a_failure_in_the_middle_leaves_the_result_of_before(tmp_path):
+    from entroloop.output import OutputFolder
+
+    folder = OutputFolder(tmp_path / "s")
+    with folder.replaced() as new:
+        (new / "a").write_text("first")
+    before = folder_state(tmp_path / "s")
+    with pytest.raises(RuntimeError, match="boom"), folder.replaced() as new:
+        (new / "a").write_text("second")
+        raise RuntimeError("boom")
+    assert folder_state(tmp_path / "s") == before
+
+
+def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(
+    tmp_path, monkeypatch
+):
+    from entroloop.output import OutputFolder
+
+    class Stop(BaseException):
+        pass
+
+    for stop_at in range(8):
+        folder = OutputFolder(tmp_path / f"s{stop_at}")
+        for content in ("first", "second", "third"):
+            left = [stop_at]
+            rename = type(tmp_path).rename
+
+            def counted(self, target, left=left, rename=rename):
+                if left[0] == 0:
+                    raise Stop
+                left[0] -= 1
+                return rename(self, target)
+
+            if content == "second":
+                monkeypatch.setattr(type(tmp_path), "rename", counted)
+            try:
+                with folder.replaced() as new:
+                    (new / "chosen").mkdir()
+                    (new / "chosen" / content).write_text(content)
+                    (new / "a").write_text(content)
+            except Stop:
+                assert content == "second"
+            monkeypatch.undo()
+        state = folder_state(folder.path)
+        assert {k: v for k, v in state.items() if not k.startswith(".")} == {
+            "a": b"third", "chosen/third": b"third"
+        }  # fmt: skip
+        assert sorted(p.name for p in folder.path.iterdir()) == [
+            ".entroloop-manifest.json", "a", "chosen"
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameter", "message"),
+    [
+        ("top_quality", "scores=q", "one finite number a row"),
+        ("ds3", "reference=q", "rows of 3 numbers"),
+        ("latent_space_filter", "real=q", "needs real="),
+    ],
+)
+def test_a_parameter_of_the_wrong_kind_is_one_line(
+    entroloop, tmp_path, rng, strategy, parameter, message
+):
+    np.save(tmp_path / "x.npy", rng.standard_normal((20, 3)))
+    answer = entroloop("select", "--pool", "x.npy", "-n", 2, "--out", "s", "--strategy", strategy,
+                       "--param", parameter)  # fmt: skip
+    assert message in one_line(answer)
+
+
+def test_reasons_for_skipping_hold_no_memory_address(entroloop, tmp_path, images):
+    one = entroloop("select", "--pool", "images", "-n", 3, "--out", "s")
+    two = entroloop("select", "--pool", "images", "-n", 3, "--out", "s")
+    assert "0x" not in one.stdout
+    assert one.stdout == two.stdout
+
+
 def test_real_images_are_selected_from_parquet(entroloop, tmp_path, real_data):
     pool = real_data / "mnist/test-00000-of-00001.parquet"
     answer = entroloop("select", "--pool", f"mnist={pool}", "-n", 500, "--out", "s", "--group-by",

@@ -269,7 +269,7 @@ def read_images(
 
 def decode(content: bytes) -> Array:
     """Return an encoded image as uint8 (h, w, 1) if it is grey, else (h, w, 3)."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -277,6 +277,8 @@ def decode(content: bytes) -> Array:
             opened = Image.open(io.BytesIO(content))
         except Image.DecompressionBombError as error:
             raise InputError(f"an image looks like a bomb: {error}") from None
+        except UnidentifiedImageError:  # its text names an object by its address in memory
+            raise ValueError("cannot identify image: it has no known format") from None
     with opened as image:
         if image.width * image.height > LARGEST_IMAGE:
             raise InputError(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
-from entroloop.features.torchscript import digest_of, network
-from entroloop.files import cache_folder
+from entroloop.features.torchscript import network
+from entroloop.files import cache_folder, sha256
 from entroloop.samples import Array
 
 FILE = "inception-2015-12-05.pt"
@@ -31,7 +31,7 @@ def inception(argument: str | None, device: str) -> Extractor:
     if not path.is_file():
         raise InputError(f"features inception: there is no file {path}")
     name = "inception" if argument is None else f"inception:{argument}"
-    digest = digest_of(path)
+    digest = sha256(path)
     return Extractor(
         name,
         f"inception {digest} on {device}",
@@ -70,7 +70,7 @@ def fetched() -> Path:
         with os.fdopen(handle, "wb") as file, urllib.request.urlopen(URL, timeout=30) as answer:
             while block := answer.read(2**20):
                 file.write(block)
-        if digest_of(Path(part)) != SHA256:
+        if sha256(Path(part)) != SHA256:
             raise InputError(
                 f"features inception: what came from {URL} is not the expected file (SHA-256 "
                 f"{SHA256}); put the right one at {path}"

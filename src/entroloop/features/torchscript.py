@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
+from entroloop.files import sha256
 from entroloop.samples import Array
 
 
@@ -25,7 +25,7 @@ def torchscript(argument: str | None, device: str) -> Extractor:
     name = f"torchscript:{argument}"
     return Extractor(
         name,
-        f"torchscript {digest_of(path)} on {device}",
+        f"torchscript {sha256(path)} on {device}",
         network=network(path, device, name),
         comparable=f"on {path.name} only",
     )
@@ -74,9 +74,3 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
         return result
 
     return run
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

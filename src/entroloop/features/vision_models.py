@@ -12,7 +12,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
-from entroloop.features.torchscript import digest_of
+from entroloop.files import sha256
 from entroloop.samples import Array
 
 FILTERS = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
@@ -41,7 +41,7 @@ def vision_model(
     identity = f"{name} {where} {made_by} on {device}"
     if local:
         files = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
-        identity = f"{name} {' '.join(digest_of(p) for p in files)} {made_by} on {device}"
+        identity = f"{name} {' '.join(sha256(p) for p in files)} {made_by} on {device}"
     elif where.startswith((".", "/")):
         raise InputError(f"features {name}: there is no folder {where}")
     load = _loader(name, where, device, model_class, processor_class)

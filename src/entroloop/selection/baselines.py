@@ -160,7 +160,10 @@ def top_quality(task: Task, *, scores: Array | None = None) -> Picks:
 
     Choosing by quality narrows the data: it speeds collapse up. Raises InputError without scores.
     """
-    given = np.asarray(scores if scores is not None else [], dtype=np.float64)
+    try:
+        given = np.asarray(scores if scores is not None else [], dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
     if given.shape != (len(task.pool),) or not np.isfinite(given).all():
         raise InputError("top_quality needs scores=: one finite number a row of the pool")
     rows = task.open_rows
@@ -174,7 +177,10 @@ def _features(task: Task, rows: Index) -> Float64:
 
 
 def _reference(reference: Array, x: Float64) -> Float64:
-    goal: Float64 = np.asarray(reference, dtype=np.float64)
+    try:
+        goal: Float64 = np.asarray(reference, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"reference must hold rows of {x.shape[1]} numbers") from None
     if goal.ndim != 2 or goal.shape[1] != x.shape[1] or len(goal) < 2:
         raise InputError(
             f"reference must hold at least 2 rows of {x.shape[1]} values; got {goal.shape}"
