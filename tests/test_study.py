@@ -81,7 +81,9 @@ def test_records_hold_exactly_the_current_configuration(tiny, tmp_path):
     table = el.load_records(tmp_path / "s")
     assert set(table["seed"]) == {1}
     assert set(table["generation"]) == {1, 2}
-    assert not (tmp_path / "s/arms/replace-random/seed-0.json").exists()
+    kept = json.loads((tmp_path / "s/arms/replace-random/seed-0.json").read_text())
+    assert kept["generations"] == []
+    assert len(kept["others"][0]) == 3
 
 
 def test_a_larger_oversample_extends_the_samples_of_before(tiny, tmp_path):

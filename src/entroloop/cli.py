@@ -17,6 +17,7 @@ from entroloop.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from entroloop.doctor import CheckUp
     from entroloop.engines.ray import RayEngine
     from entroloop.study import Study
 
@@ -129,6 +130,8 @@ def _finish(study: Study, console: Console) -> None:
 
 
 def _tell_plan(study: Study, console: Console) -> None:
+    from entroloop.run_lists import told
+
     config, reused, missing = study.config, study.reused, study.missing
     found = sum(reused.values())
     text = (
@@ -142,7 +145,15 @@ def _tell_plan(study: Study, console: Console) -> None:
     if skipped := study.real.skipped:
         name, reason = next(iter(skipped.items()))
         text += f"; {len(skipped)} images skipped, first {name}: {reason}"
-    console.print(f"{text}; folder {study.place}", highlight=False, soft_wrap=True)
+    console.print(f"{text}; folder {study.place}", highlight=False, soft_wrap=True, markup=False)
+    if others := study.others:
+        console.print(
+            f"the folder also holds, of other configurations: {told(others)}; read them with "
+            f"load_records({study.place!r}, all=True)",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _plan_as_json(study: Study) -> dict[str, Any]:
@@ -157,6 +168,10 @@ def _plan_as_json(study: Study) -> dict[str, Any]:
         "skipped": study.real.skipped,
         "stages_to_make": study.missing,
         "stages_reused": study.reused,
+        "other_runs": [
+            {"arm": run.arm, "seed": run.seed, "generations": len(run.generations)}
+            for run in study.others
+        ],
         "config": study.config.model_dump(mode="json"),
     }
 
@@ -306,8 +321,11 @@ def doctor(
     dir: Annotated[Path | None, typer.Argument(help="a study folder to check")] = None,
     clear: Annotated[
         bool,
-        typer.Option("--clear", help="remove damaged stages and those of no complete generation"),
+        typer.Option(
+            "--clear", help="remove what is damaged, or of other configurations, once you agree"
+        ),
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="agree to --clear without a question")] = False,
     clear_cache: Annotated[
         bool, typer.Option("--clear-cache", help="empty the cache of features")
     ] = False,
@@ -317,15 +335,32 @@ def doctor(
     from entroloop.environment import environment
     from entroloop.features.cached import examine_cache
 
+    found = None if dir is None else examine(dir)
+    cleared = found is not None and clear and _clear(found, yes)
     facts: dict[str, Any] = {
         "environment": environment("auto"),
         "features_cache": examine_cache(clear=clear_cache),
     }
-    if dir is not None:
-        facts["folder"] = examine(dir, clear=clear)
+    if found is not None:
+        facts["folder"] = found.facts() | {"cleared": cleared}
     print(json.dumps(facts, indent=1))
-    if dir is not None and facts["folder"]["damaged"] and not clear:
+    if found is not None and found.damaged and not cleared:
         raise typer.Exit(1)
+
+
+def _clear(found: CheckUp, yes: bool) -> bool:
+    """List what would be removed, and remove it if the user agrees; return whether that was so."""
+    lines = found.removal()
+    if not lines:
+        return False
+    print("would remove:\n  " + "\n  ".join(lines), file=sys.stderr)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError("nothing was removed; add --yes to agree to the removal")
+        if not typer.confirm("remove it?", err=True):
+            return False
+    found.remove()
+    return True
 
 
 def _console() -> Console:

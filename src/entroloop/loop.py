@@ -16,7 +16,7 @@ from entroloop.generators import Model, draw
 from entroloop.history import History
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.plan import Step
-from entroloop.records import GenerationRecord, from_json, to_json
+from entroloop.records import to_json
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import select
@@ -133,15 +133,3 @@ def _if_it_can_be_taken(name: str, sets: Sets) -> float:
         return METRICS[name].value(sets)
     except InputError:
         return float("nan")
-
-
-def read_record(step: Step, store: Store) -> GenerationRecord:
-    """Return the record of a generation that is complete."""
-    values = from_json((store.path("record", step.record) / "record.json").read_text())
-    for name, kind in (
-        ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
-    ):  # fmt: skip
-        info = store.info(kind, getattr(step, kind))
-        assert info is not None
-        values |= {f"seconds_{name}": info.seconds, f"peak_mb_{name}": info.peak_mb}
-    return GenerationRecord(step.arm.name, step.seed, step.generation, **values)

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from entroloop.errors import InputError
-from entroloop.files import cache_folder
+from entroloop.files import cache_folder, sha256
 from entroloop.samples import Array
-from entroloop.store import StageInfo, Store, sha256
+from entroloop.store import StageInfo, Store
 
 BEAT = 20.0  # seconds between two signs of life of the one who holds the lock
 SETTLE = 0.5  # seconds between signing the lock and looking whether it held
@@ -129,14 +129,12 @@ class ObjectStore(Store):
         if self._files.exists(self._at(name)):
             self._files.rm_file(self._at(name))
 
-    def drop_other_arms(self, keep: set[tuple[str, int]]) -> None:
-        """See `Store`; the lists of the object store are looked at."""
+    def fetch_run_lists(self) -> None:
+        """See `Store`: copied to the mirror."""
         for there in self._files.glob(self._at("arms", "*", "seed-*.json")):
             name = str(there).rpartition(f"{self._there}/")[2]
-            if not (self.root / name).exists():
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                self._files.get_file(self._at(name), str(self.root / name))
-        super().drop_other_arms(keep)
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            self._files.get_file(self._at(name), str(self.root / name))
 
     def publish(self, path: Path) -> str:
         """See `Store`."""

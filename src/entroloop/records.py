@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entroloop.errors import InputError
+from entroloop.object_store import store_at
+from entroloop.run_lists import Keys, is_complete, other_runs, read_run_lists
+from entroloop.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,24 +68,56 @@ def frame(records: list[GenerationRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else COLUMNS)
 
 
-def load_records(study: str | Path) -> pd.DataFrame:
+def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
     """Return the records of a study folder or URL: one row per arm, seed and generation, sorted.
 
     The columns are those of `GenerationRecord`; `share_by_generation` holds a list of floats.
+    all: also the runs of other configurations that the folder holds, with a column `current` that
+    is True for the rows of the present one.
 
     Raises InputError where the folder holds no records.
     """
     import pandas as pd
 
-    place = f"{study}/records.parquet"
     try:
-        table = pd.read_parquet(place)  # URLs, too, by fsspec
+        table = pd.read_parquet(f"{study}/records.parquet")  # URLs, too, by fsspec
     except (OSError, ImportError, ValueError):
-        raise InputError(
-            f"{study} holds no records.parquet; run the study first: entroloop run"
-        ) from None
-    table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
+        table = pd.DataFrame(columns=COLUMNS)
+    else:
+        table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
+    if all:
+        others = _other_records(study)
+        table["current"] = True
+        others["current"] = False
+        kept = [part for part in (table, others) if len(part)]
+        table = pd.concat(kept, ignore_index=True) if kept else table
+        table = table.sort_values(["arm", "seed", "generation"], kind="stable", ignore_index=True)
+    if not len(table):
+        raise InputError(f"{study} holds no records.parquet; run the study first: entroloop run")
     return table
+
+
+def _other_records(study: str | Path) -> pd.DataFrame:
+    """Return the records of other configurations, read from their stages."""
+    store = store_at(study)
+    return frame([
+        read_record(store, other.arm, other.seed, generation, keys)
+        for other in other_runs(read_run_lists(store))
+        for generation, keys in zip(other.generations, other.keys, strict=True)
+        if is_complete(store, keys)
+    ])  # fmt: skip
+
+
+def read_record(store: Store, arm: str, seed: int, generation: int, keys: Keys) -> GenerationRecord:
+    """Return the record of a generation that is complete, with what its stages took."""
+    values = from_json((store.path("record", keys["record"]) / "record.json").read_text())
+    for name, kind in (
+        ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
+    ):  # fmt: skip
+        info = store.info(kind, keys[kind])
+        assert info is not None
+        values |= {f"seconds_{name}": info.seconds, f"peak_mb_{name}": info.peak_mb}
+    return GenerationRecord(arm, seed, generation, **values)
 
 
 def to_json(values: dict[str, Any]) -> str:

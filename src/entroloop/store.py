@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from entroloop.usage import Usage, measured
 
 FORMAT = 1  # of the stages; part of every key
 KINDS = ("real", "training_set", "model", "samples", "record")
+# What a stop can leave at the root of a folder: exactly the names that this program gives.
+_FILES = r"study\.json|config\.json|environment\.json|records\.parquet|report\.html"
+_TEMPORARY = re.compile(rf"\.tmp-\d+-\d+|\.(?:{_FILES})\.\d+")
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,9 @@ class Store:
             if not (self.root / "study.json").exists():
                 content = {"study": name, "real": real_key, "format": FORMAT}
                 self.write("study.json", json.dumps(content, indent=1))
-            for left in [*self.root.glob(".tmp-*"), *self.root.glob(".*.[0-9]*")]:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            for left in self.root.iterdir():
+                if _TEMPORARY.fullmatch(left.name):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
         except OSError as error:
             raise InputError(
                 f"the output folder {self.root} cannot be written: {error.strerror}; "
@@ -83,8 +88,8 @@ class Store:
         identity = self.identity()
         if identity is None:
             # A run that was killed in its first moments leaves names of these forms, and no study.
-            ours = (".lock", ".tmp-", ".study.json.")
-            if any(not p.name.startswith(ours) for p in self.root.iterdir()):
+            left = [p.name for p in self.root.iterdir()]
+            if not all(name == ".lock" or _TEMPORARY.fullmatch(name) for name in left):
                 raise InputError(
                     f"{self.root} holds something else than a study; choose another with --out"
                 )
@@ -249,19 +254,8 @@ class Store:
     def _write_info(folder: Path, info: StageInfo) -> None:
         write_atomically(folder / "stage.json", json.dumps(asdict(info), indent=1))
 
-    # -- what lists the stages ----------------------------------------------------------------
-
-    def write_arm(self, arm: str, seed: int, keys: list[dict[str, str]]) -> None:
-        """Write arms/<arm>/seed-<seed>.json: the keys of each generation that is complete."""
-        self.write(f"arms/{arm}/seed-{seed}.json", json.dumps({"generations": keys}, indent=1))
-
-    def drop_other_arms(self, keep: set[tuple[str, int]]) -> None:
-        """Remove the lists of arms and seeds that are no longer in the study; stages stay."""
-        for path in self.root.glob("arms/*/seed-*.json"):
-            if (path.parent.name, int(path.stem.removeprefix("seed-"))) not in keep:
-                self.remove(str(path.relative_to(self.root)))
-                if not any(path.parent.iterdir()):
-                    path.parent.rmdir()
+    def fetch_run_lists(self) -> None:
+        """Bring the lists of all runs where they can be read; here they are."""
 
 
 def _files(folder: Path) -> list[Path]:

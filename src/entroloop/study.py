@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import takewhile
 from pathlib import Path
@@ -20,11 +20,19 @@ from entroloop.engines.ranks import follow, is_follower, run_steps_together, wor
 from entroloop.engines.ray import RayEngine
 from entroloop.environment import environment
 from entroloop.errors import InputError
-from entroloop.loop import read_record
 from entroloop.multiply import device_for
 from entroloop.object_store import ObjectStore, store_at
 from entroloop.plan import STAGES, Step, plan
-from entroloop.records import GenerationRecord, frame
+from entroloop.records import GenerationRecord, frame, read_record
+from entroloop.run_lists import (
+    Keys,
+    OtherRun,
+    Run,
+    RunList,
+    other_runs,
+    read_run_lists,
+    write_run_list,
+)
 from entroloop.stages import real_key, write_real
 from entroloop.store import Store
 
@@ -47,6 +55,7 @@ class Study:
     damaged: int = 0
     reused: dict[str, int] = field(default_factory=dict)  # stages found, by kind
     missing: dict[str, int] = field(default_factory=dict)  # stages to be made, by kind
+    lists: dict[Run, RunList] = field(default_factory=dict)  # as this configuration leaves them
 
     @property
     def config(self) -> StudyConfig:
@@ -58,8 +67,13 @@ class Study:
         """The study folder as it was named."""
         return self.store.url if isinstance(self.store, ObjectStore) else str(self.store.root)
 
+    @property
+    def others(self) -> list[OtherRun]:
+        """What the folder holds of other configurations: kept, and no part of this study."""
+        return other_runs(self.lists)
+
     def look(self) -> None:
-        """Find out which stages are there, whole; reads checksums, changes nothing."""
+        """Find out which stages are there, whole, by their checksums; nothing is written."""
         state: dict[tuple[str, str], bool] = {}
         self.damaged = 0
         for step in self.steps:
@@ -67,6 +81,7 @@ class Study:
                 if (kind, key) not in state:
                     state[kind, key] = self.store.intact(kind, key)
                     self.damaged += not state[kind, key] and self.store.path(kind, key).exists()
+        self._look_at_lists(state)
         short = {s.samples for s in self.steps if not self._enough(s)}
         self.todo = [
             number
@@ -76,6 +91,24 @@ class Study:
         for counts, wanted in ((self.reused, True), (self.missing, False)):
             counts.update({kind: sum(v == wanted for (k, _), v in state.items() if k == kind)
                            for kind in STAGES})  # fmt: skip
+
+    def _look_at_lists(self, state: dict[tuple[str, str], bool]) -> None:
+        """Find out which runs the folder lists; state: whether each stage is whole."""
+        planned: dict[Run, list[Keys]] = {}
+        for step in self.steps:
+            planned.setdefault(step.place[:2], []).append(step.keys())
+        known = read_run_lists(self.store)
+
+        def complete(keys: Keys) -> bool:
+            return all(
+                state[item] if item in state else self.store.info(*item) is not None
+                for item in keys.items()
+            )
+
+        self.lists = {
+            run: known.get(run, RunList()).under(planned.get(run, []), complete)
+            for run in [*planned, *(run for run in known if run not in planned)]
+        }
 
     def open(self) -> None:
         """Take the folder: create and lock it, and look again now that nobody else can change it.
@@ -208,12 +241,13 @@ def run_opened(
         store.write("config.json", content)
         facts = json.dumps(environment(study.device), indent=1)
         store.write("environment.json", facts)
-        store.drop_other_arms({(arm.name, seed) for arm, seed in runs(config)})
+        for run, listed in study.lists.items():
+            write_run_list(store, run, listed)
         todo = set(study.todo)
         records: dict[tuple[str, int, int], GenerationRecord] = {}
         for number, step in enumerate(study.steps):
             if number not in todo:
-                records[step.place] = read_record(step, store)
+                records[step.place] = read_record(store, *step.place, step.keys())
         _collect(study, records, {(arm.name, seed) for arm, seed in runs(config)})
         yield from records.values()
         if todo:
@@ -235,7 +269,7 @@ def run_opened(
                     listen,
                 )
             for steps in made:
-                new = {step.place: read_record(step, store) for step in steps}
+                new = {step.place: read_record(store, *step.place, step.keys()) for step in steps}
                 records |= new
                 _collect(study, records, {place[:2] for place in new})
                 yield from new.values()
@@ -252,7 +286,9 @@ def _collect(
     for arm, seed in changed:
         own = [s for s in study.steps if (s.arm.name, s.seed) == (arm, seed)]
         complete = takewhile(lambda step: step.place in records, own)
-        study.store.write_arm(arm, seed, [step.keys() for step in complete])
+        listed = replace(study.lists[arm, seed], generations=[step.keys() for step in complete])
+        study.lists[arm, seed] = listed
+        write_run_list(study.store, (arm, seed), listed)
     if not records:
         study.store.remove("records.parquet")  # of another configuration
     else:

@@ -1,14 +1,19 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+
+import entroloop as el
+from entroloop.records import frame
 
 FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32"]
 
@@ -207,7 +212,106 @@ def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop, tmp_path, 
     found = entroloop("doctor", "s")
     assert found.returncode == 1
     assert len(json.loads(found.stdout)["folder"]["damaged"]) == 1
-    entroloop("doctor", "s", "--clear")
+    entroloop("doctor", "s", "--clear", "--yes")
     after = json.loads(entroloop("doctor", "s").stdout)["folder"]
     assert (after["damaged"], after["not_listed"]) == ([], 0)
     assert entroloop("run", "my.yaml", "--out", "s").returncode == 0
+
+
+def test_runs_of_before_stay_and_are_told(entroloop, tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"seeds": [0, 1, 2]}))
+    entroloop("run", "my.yaml", "--out", "s")
+    whole = el.load_records(tmp_path / "s")
+    answer = entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    assert "of other configurations: accumulate_subsample-greedy (seeds 1, 2;" in answer.stderr
+    assert "load_records('s', all=True)" in answer.stderr
+    assert set(el.load_records(tmp_path / "s")["seed"]) == {0}
+    every = el.load_records(tmp_path / "s", all=True)
+    assert every["current"].tolist() == (every["seed"] == 0).tolist()
+    pd.testing.assert_frame_equal(every.drop(columns="current"), whole)
+    again = entroloop("run", "my.yaml", "--out", "s")
+    assert "0 trainings to do" in again.stderr
+    assert "other configurations" not in again.stderr
+    pd.testing.assert_frame_equal(el.load_records(tmp_path / "s"), whole)
+
+
+def test_generations_of_another_generator_and_of_a_longer_study_stay(tiny, tmp_path):
+    longer = frame(list(el.run_study(tiny, out=tmp_path / "s")))
+    list(el.run_study(tiny, out=tmp_path / "s", generations=2, generator="kde"))
+    list(el.run_study(tiny, out=tmp_path / "s", generations=1))
+    every = el.load_records(tmp_path / "s", all=True)
+    now = el.load_records(tmp_path / "s")
+    assert len(now) == 4
+    assert len(every) == len(longer) + 8
+    gaussian = every[every["generation"] == 3]
+    assert not gaussian["current"].any()
+    expected = longer[longer["generation"] == 3]
+    assert gaussian["entropy_train"].tolist() == expected["entropy_train"].tolist()
+
+
+def test_a_run_that_is_killed_under_one_configuration_is_listed_under_the_next(tiny, tmp_path):
+    records = el.run_study(tiny, out=tmp_path / "s", workers=1)
+    for _ in range(3):
+        next(records)
+    records.close()  # generations that were complete and not yet listed may be among them
+    made = len(list((tmp_path / "s/stages/record").iterdir()))
+    list(el.run_study(tiny, out=tmp_path / "s", seeds=[7], generations=1))
+    every = el.load_records(tmp_path / "s", all=True)
+    others = every[~every["current"]]
+    assert len(others[["seed", "generation", "entropy_samples"]].drop_duplicates()) == made
+
+
+def test_clearing_lists_what_it_removes_and_waits_for_consent(entroloop, tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    entroloop("run", "my.yaml", "--out", "s")
+    entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    stages = sorted(p.name for p in (tmp_path / "s/stages").glob("*/*"))
+    refused = entroloop("doctor", "s", "--clear")
+    assert refused.returncode == 2
+    assert "arm replace-random, seed 1: 3 generations" in refused.stderr
+    assert "add --yes" in refused.stderr
+    assert sorted(p.name for p in (tmp_path / "s/stages").glob("*/*")) == stages
+    others = json.loads(entroloop("doctor", "s").stdout)["folder"]["other_runs"]
+    assert [(o["arm"], o["seed"]) for o in others] == [
+        ("accumulate_subsample-greedy", 1), ("replace-random", 1)
+    ]  # fmt: skip
+    assert entroloop("doctor", "s", "--clear", "--yes").returncode == 0
+    assert not (tmp_path / "s/arms/replace-random/seed-1.json").exists()
+    assert (
+        "0 trainings to do"
+        in entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]").stderr
+    )
+
+
+@pytest.mark.parametrize("loss", ["arms", "arms/replace-random", "config.json", "unreadable"])
+def test_clearing_is_refused_where_the_lists_are_lost(entroloop, tmp_path, tiny, loss):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    entroloop("run", "my.yaml", "--out", "s")
+    if loss == "unreadable":
+        (tmp_path / "s/arms/replace-random/seed-0.json").write_text("{")
+    elif loss == "config.json":
+        (tmp_path / "s/config.json").unlink()
+    else:
+        shutil.rmtree(tmp_path / "s" / loss)
+    stages = sorted(p.name for p in (tmp_path / "s/stages").glob("*/*"))
+    answer = entroloop("doctor", "s", "--clear", "--yes")
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert sorted(p.name for p in (tmp_path / "s/stages").glob("*/*")) == stages
+    if loss != "unreadable":
+        assert "0 trainings to do" in entroloop("run", "my.yaml", "--out", "s").stderr
+        assert entroloop("doctor", "s", "--clear", "--yes").returncode == 0
+
+
+def test_hidden_files_of_a_user_are_left_alone(entroloop, tmp_path, tiny):
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
+    entroloop("run", "my.yaml", "--out", "s")
+    (tmp_path / "s/.notes.2026").mkdir()
+    (tmp_path / "s/.notes.2026/a").write_text("mine")
+    for name in (".env.1", ".tmp-mine", ".config.json.bak.1"):
+        (tmp_path / "s" / name).write_text("mine")
+    (tmp_path / "s/.config.json.4242").write_text("half")  # what a killed run leaves
+    assert entroloop("run", "my.yaml", "--out", "s").returncode == 0
+    for name in (".notes.2026/a", ".env.1", ".tmp-mine", ".config.json.bak.1"):
+        assert (tmp_path / "s" / name).read_text() == "mine"
+    assert not (tmp_path / "s/.config.json.4242").exists()

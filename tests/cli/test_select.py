@@ -293,9 +293,7 @@ def test_a_failure_in_the_middle_leaves_the_result_of_before(tmp_path):
     assert folder_state(tmp_path / "s") == before
 
 
-def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(
-    tmp_path, monkeypatch
-):
+def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(tmp_path, monkeypatch):
     from entroloop.output import OutputFolder
 
     class Stop(BaseException):

@@ -1,9 +1,10 @@
 """The picks of every strategy on twelve seeded pools are those that were written down.
 
-`picks.json` holds a hash of the indices of each case, the options in order. Greedy, threshold decay and random are
-defined to the last index, so that their hashes hold on every machine; the other strategies stand on
-scikit-learn and sums whose rounding differs between processors, and are held against the file where
-it was written alone. `python tests/equivalence/test_same_picks.py` writes it anew.
+`picks.json` holds a hash of the indices of each case, the options in order. Greedy, threshold decay
+and random are defined to the last index, so that their hashes hold on every machine; the other
+strategies stand on scikit-learn and sums whose rounding differs between processors, and are held
+against the file where it was written alone. `python tests/equivalence/test_same_picks.py` writes it
+anew.
 """
 
 from __future__ import annotations
@@ -76,8 +77,11 @@ def options(strategy: str, x: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]
     yield "weights", {"weights": rng.uniform(0.5, 2, m)}
     if strategy == "greedy":
         yield "first", {"first": m // 2}
-        yield "all together", {"weights": rng.uniform(0.5, 2, m), "initial": [1, 3],
-                               "groups": np.arange(m) % 2, "candidates": np.arange(m - 1)}  # fmt: skip
+        together = {"weights": rng.uniform(0.5, 2, m), "initial": [1, 3]}
+        yield (
+            "all together",
+            together | {"groups": np.arange(m) % 2, "candidates": np.arange(m - 1)},
+        )
     if strategy == "threshold_decay":
         order = rng.permutation(m)
         yield "order", {"order": order}
