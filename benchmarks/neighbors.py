@@ -11,8 +11,8 @@ import platform
 
 import numpy as np
 
-from entroloop.neighbors import nearest
-from entroloop.usage import measured
+from entroloop.distances.neighbors import nearest
+from entroloop.system.usage import measured
 from pools import clustered
 from selection import _version, multiply_rate, shown, timed
 

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from entroloop.data.images import Parquet
 from entroloop.features import extractor_for
 from entroloop.generators import draw
-from entroloop.generators.unet_diffusion import UNetDiffusion, UNetDiffusionModel
+from entroloop.generators.unet.model import UNetDiffusion, UNetDiffusionModel
 from entroloop.metrics.moments import frechet_distance
 from entroloop.samples import SampleSet
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 import entroloop as el
-from entroloop.selection.cost import SECONDS, cost, rounds, terms
+from entroloop.selection.budget import SECONDS, cost, rounds, terms
 from pools import clustered
 from selection import shown
 

@@ -18,8 +18,8 @@ import torch
 
 import entroloop as el
 import reference
-from entroloop.multiply import fastest_on_cpu
-from entroloop.usage import measured
+from entroloop.distances.multipliers import fastest_on_cpu
+from entroloop.system.usage import measured
 from pools import NEAR_DUPLICATES, clustered, memory_mapped
 
 N, D, PICKS = 16_384, 384, 8_192

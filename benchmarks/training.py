@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from entroloop.generators.unet_diffusion import UNetDiffusion
-from entroloop.generators.unet_sampling import noise_scheduler
-from entroloop.generators.unet_training import Training
-from entroloop.memory import freed_memory_kept
+from entroloop.generators.unet.model import UNetDiffusion
+from entroloop.generators.unet.sampling import noise_scheduler
+from entroloop.generators.unet.training import Training
 from entroloop.samples import SampleSet
+from entroloop.system.memory import freed_memory_kept
 from selection import shown
 
 SIDE, CHANNELS, IMAGES, BATCH = 32, 3, 2048, 128

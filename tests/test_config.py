@@ -1,11 +1,11 @@
 import pytest
 
 import entroloop as el
-from entroloop.config import load_config, parse_overrides, presets
+from entroloop.study.config import load_config, parse_overrides, presets
 
 
 def test_every_preset_is_valid():
-    from entroloop.build import build
+    from entroloop.study.build import build
 
     for name in presets():
         built = build(load_config(name, {}))
@@ -73,7 +73,7 @@ def test_one_arm_is_reached_by_name_or_place(tiny):
     ],
 )
 def test_a_wrong_configuration_is_refused_with_the_nearest_valid_name(tiny, change, message):
-    from entroloop.build import build
+    from entroloop.study.build import build
 
     with pytest.raises(el.InputError, match=message) as caught:
         build(load_config(tiny, change))
@@ -82,7 +82,7 @@ def test_a_wrong_configuration_is_refused_with_the_nearest_valid_name(tiny, chan
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "mahalanobis"])
 def test_every_metric_can_be_an_arms(tiny, metric):
-    from entroloop.build import build
+    from entroloop.study.build import build
 
     assert build(load_config(tiny, {"metric": metric})).arms[0].config.metric == metric
 

@@ -89,7 +89,7 @@ def test_heavy_libraries_stay_in_their_rooms(path):
         assert room(path) in HEAVY_ONLY_IN.get(library, {room(path)}), f"{library} in {path}"
 
 
-@pytest.mark.parametrize("module", ["entroloop", "entroloop.cli", "entroloop.config"])
+@pytest.mark.parametrize("module", ["entroloop", "entroloop.cli", "entroloop.study.config"])
 def test_importing_the_package_loads_no_heavy_library(module):
     code = (
         f"import sys, {module}; heavy = {{'torch', 'sklearn', 'plotly', 'pandas', 'scipy', "

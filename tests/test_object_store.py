@@ -12,9 +12,9 @@ import pytest
 
 import entroloop as el
 from entroloop import object_store
-from entroloop.object_store import ObjectStore, store_at
-from entroloop.store import Store
-from entroloop.study import prepare
+from entroloop.commands.run import prepare
+from entroloop.store.folder import Store
+from entroloop.store.object_store import ObjectStore, store_at
 
 STUDY = {
     "name": "far", "generations": 2,

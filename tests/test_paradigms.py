@@ -3,11 +3,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from entroloop.paradigms import PARADIGMS, Composition
-from entroloop.records import frame, load_records
-from entroloop.stages import read_table
-from entroloop.store import Store
-from entroloop.study import prepare, run_study
+from entroloop.commands.run import prepare, run_study
+from entroloop.store.folder import Store
+from entroloop.store.records import frame, load_records
+from entroloop.store.stages import read_table
+from entroloop.study.paradigms import PARADIGMS, Composition
 
 N = 24
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.config import load_config
 from entroloop.engines.ray import _make_step
-from entroloop.part import Part
-from entroloop.places import LOST
-from entroloop.rows import rows_of
+from entroloop.pools.hosts import LOST
+from entroloop.pools.rows import rows_of
+from entroloop.pools.shard import Part
+from entroloop.study.config import load_config
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on the loopback interface alone
@@ -102,7 +102,9 @@ class Killing(el.RayEngine):
 def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, monkeypatch):
     from importlib import import_module
 
-    monkeypatch.setattr(import_module("entroloop.selection.greedy"), "SPREAD_BLOCK_ROWS", 150)
+    monkeypatch.setattr(
+        import_module("entroloop.selection.strategies.greedy"), "SPREAD_BLOCK_ROWS", 150
+    )
     killed, seed, pool = 0, 0, pool[:3000]
     alone = {s: el.select(pool, 600, s) for s in ("greedy", "threshold_decay")}
     while killed < 20:

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 import entroloop as el
+from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
 from entroloop.report.claims import claims, entropy_and_score, verdict
 from entroloop.report.images import grid
-from entroloop.study import run_study
 
 ARMS = [
     {"name": "replace-random", "paradigm": "replace", "strategy": "random"},

@@ -153,12 +153,12 @@ def small_blocks(monkeypatch):
     from importlib import import_module
 
     for module, name, value in (
-        ("entroloop.selection.greedy", "BLOCK_ROWS", 16),
-        ("entroloop.part", "LARGEST", 32),
+        ("entroloop.selection.strategies.greedy", "BLOCK_ROWS", 16),
+        ("entroloop.pools.shard", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
-        ("entroloop.selection.threshold_decay", "BLOCK", 16),
-        ("entroloop.shards", "PICKS_AT_ONCE", 7),
-        ("entroloop.shards", "TILE_BYTES", 4096),
+        ("entroloop.selection.strategies.threshold_decay", "BLOCK", 16),
+        ("entroloop.pools.bounds", "PICKS_AT_ONCE", 7),
+        ("entroloop.pools.bounds", "TILE_BYTES", 4096),
     ):
         monkeypatch.setattr(import_module(module), name, value)
 
@@ -214,9 +214,9 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
 
 @pytest.mark.parametrize("sketched", [False, True])
 def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
-    import entroloop.part as part
+    import entroloop.pools.shard as part
     from entroloop import shards, sketches
-    from entroloop.multiply import CudaMultiplier, NumpyMultiplier, TorchMultiplier
+    from entroloop.distances.multipliers import CudaMultiplier, NumpyMultiplier, TorchMultiplier
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
     if sketched:
@@ -233,7 +233,7 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
 
 @pytest.mark.parametrize("name", ["NumpyMultiplier", "TorchMultiplier", "CudaMultiplier"])
 def test_a_multiplier_computes_what_its_interface_says(name, rng):
-    import entroloop.multiply as multiply
+    import entroloop.distances.multipliers as multiply
 
     made = getattr(multiply, name)
     multiplier = made("torch cpu") if name == "CudaMultiplier" else made()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.store import Store, write_atomically
+from entroloop.store.folder import Store, write_atomically
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_folder_is_locked_against_a_second_run(store):
 
 def test_the_lock_goes_when_its_process_is_killed(tmp_path):
     code = (
-        "import sys, os, signal; from entroloop.store import Store; "
+        "import sys, os, signal; from entroloop.store.folder import Store; "
         f"Store({str(tmp_path / 's')!r}).open('study', 'real'); "
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

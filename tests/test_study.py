@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 import entroloop as el
-from entroloop.records import COLUMNS, frame
-from entroloop.study import prepare, run_study
+from entroloop.commands.run import prepare, run_study
+from entroloop.store.records import COLUMNS, frame
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:
@@ -270,7 +270,7 @@ def test_a_killed_run_resumes_to_equal_records(tiny, tmp_path, rng):
 def test_a_killed_diffusion_study_resumes_to_equal_records_at_10_random_moments(tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"moments drawn by seed {seed}")
-    from entroloop.config import load_config
+    from entroloop.study.config import load_config
 
     config = load_config("digits", {"generator.steps": 60, "generations": 4, "seeds": [0, 1]})
     raw = config.model_dump(mode="json")
@@ -294,7 +294,7 @@ def test_a_study_that_the_disk_has_no_room_for_is_refused_before_the_start(
 
 
 def test_the_disk_that_a_study_takes_is_estimated_within_a_factor_of_2(tiny, tmp_path):
-    from entroloop.study import prepare
+    from entroloop.commands.run import prepare
 
     study = prepare(tiny, tmp_path / "s")
     estimate = study.bytes_to_write()

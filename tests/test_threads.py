@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entroloop.generators.threads import BatchInParts, intra_op_threads
-from entroloop.memory import freed_memory_kept
+from entroloop.generators.cpu_threads import BatchInParts, intra_op_threads
+from entroloop.system.memory import freed_memory_kept
 
 
 @given(n=st.integers(1, 20), parts=st.integers(1, 5), share=st.floats(0.1, 1))

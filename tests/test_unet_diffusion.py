@@ -6,15 +6,15 @@ import torch
 
 import entroloop as el
 from entroloop.generators import draw
+from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline
-from entroloop.generators.threads import intra_op_threads
-from entroloop.generators.unet_diffusion import UNetDiffusion
-from entroloop.generators.unet_training import Training
+from entroloop.generators.unet.model import UNetDiffusion
+from entroloop.generators.unet.training import Training
 from entroloop.report.read import StudyView
 from entroloop.samples import SampleSet
 from entroloop.seeding import class_labels
-from entroloop.stages import read_training_set
-from entroloop.store import Store
+from entroloop.store.folder import Store
+from entroloop.store.stages import read_training_set
 
 SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,
          "sampler": "dpm_solver++", "sampler_steps": 3, "sampling_batch": 8}  # fmt: skip

@@ -4,40 +4,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
-    from entroloop.estimators import FarthestPointSelector as FarthestPointSelector
-    from entroloop.estimators import ThresholdDecaySelector as ThresholdDecaySelector
     from entroloop.metrics.entropy import knn_entropy as knn_entropy
     from entroloop.metrics.measure import Measurement as Measurement
     from entroloop.metrics.measure import measure as measure
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
-    from entroloop.records import GenerationRecord as GenerationRecord
-    from entroloop.records import load_records as load_records
     from entroloop.report import render_report as render_report
     from entroloop.selection import Selection as Selection
     from entroloop.selection import select as select
-    from entroloop.study import run_study as run_study
+    from entroloop.selection.estimators import FarthestPointSelector as FarthestPointSelector
+    from entroloop.selection.estimators import ThresholdDecaySelector as ThresholdDecaySelector
+    from entroloop.store.records import GenerationRecord as GenerationRecord
+    from entroloop.store.records import load_records as load_records
 
 _HOMES = {
-    "FarthestPointSelector": "entroloop.estimators",
+    "FarthestPointSelector": "entroloop.selection.estimators",
     "InputError": "entroloop.errors",
     "RayEngine": "entroloop.engines.ray",
-    "ThresholdDecaySelector": "entroloop.estimators",
+    "ThresholdDecaySelector": "entroloop.selection.estimators",
     "Measurement": "entroloop.metrics.measure",
     "knn_entropy": "entroloop.metrics.entropy",
     "measure": "entroloop.metrics.measure",
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",
     "memorized_fraction": "entroloop.metrics.neighbourhood",
-    "GenerationRecord": "entroloop.records",
-    "load_records": "entroloop.records",
+    "GenerationRecord": "entroloop.store.records",
+    "load_records": "entroloop.store.records",
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",
     "select": "entroloop.selection",
-    "run_study": "entroloop.study",
+    "run_study": "entroloop.commands.run",
 }
 __all__ = list(_HOMES)
 

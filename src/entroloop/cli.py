@@ -17,9 +17,9 @@ from entroloop.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from entroloop.doctor import CheckUp
+    from entroloop.commands.doctor import CheckUp
+    from entroloop.commands.run import Study
     from entroloop.engines.ray import RayEngine
-    from entroloop.study import Study
 
 app = typer.Typer(
     name="entroloop",
@@ -71,9 +71,9 @@ def run(
 
     Under `torchrun --nproc-per-node K -m entroloop run …` K processes train each network together.
     """
-    from entroloop.config import parse_overrides
+    from entroloop.commands.run import prepare, run_opened
     from entroloop.engines.ranks import is_follower
-    from entroloop.study import prepare, run_opened
+    from entroloop.study.config import parse_overrides
 
     _check_engine(engine, address)
     if ranks < 1:
@@ -90,7 +90,7 @@ def run(
     if is_follower():
         prepared.follow()
         return
-    from entroloop.progress import Bars, PlainLines
+    from entroloop.commands.progress import Bars, PlainLines
 
     display: Any = Bars if console.is_terminal else PlainLines
     needs = {
@@ -112,9 +112,9 @@ def run(
 
 
 def _finish(study: Study, console: Console) -> None:
-    from entroloop.records import load_records
     from entroloop.report import render_if_changed
     from entroloop.report.table import print_table
+    from entroloop.store.records import load_records
 
     print_table(load_records(study.store.root), console)
     html = render_if_changed([study.store.root], study.store.root / "report.html")
@@ -130,7 +130,7 @@ def _finish(study: Study, console: Console) -> None:
 
 
 def _tell_plan(study: Study, console: Console) -> None:
-    from entroloop.run_lists import told
+    from entroloop.store.run_lists import told
 
     config, reused, missing = study.config, study.reused, study.missing
     found = sum(reused.values())
@@ -215,8 +215,8 @@ def select(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Choose the n most informative samples of one or several pools."""
-    from entroloop.choose import Choice, choose
-    from entroloop.config import parse_overrides
+    from entroloop.commands.select import Choice, choose
+    from entroloop.study.config import parse_overrides
 
     _check_engine(engine, address)
     if workers is not None and workers < 1:
@@ -267,9 +267,9 @@ def measure(
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
 ) -> None:
     """Measure generated samples against training and held-out sets; JSON on standard output."""
-    from entroloop.measuring import measure_files
-    from entroloop.multiply import device_for
-    from entroloop.progress import tell_steps
+    from entroloop.commands.measure import measure_files
+    from entroloop.commands.progress import tell_steps
+    from entroloop.distances.multipliers import device_for
 
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
@@ -282,7 +282,7 @@ def measure(
         )
     answer = measured.as_json()
     if html is not None:
-        from entroloop.report.sets import write_page
+        from entroloop.report.measured import write_page
 
         write_page(measured, html)
         answer["page"] = str(html)
@@ -303,8 +303,8 @@ def report(
 @app.command()
 def presets(name: Annotated[str | None, typer.Argument(help="show this one")] = None) -> None:
     """List the presets, or print one as YAML to start a study file from."""
-    from entroloop.config import presets as all_presets
     from entroloop.errors import unknown_name
+    from entroloop.study.config import presets as all_presets
 
     known = all_presets()
     if name is None:
@@ -331,9 +331,9 @@ def doctor(
     ] = False,
 ) -> None:
     """Tell environment and cache; with DIR, check every stage of a study by its checksums."""
-    from entroloop.doctor import examine
-    from entroloop.environment import environment
+    from entroloop.commands.doctor import examine
     from entroloop.features.cached import examine_cache
+    from entroloop.system.environment import environment
 
     found = None if dir is None else examine(dir)
     cleared = found is not None and clear and _clear(found, yes)

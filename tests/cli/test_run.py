@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import entroloop as el
-from entroloop.records import frame
+from entroloop.store.records import frame
 
 FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32"]
 

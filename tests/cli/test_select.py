@@ -193,7 +193,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 
 def test_images_of_16_bits_and_of_grey_with_alpha_become_grey():
-    from entroloop.data.files import decode
+    from entroloop.data.sets import decode
 
     deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(decode(png(deep))[..., 0].ravel(), np.arange(256))
@@ -281,7 +281,7 @@ def test_a_folder_called_chosen_of_a_user_is_refused(entroloop, tmp_path, images
 
 
 def test_a_failure_in_the_middle_leaves_the_result_of_before(tmp_path):
-    from entroloop.output import OutputFolder
+    from entroloop.system.output_folder import OutputFolder
 
     folder = OutputFolder(tmp_path / "s")
     with folder.replaced() as new:
@@ -294,7 +294,7 @@ def test_a_failure_in_the_middle_leaves_the_result_of_before(tmp_path):
 
 
 def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(tmp_path, monkeypatch):
-    from entroloop.output import OutputFolder
+    from entroloop.system.output_folder import OutputFolder
 
     class Stop(BaseException):
         pass

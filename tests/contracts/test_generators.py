@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.build import GENERATORS
-from entroloop.config import validate_settings
 from entroloop.generators import draw
 from entroloop.samples import SampleSet
+from entroloop.study.build import GENERATORS
+from entroloop.study.config import validate_settings
 
 SMALL = {
     "mlp_diffusion": {"steps": 20, "width": 16, "blocks": 1},

@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 import entroloop as el
 from entroloop.data.embeddings import ParquetRows
 from entroloop.metrics.entropy import duplicate_fraction
-from entroloop.places import ATTEMPTS, LOST, InProcess
-from entroloop.rows import HeldRows, JoinedRows, MappedRows, rows_of
+from entroloop.pools.hosts import ATTEMPTS, LOST, InProcess
+from entroloop.pools.rows import HeldRows, JoinedRows, MappedRows, rows_of
 
 lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=16),
@@ -195,8 +195,12 @@ def test_a_sorted_pool_whose_far_rows_lie_in_one_part_takes_tens_of_rounds(rng):
 @pytest.mark.parametrize(("strategy", "share"), [("greedy", 0.15), ("threshold_decay", 0.03)])
 def test_places_lost_at_random_rounds_change_nothing(strategy, share, seed, monkeypatch):
     # Smaller blocks make more rounds to be lost in.
-    monkeypatch.setattr(import_module("entroloop.selection.greedy"), "SPREAD_BLOCK_ROWS", 40)
-    monkeypatch.setattr(import_module("entroloop.selection.threshold_decay"), "SPREAD_BLOCK", 40)
+    monkeypatch.setattr(
+        import_module("entroloop.selection.strategies.greedy"), "SPREAD_BLOCK_ROWS", 40
+    )
+    monkeypatch.setattr(
+        import_module("entroloop.selection.strategies.threshold_decay"), "SPREAD_BLOCK", 40
+    )
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((900, 6)).astype(np.float32)
     lose = lambda: rng.choice(["", "before", "after"], p=[1 - share, share / 2, share / 2])  # noqa: E731
@@ -227,7 +231,7 @@ class StopError(Exception):
 def test_a_stopped_selection_goes_on_from_its_journal(
     rng, tmp_path, monkeypatch, strategy, options, engine
 ):
-    journal = import_module("entroloop.selection.journal")
+    journal = import_module("entroloop.selection.checkpoint")
     monkeypatch.setattr(journal, "SHARE", 1e9)  # write after every block
     x = rng.standard_normal((2000, 5)).astype(np.float32)
     groups = rng.integers(0, 4, 2000)
@@ -313,7 +317,7 @@ def test_bad_input_to_parts_is_told(rng, call, message):
 
 
 def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatch):
-    from entroloop.part import Part
+    from entroloop.pools.shard import Part
 
     x = rng.standard_normal((100, 4))
     monkeypatch.setattr(Part, "room", lambda self: ("here", 700 * 2**20))

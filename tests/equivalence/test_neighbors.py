@@ -5,7 +5,7 @@ import pytest
 
 import entroloop as el
 from entroloop import neighbors
-from entroloop.neighbors import count_within, distinct_rows, nearest
+from entroloop.distances.neighbors import count_within, distinct_rows, nearest
 
 
 def brute(queries, rows, k, exclude):

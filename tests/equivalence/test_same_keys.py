@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from entroloop.study import prepare
+from entroloop.commands.run import prepare
 
 WRITTEN = json.loads(Path(__file__).with_name("stage_keys.json").read_text())
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import entroloop as el
 from entroloop import shards, sketches
-from entroloop.multiply import NumpyMultiplier
-from entroloop.spaces import Euclidean, centre_and_reach
+from entroloop.distances.multipliers import NumpyMultiplier
+from entroloop.distances.spaces import Euclidean, centre_and_reach
 
 
 @pytest.fixture

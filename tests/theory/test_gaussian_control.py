@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from entroloop.commands.run import run_study
 from entroloop.report.claims import entropy_and_score
-from entroloop.study import run_study
 
 
 def test_gaussian_control_has_a_high_r_without_any_memorization(tmp_path):
@@ -17,7 +17,7 @@ def test_gaussian_control_has_a_high_r_without_any_memorization(tmp_path):
         "seeds": [0, 1],
         "arms": [{"paradigm": "replace", "strategy": "random"}],
     }
-    from entroloop.records import frame
+    from entroloop.store.records import frame
 
     records = frame(list(run_study(config, out=tmp_path / "control", workers=2)))
     found = entropy_and_score(records)

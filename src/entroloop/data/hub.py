@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from entroloop.data import RealData
-from entroloop.data.files import read_images
 from entroloop.data.images import Prepared
+from entroloop.data.sets import read_images
 from entroloop.errors import InputError
 
 

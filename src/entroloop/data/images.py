@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from entroloop.data import RealData
-from entroloop.data.files import read_set
+from entroloop.data.sets import read_set
 from entroloop.errors import InputError
 from entroloop.samples import Array
 

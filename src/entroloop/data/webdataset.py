@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from entroloop.data import RealData
-from entroloop.data.files import IMAGE_SUFFIXES, read_images
 from entroloop.data.images import Prepared
+from entroloop.data.sets import IMAGE_SUFFIXES, read_images
 from entroloop.errors import InputError
 
 

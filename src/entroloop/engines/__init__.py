@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from entroloop.plan import Step
+from entroloop.study.plan import Step
 
 
 @dataclass(frozen=True)

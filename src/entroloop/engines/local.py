@@ -13,11 +13,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from entroloop.config import StudyConfig
 from entroloop.engines import Listener, Schedule, StageProgress
 from entroloop.errors import InputError
-from entroloop.plan import Step
-from entroloop.store import Store
+from entroloop.store.folder import Store
+from entroloop.study.config import StudyConfig
+from entroloop.study.plan import Step
 
 ATTEMPTS = 3  # at one step, before a worker that keeps dying on it ends the study
 

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from entroloop.build import Built
 from entroloop.engines import Listener, Schedule, StageProgress
-from entroloop.history import History
-from entroloop.loop import run_generation
-from entroloop.plan import Step
-from entroloop.store import Store
+from entroloop.store.folder import Store
+from entroloop.study.build import Built
+from entroloop.study.history import History
+from entroloop.study.loop import run_generation
+from entroloop.study.plan import Step
 
 
 def world_size() -> int:

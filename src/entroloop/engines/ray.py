@@ -20,17 +20,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from entroloop.build import Built, build
-from entroloop.config import StudyConfig
 from entroloop.engines import Listener, Schedule, StageProgress
 from entroloop.errors import InputError
-from entroloop.loop import run_generation
-from entroloop.object_store import store_at
-from entroloop.part import Call, Part
-from entroloop.places import LOST, cut
-from entroloop.plan import Step, plan
-from entroloop.rows import Rows
-from entroloop.store import Store
+from entroloop.pools.hosts import LOST, cut
+from entroloop.pools.rows import Rows
+from entroloop.pools.shard import Call, Part
+from entroloop.store.folder import Store
+from entroloop.store.object_store import store_at
+from entroloop.study.build import Built, build
+from entroloop.study.config import StudyConfig
+from entroloop.study.loop import run_generation
+from entroloop.study.plan import Step, plan
 
 ATTEMPTS = 3  # at one step, before a worker that keeps dying on it ends the study
 PATIENCE = 60.0  # seconds until what the cluster has must be free

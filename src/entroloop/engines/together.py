@@ -9,12 +9,12 @@ import json
 import sys
 from pathlib import Path
 
-from entroloop.build import build
-from entroloop.config import StudyConfig
 from entroloop.engines import Schedule, StageProgress
 from entroloop.engines.ranks import follow, is_follower, run_steps_together
-from entroloop.object_store import store_at
-from entroloop.plan import plan
+from entroloop.store.object_store import store_at
+from entroloop.study.build import build
+from entroloop.study.config import StudyConfig
+from entroloop.study.plan import plan
 
 
 def main(path: str) -> None:

@@ -14,12 +14,12 @@ import traceback
 from queue import SimpleQueue
 from typing import Any, TextIO
 
-from entroloop.build import build
-from entroloop.config import StudyConfig
 from entroloop.errors import InputError
-from entroloop.loop import Note, run_generation
-from entroloop.object_store import store_at
-from entroloop.plan import plan
+from entroloop.store.object_store import store_at
+from entroloop.study.build import build
+from entroloop.study.config import StudyConfig
+from entroloop.study.loop import Note, run_generation
+from entroloop.study.plan import plan
 
 REPORT_SECONDS = 0.5  # at least, between two messages on the progress of one stage
 

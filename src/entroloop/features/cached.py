@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.files import cache_folder
 from entroloop.samples import Array
+from entroloop.system.files import cache_folder
 
 DEFAULT_MB = 4096
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
 from entroloop.features.torchscript import network
-from entroloop.files import cache_folder, sha256
 from entroloop.samples import Array
+from entroloop.system.files import cache_folder, sha256
 
 FILE = "inception-2015-12-05.pt"
 URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{FILE}"

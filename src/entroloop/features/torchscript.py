@@ -11,8 +11,8 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
-from entroloop.files import sha256
 from entroloop.samples import Array
+from entroloop.system.files import sha256
 
 
 def torchscript(argument: str | None, device: str) -> Extractor:

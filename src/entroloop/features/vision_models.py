@@ -12,8 +12,8 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.features.extractor import Batched, Extractor
-from entroloop.files import sha256
 from entroloop.samples import Array
+from entroloop.system.files import sha256
 
 FILTERS = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
 from entroloop.generators import Progress
-from entroloop.generators.rows import RowFormat, read_row_format, write_settings
+from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from entroloop.errors import InputError
 from entroloop.generators import Progress
-from entroloop.generators.rows import RowFormat, read_row_format, write_settings
-from entroloop.generators.threads import intra_op_threads
+from entroloop.generators.cpu_threads import intra_op_threads
+from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from entroloop.errors import InputError
 from entroloop.generators import Progress
-from entroloop.generators.rows import RowFormat
-from entroloop.generators.threads import intra_op_threads
-from entroloop.generators.unet_diffusion import (
+from entroloop.generators.cpu_threads import intra_op_threads
+from entroloop.generators.row_format import RowFormat
+from entroloop.generators.unet.model import (
     UNetDiffusion,
     UNetDiffusionModel,
     check_images,

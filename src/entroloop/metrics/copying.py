@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import rankdata
 
+from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.metrics.moments import frechet
 from entroloop.metrics.sets import Sets
-from entroloop.neighbors import distinct_rows, nearest
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
 

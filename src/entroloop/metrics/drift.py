@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
+from entroloop.distances.neighbors import distinct_rows
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import knn_entropy
 from entroloop.metrics.moments import centred
 from entroloop.metrics.neighbourhood import distances
 from entroloop.metrics.sets import Sets
-from entroloop.neighbors import distinct_rows
 from entroloop.samples import Array, as_vectors, check_rows
 
 COMPONENTS = 2

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Own, Sets
-from entroloop.metrics.spread import distinct_epsilon, spread
-from entroloop.neighbors import distinct_rows, nearest
-from entroloop.places import Engine
+from entroloop.metrics.sharded import distinct_epsilon, spread
+from entroloop.pools.hosts import Engine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 

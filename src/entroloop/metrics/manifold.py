@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.neighbors import count_within
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
-from entroloop.neighbors import count_within
 from entroloop.samples import Array, Float64
 
 K = 5  # neighbours that a neighbourhood reaches to (Naeem et al. 2020)

@@ -6,8 +6,8 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.spread import moments_of
-from entroloop.places import Engine
+from entroloop.metrics.sharded import moments_of
+from entroloop.pools.hosts import Engine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for
 

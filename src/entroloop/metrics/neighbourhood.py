@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.neighbors import nearest
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.spread import nearest_distances
-from entroloop.neighbors import nearest
-from entroloop.places import Engine
+from entroloop.metrics.sharded import nearest_distances
+from entroloop.pools.hosts import Engine
 from entroloop.samples import Array, Float64
 
 

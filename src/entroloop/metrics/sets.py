@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.neighbors import Neighbors, distinct_rows, nearest
 from entroloop.errors import InputError
-from entroloop.neighbors import Neighbors, distinct_rows, nearest
 from entroloop.samples import Array, as_vectors, check_rows
 
 NEIGHBOURS = 20  # within a set: as many as the metrics that ask for most

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from entroloop.errors import InputError
-from entroloop.files import write_atomically
+from entroloop.system.files import write_atomically
 
 
 def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:

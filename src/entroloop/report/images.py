@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from entroloop.neighbors import nearest
+from entroloop.distances.neighbors import nearest
 from entroloop.report.read import StudyView
 from entroloop.samples import Array, as_vectors
 

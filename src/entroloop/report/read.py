@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from entroloop.errors import InputError
-from entroloop.records import load_records
 from entroloop.samples import Array
-from entroloop.stages import StoredReal, read_real, read_training_set
-from entroloop.store import Store
+from entroloop.store.folder import Store
+from entroloop.store.records import load_records
+from entroloop.store.stages import StoredReal, read_real, read_training_set
 
 
 @dataclass(frozen=True)

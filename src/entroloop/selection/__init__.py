@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.places import Engine, InProcess, Places
-from entroloop.rows import HeldRows, Rows, is_rows, rows_of
+from entroloop.pools.hosts import Engine, InProcess, Places
+from entroloop.pools.rows import HeldRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, as_vectors, check_rows
-from entroloop.selection.baselines import (
+from entroloop.selection.checkpoint import Journal
+from entroloop.selection.pool import METRICS, begin, check, plan
+from entroloop.selection.quotas import QUOTAS
+from entroloop.selection.result import Context, Selection, away
+from entroloop.selection.state import Picks, Progress, Task
+from entroloop.selection.strategies.baselines import (
     center_matching,
     covariance_matching,
     ds3,
@@ -23,16 +28,11 @@ from entroloop.selection.baselines import (
     semdedup,
     top_quality,
 )
-from entroloop.selection.coreset import composable_coreset
-from entroloop.selection.greedy import greedy
-from entroloop.selection.journal import Journal
-from entroloop.selection.line import progress_on_stderr
-from entroloop.selection.pool import METRICS, begin, check, plan
-from entroloop.selection.quotas import QUOTAS
-from entroloop.selection.random import random
-from entroloop.selection.result import Context, Selection, away
-from entroloop.selection.task import Picks, Progress, Task
-from entroloop.selection.threshold_decay import threshold_decay
+from entroloop.selection.strategies.coreset import composable_coreset
+from entroloop.selection.strategies.greedy import greedy
+from entroloop.selection.strategies.random import random
+from entroloop.selection.strategies.threshold_decay import threshold_decay
+from entroloop.system.progress_line import progress_on_stderr
 
 STRATEGIES: dict[str, Callable[..., Picks]] = {
     "random": random,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.spaces import Space
+from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
-from entroloop.shards import LARGEST
-from entroloop.spaces import Space
 
 
 class Block:

@@ -9,16 +9,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from entroloop.distances.transforms import Whitening, unit_rows
 from entroloop.errors import InputError
-from entroloop.memory import available_bytes
-from entroloop.part import Setup, space_for
-from entroloop.places import Parts, Places
-from entroloop.rows import MappedRows, Rows
+from entroloop.pools.hosts import Parts, Places
+from entroloop.pools.rows import MappedRows, Rows
+from entroloop.pools.shard import Setup, space_for
+from entroloop.pools.sketches import sketch_bytes
 from entroloop.samples import Array
-from entroloop.selection.cost import Cost, cost
+from entroloop.selection.budget import Cost, cost
 from entroloop.selection.rounds import Rounds
-from entroloop.sketches import sketch_bytes
-from entroloop.transforms import Whitening, unit_rows
+from entroloop.system.memory import available_bytes
 
 METRICS = {
     "euclidean": "‖a − b‖",

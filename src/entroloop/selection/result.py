@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.neighbors import nearest
+from entroloop.distances.spaces import Space
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
-from entroloop.neighbors import nearest
 from entroloop.samples import Array
 from entroloop.selection.rounds import Rounds
-from entroloop.selection.task import Picks
-from entroloop.spaces import Space
+from entroloop.selection.state import Picks
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.part import Candidates, Visited
-from entroloop.places import Parts
+from entroloop.distances.spaces import Space
+from entroloop.pools.hosts import Parts
+from entroloop.pools.shard import Candidates, Visited
 from entroloop.samples import Array
-from entroloop.spaces import Space
 
 Index = NDArray[np.int64]
 

@@ -1,0 +1,144 @@
+"""A check-up of a study folder: every stage against its checksums, and whose it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from entroloop.errors import InputError
+from entroloop.store.folder import KINDS, Store
+from entroloop.store.run_lists import (
+    Run,
+    RunList,
+    other_runs,
+    read_run_lists,
+    remove_run_list,
+    write_run_list,
+)
+
+Stage = tuple[str, str]  # kind and key
+
+
+@dataclass(frozen=True)
+class CheckUp:
+    """What a study folder holds.
+
+    damaged: stages that are not what was committed. lists: of all runs. unused: stages that the
+    present configuration does not list, those that an interrupted generation left among them.
+    """
+
+    store: Store
+    identity: dict[str, Any]
+    stages: list[Stage]
+    damaged: list[Stage]
+    lists: dict[Run, RunList]
+    unused: list[Stage]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts, and what belongs to other runs by arm and seed, as JSON can hold."""
+        return {
+            "study": self.identity["study"],
+            "stages": {kind: sum(k == kind for k, _ in self.stages) for kind in KINDS},
+            "damaged": [f"{kind}/{key}" for kind, key in self.damaged],
+            "not_listed": len(self.unused),
+            "not_listed_mb": self._mb(self.unused),
+            "other_runs": self.other_runs(),
+        }
+
+    def other_runs(self) -> list[dict[str, Any]]:
+        """Return arm, seed, generations and size of the runs of other configurations.
+
+        A stage that several runs share counts for the first of them.
+        """
+        left, rows = set(self.unused), []
+        for run in other_runs(self.lists):
+            own = {item for keys in run.keys for item in keys.items()} & left
+            left -= own
+            rows.append({"arm": run.arm, "seed": run.seed, "generations": len(run.generations),
+                         "mb": self._mb(own)})  # fmt: skip
+        return rows
+
+    def removal(self) -> list[str]:
+        """Return in words, a line each, what `remove` takes away.
+
+        Raises InputError where the lists do not tell whose every finished generation is.
+        """
+        self._refuse_incomplete_lists()
+        rows = self.other_runs()
+        lines = [
+            f"arm {r['arm']}, seed {r['seed']}: {r['generations']} generations, {r['mb']} MB"
+            for r in rows
+        ]
+        if self.damaged:
+            lines.append(f"{len(self.damaged)} damaged stages, {self._mb(self.damaged)} MB")
+        size = round(self._mb(self.unused) - sum(r["mb"] for r in rows), 1)
+        if size > 0:
+            lines.append(f"stages of interrupted generations, {size} MB")
+        return lines
+
+    def remove(self) -> None:
+        """Remove damaged stages, those that the present configuration does not use, and the lists
+        of other runs; `removal` tells what that is.
+        """
+        self.store.open(self.identity["study"], self.identity["real"])
+        try:
+            for kind, key in {*self.damaged, *self.unused}:
+                self.store.discard(kind, key)
+            for run, listed in self.lists.items():
+                if listed.planned or listed.generations:
+                    write_run_list(self.store, run, RunList(listed.generations, listed.planned))
+                else:
+                    remove_run_list(self.store, run)
+        finally:
+            self.store.close()
+
+    def _refuse_incomplete_lists(self) -> None:
+        root = self.store.root
+        try:
+            config = json.loads((root / "config.json").read_text())
+            runs = {(arm["name"], seed) for arm in config["arms"] for seed in config["seeds"]}
+        except (OSError, ValueError, TypeError, KeyError):
+            raise InputError(
+                f"{root}/config.json is lost or damaged, so that nothing tells which stages are in "
+                "use; run the study again, then clear"
+            ) from None
+        if lost := sorted(runs - set(self.lists)):
+            arm, seed = lost[0]
+            raise InputError(
+                f"the list arms/{arm}/seed-{seed}.json is lost, so that nothing tells which stages "
+                "are in use; run the study again (it trains nothing that is there), then clear"
+            )
+        listed = set().union(*(listed.keys() for listed in self.lists.values()))
+        finished = [k for kind, k in self.stages if kind == "record" and k not in listed]
+        if finished := [k for k in finished if ("record", k) not in self.damaged]:
+            raise InputError(
+                f"{len(finished)} finished generations are in no list (stages/record/{finished[0]}"
+                " is one), so that nothing tells whose they are; run the study that made them "
+                "again (it trains nothing that is there), then clear"
+            )
+
+    def _mb(self, stages: Iterable[Stage]) -> float:
+        folders = (self.store.path(kind, key) for kind, key in stages)
+        return round(sum(p.stat().st_size for f in folders for p in f.glob("*")) / 1e6, 1)
+
+
+def examine(folder: Path) -> CheckUp:
+    """Return what a study folder holds, every stage compared to its checksums.
+
+    Raises InputError where the folder is no study.
+    """
+    store = Store(folder)
+    identity = store.identity()
+    if identity is None:
+        raise InputError(f"{folder} is no study folder; give the folder that `run` wrote")
+    stages = [
+        (kind, p.name) for kind in KINDS for p in sorted(store.path(kind, "x").parent.glob("*"))
+    ]
+    damaged = [stage for stage in stages if not store.intact(*stage)]
+    lists = read_run_lists(store)
+    used = {identity["real"]}.union(*(listed.keys(present=True) for listed in lists.values()))
+    unused = [(kind, key) for kind, key in stages if key not in used]
+    return CheckUp(store, identity, stages, damaged, lists, unused)

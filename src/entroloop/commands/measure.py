@@ -1,0 +1,137 @@
+"""`entroloop measure`: sets of files in, JSON out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.data.sets import FileSet, read_set
+from entroloop.errors import InputError, unknown_name
+from entroloop.features import Extractor, extractor_for
+from entroloop.metrics import METRICS
+from entroloop.metrics.measure import Measurement, measure
+from entroloop.samples import Array, as_vectors
+
+Tell = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Sets as they were read, their features, and what was measured; by role."""
+
+    sets: dict[str, FileSet]
+    rows: dict[str, Array]
+    extractor: Extractor
+    found: dict[str, Measurement]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the command prints."""
+        sizes: dict[str, Any] = {"generated": None, "train": None, "reference": None}
+        sizes |= {role: {"n": len(x), "d": x.shape[1]} for role, x in self.rows.items()}
+        skipped = {role: s.skipped for role, s in self.sets.items() if s.skipped}
+        features = {
+            "name": self.extractor.name,
+            "resize": self.extractor.resize,
+            "comparable": self.extractor.comparable,
+        }
+        return {
+            "features": features,
+            **sizes,
+            "metrics": {name: self._one(name) for name in self.found},
+            **({"skipped": skipped} if skipped else {}),
+        }
+
+    def _one(self, name: str) -> dict[str, Any]:
+        found = self.found[name]
+        finite = math.isfinite(found.value)
+        note = found.note
+        if math.isinf(found.value):
+            note = f"{found.value}: {note}"
+        answer: dict[str, Any] = {
+            "value": found.value if finite else None,
+            "interval": found.interval,
+            "note": note,
+            "extractor": self.extractor.name,
+            "comparable": found.comparable,
+            "seconds": found.seconds,
+        }
+        if METRICS[name].pairs is not None:
+            answer["pairs"] = [
+                [self.sets["generated"].ids[i], self.sets["train"].ids[j], d]
+                for i, j, d in found.pairs
+            ]
+        return answer
+
+
+def measure_files(
+    paths: Mapping[str, Path | None],
+    features: str = "raw",
+    metrics: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    strict: bool = False,
+    tell: Tell | None = None,
+) -> Measured:
+    """Return the metrics of sets of files.
+
+    paths: by role (generated, train, reference), None where there is none. Raises InputError for
+    sets that cannot be read or do not fit each other.
+    """
+    for name in metrics or ():  # before anything is read
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    extractor = extractor_for(features, device)
+    sets = {
+        role: read_set(path, role, strict=strict)
+        for role, path in paths.items()
+        if path is not None
+    }
+    first = sets["generated"]
+    for role, found in sets.items():
+        if len(found.data) < 2:
+            raise InputError(f"{role} holds {len(found.data)} rows; at least 2 are needed")
+        if (found.data.dtype == np.uint8) != (first.data.dtype == np.uint8):
+            raise InputError(
+                f"generated rows are {first.data.dtype}, {role} rows {found.data.dtype}: bring "
+                "both to one range, images as uint8 in 0..255"
+            )
+        if found.data.shape[1:] != first.data.shape[1:]:
+            raise InputError(
+                f"generated rows are {_shape(first)}, {role} rows {_shape(found)}; bring both to "
+                "one size and one mode (grey or colour)"
+            )
+    fitted_on = sets.get("reference") or sets.get("train") or first
+    extractor = extractor.fitted_to(fitted_on.data)
+    rows = {
+        role: as_vectors(extractor(s.data, _telling(tell, f"features of {role}")))
+        for role, s in sets.items()
+    }
+    probabilities = None
+    if metrics is None or "inception_score" in metrics:
+        telling = _telling(tell, "class probabilities")
+        probabilities = extractor.probabilities(first.data, telling)
+    measured = measure(
+        generated=rows["generated"],
+        train=rows.get("train"),
+        reference=rows.get("reference"),
+        probabilities=probabilities,
+        metrics=metrics,
+        seed=seed,
+        device=device if device != "auto" else "cpu",
+        progress=tell,
+    )
+    return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
+
+
+def _telling(tell: Tell | None, what: str) -> Callable[[int, int], None] | None:
+    return None if tell is None else lambda done, total: tell(what, done, total)
+
+
+def _shape(found: FileSet) -> str:
+    return "×".join(map(str, found.data.shape[1:]))

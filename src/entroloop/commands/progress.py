@@ -1,0 +1,187 @@
+"""Progress of a study, or of work in steps: bars on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from entroloop.engines import StageProgress
+from entroloop.store.records import GenerationRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from entroloop.commands.run import Study
+
+# What a stage is of the work of one generation, roughly: only bars and the time left use it.
+WEIGHTS = {"training_set": 0.02, "model": 0.9, "samples": 0.05, "record": 0.03}
+
+
+class StudyProgress:
+    """What is done of a study and how long the rest takes; shown by a subclass."""
+
+    def __init__(self, study: Study) -> None:
+        self._record_of = {step.place: step.record for step in study.steps}
+        self._todo = {study.steps[i].record for i in study.todo}
+        self.total, self.done = len(self._todo), 0
+        self._began = time.monotonic()
+        self._share: dict[int, float] = {}  # of its step, by worker
+
+    def __enter__(self) -> StudyProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def stage(self, progress: StageProgress) -> None:
+        """Take in what a worker is at."""
+        order = list(WEIGHTS)
+        before = sum(WEIGHTS[stage] for stage in order[: order.index(progress.stage)])
+        share = before + WEIGHTS[progress.stage] * progress.share
+        self._share[progress.worker] = share
+        self.show_stage(progress, share)
+
+    def record(self, record: GenerationRecord) -> None:
+        """Take in a generation that is complete; arms may share one."""
+        key = self._record_of[record.arm, record.seed, record.generation]
+        new = key in self._todo
+        if new:
+            self._todo.remove(key)
+            self._share.clear()
+            self.done += 1
+        self.show_record(record, new)
+
+    @property
+    def fraction(self) -> float:
+        """The share of the work that is done."""
+        return min(1.0, (self.done + sum(self._share.values())) / max(1, self.total))
+
+    @property
+    def left(self) -> str:
+        """The time left as text, once there is something to tell it from."""
+        elapsed = time.monotonic() - self._began
+        if self.fraction < 0.01 or elapsed < 2:
+            return "--:--"
+        minutes, seconds = divmod(int(elapsed * (1 - self.fraction) / self.fraction), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+    def show_stage(self, progress: StageProgress, share: float) -> None:
+        """Show what a worker is at."""
+
+    def show_record(self, record: GenerationRecord, new: bool) -> None:
+        """Show a generation that is complete; `new` if it was made just now."""
+
+
+class PlainLines(StudyProgress):
+    """One line a generation that was made: for logs."""
+
+    def __init__(self, study: Study, console: Console) -> None:
+        super().__init__(study)
+        self._console = console
+
+    def show_record(self, record: GenerationRecord, new: bool) -> None:
+        """Print the line."""
+        if new:
+            self._console.print(
+                f"[{self.done}/{self.total}] {record.arm} seed {record.seed} "
+                f"generation {record.generation}: entropy {record.entropy_train:.1f} nats, "
+                f"GS {record.generalization_score:.3g} "
+                f"(held-out real {record.generalization_score_reference:.3g}), "
+                f"Fréchet {record.frechet_distance:.3g}, left {self.left}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+class Bars(StudyProgress):
+    """A bar for the study, one for each arm (generations), one for each worker (stages)."""
+
+    def __init__(self, study: Study, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().__init__(study)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[state]}", markup=False),
+        )
+        self._bars = Progress(*columns, console=console, transient=True)
+        self._study = self._bars.add_task(study.config.name, total=1.0, state="")
+        self._generations = study.config.generations * len(study.config.seeds)
+        self._arms = {arm.name: self._add(arm.name) for arm in study.config.arms}
+        self._arm_done = dict.fromkeys(self._arms, 0)
+        self._workers: dict[int, TaskID] = {}
+
+    def _add(self, name: str) -> TaskID:
+        state = f"0/{self._generations} generations"
+        return self._bars.add_task(f"  {name}", total=self._generations, state=state)
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def show_stage(self, progress: StageProgress, share: float) -> None:
+        """Move the worker's bar."""
+        if progress.worker not in self._workers:
+            self._workers[progress.worker] = self._bars.add_task("", total=1.0, state="")
+        step = progress.step
+        self._bars.update(
+            self._workers[progress.worker],
+            description=f"    {step.arm.name}, seed {step.seed}, generation {step.generation}",
+            completed=share,
+            state=progress.stage.replace("_", " "),
+        )
+        self._update_study()
+
+    def show_record(self, record: GenerationRecord, new: bool) -> None:
+        """Move the arm's bar."""
+        self._arm_done[record.arm] += 1
+        done = self._arm_done[record.arm]
+        state = f"{done}/{self._generations} generations"
+        self._bars.update(self._arms[record.arm], completed=done, state=state)
+        self._update_study()
+
+    def _update_study(self) -> None:
+        state = f"{self.done}/{self.total} trainings, {self.left} left"
+        self._bars.update(self._study, completed=self.fraction, state=state)
+
+
+@contextmanager
+def tell_steps() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function of (what, done, total) that tells of work in steps on standard error.
+
+    A line that is written over on a terminal, a plain line every ten seconds otherwise.
+    """
+    terminal = sys.stderr.isatty()
+    began = last = time.monotonic()
+    step, goal, shown = "", 0, False
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal began, last, step, goal, shown
+        now = time.monotonic()
+        if what != step:  # metrics are told by name: they are one piece of work
+            if total != goal:
+                began, goal = now, total
+            step = what
+        if now - last < (0.3 if terminal else 10.0):
+            return
+        last, shown = now, True
+        left = (now - began) * (total - done) / max(done, 1)
+        text = f"{what}: {done:,} of {total:,}" + (f", about {left:.0f} s left" if done else "")
+        start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if terminal and shown:
+            print(file=sys.stderr)

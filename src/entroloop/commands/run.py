@@ -1,0 +1,297 @@
+"""A study from its configuration to its folder: prepare, make what is missing, collect."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from entroloop.data import RealData
+from entroloop.distances.multipliers import device_for
+from entroloop.engines import Schedule, StageProgress
+from entroloop.engines.local import default_workers, run_steps
+from entroloop.engines.ranks import follow, is_follower, run_steps_together, world_size
+from entroloop.engines.ray import RayEngine
+from entroloop.errors import InputError
+from entroloop.store.folder import Store
+from entroloop.store.object_store import ObjectStore, store_at
+from entroloop.store.records import GenerationRecord, frame, read_record
+from entroloop.store.run_lists import (
+    Keys,
+    OtherRun,
+    Run,
+    RunList,
+    other_runs,
+    read_run_lists,
+    write_run_list,
+)
+from entroloop.store.stages import real_key, write_real
+from entroloop.study.build import Built, build, check_data
+from entroloop.study.config import Settings, StudyConfig, load_config, runs
+from entroloop.study.plan import STAGES, Step, plan
+from entroloop.system.environment import environment
+
+
+def ignore(progress: StageProgress) -> None:
+    """Listen to nothing."""
+
+
+@dataclass
+class Study:
+    """A validated study with its folder, and which of its steps are still to be made."""
+
+    built: Built
+    real: RealData
+    real_key: str
+    store: Store
+    device: str
+    steps: list[Step]
+    todo: list[int] = field(default_factory=list)
+    damaged: int = 0
+    reused: dict[str, int] = field(default_factory=dict)  # stages found, by kind
+    missing: dict[str, int] = field(default_factory=dict)  # stages to be made, by kind
+    lists: dict[Run, RunList] = field(default_factory=dict)  # as this configuration leaves them
+
+    @property
+    def config(self) -> StudyConfig:
+        """The configuration."""
+        return self.built.config
+
+    @property
+    def place(self) -> str:
+        """The study folder as it was named."""
+        return self.store.url if isinstance(self.store, ObjectStore) else str(self.store.root)
+
+    @property
+    def others(self) -> list[OtherRun]:
+        """What the folder holds of other configurations: kept, and no part of this study."""
+        return other_runs(self.lists)
+
+    def look(self) -> None:
+        """Find out which stages are there, whole, by their checksums; nothing is written."""
+        state: dict[tuple[str, str], bool] = {}
+        self.damaged = 0
+        for step in self.steps:
+            for kind, key in step.keys().items():
+                if (kind, key) not in state:
+                    state[kind, key] = self.store.intact(kind, key)
+                    self.damaged += not state[kind, key] and self.store.path(kind, key).exists()
+        self._look_at_lists(state)
+        short = {s.samples for s in self.steps if not self._enough(s)}
+        self.todo = [
+            number
+            for number, step in enumerate(self.steps)
+            if step.samples in short or not all(state[item] for item in step.keys().items())
+        ]
+        for counts, wanted in ((self.reused, True), (self.missing, False)):
+            counts.update({kind: sum(v == wanted for (k, _), v in state.items() if k == kind)
+                           for kind in STAGES})  # fmt: skip
+
+    def _look_at_lists(self, state: dict[tuple[str, str], bool]) -> None:
+        """Find out which runs the folder lists; state: whether each stage is whole."""
+        planned: dict[Run, list[Keys]] = {}
+        for step in self.steps:
+            planned.setdefault(step.place[:2], []).append(step.keys())
+        known = read_run_lists(self.store)
+
+        def complete(keys: Keys) -> bool:
+            return all(
+                state[item] if item in state else self.store.info(*item) is not None
+                for item in keys.items()
+            )
+
+        self.lists = {
+            run: known.get(run, RunList()).under(planned.get(run, []), complete)
+            for run in [*planned, *(run for run in known if run not in planned)]
+        }
+
+    def open(self) -> None:
+        """Take the folder: create and lock it, and look again now that nobody else can change it.
+
+        Raises InputError where it cannot be written or is in use.
+        """
+        self._check_disk()
+        self.store.open(self.config.name, self.real_key)
+        self.look()
+
+    def follow(self) -> None:
+        """Help the first of several processes to train; see `engines/ranks.py`."""
+        follow(self.steps, self.built, self.store, self.device)
+
+    def bytes_to_write(self) -> int:
+        """Return about how much disk the stages that are missing will take."""
+        row = int(self.real.data[0].nbytes)
+        shape, n = self.real.data.shape[1:], self.config.n_train
+        steps = [self.steps[number] for number in self.todo]
+        samples = {step.samples: step.n_samples * row for step in steps}
+        models = {
+            step.model: step.arm.name for step in steps if not self.store.info("model", step.model)
+        }
+        size = {arm: self.built.arm(arm).generator.stored_bytes(shape, n)
+                for arm in set(models.values())}  # fmt: skip
+        real = 0 if self.store.info("real", self.real_key) else int(self.real.data.nbytes)
+        tables = 64 * n * len(steps)
+        return sum(samples.values()) + sum(size[arm] for arm in models.values()) + real + tables
+
+    def _check_disk(self) -> None:
+        """Refuse a study that the disk has no room for."""
+        if not self.todo:
+            return
+        place = self.store.root.absolute()
+        while not place.exists():
+            place = place.parent
+        free, needed = shutil.disk_usage(place).free, self.bytes_to_write()
+        if needed > free:
+            raise InputError(
+                f"the study will write about {needed / 1e9:.1f} GB to {self.store.root} and "
+                f"{free / 1e9:.1f} GB are free there; choose another folder with --out, or lower "
+                "generations, seeds or data.n_train"
+            )
+
+    def discard_damaged(self) -> None:
+        """Remove stages that are not what was committed."""
+        for step in self.steps:
+            for kind, key in step.keys().items():
+                if self.store.path(kind, key).exists() and not self.store.intact(kind, key):
+                    self.store.discard(kind, key)
+
+    def _enough(self, step: Step) -> bool:
+        try:
+            return len(self.store.samples(step.samples)) >= step.n_samples
+        except (OSError, ValueError):
+            return False
+
+
+def prepare(
+    study: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    overrides: Settings | None = None,
+) -> Study:
+    """Return a study that is checked in every respect; nothing is written.
+
+    Raises InputError for whatever is wrong with configuration, data or output folder.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}")
+    config = load_config(study, overrides or {})
+    built = build(config)
+    real = built.source.load()
+    check_data(built, real)
+    key = real_key(real)
+    store = store_at(out if out is not None else Path("runs") / config.name)
+    store.check(config.name, key)
+    chosen = device_for(device)
+    prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
+    prepared.look()
+    return prepared
+
+
+def run_study(
+    study: str | Path | Mapping[str, Any] = "digits",
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    engine: RayEngine | None = None,
+    listen: Callable[[StageProgress], None] = ignore,
+    **overrides: Any,
+) -> Iterator[GenerationRecord]:
+    """Run a study, or what is missing of it; yield the record of every generation as it is known.
+
+    study: name of a preset, path of a YAML file, or a mapping. out: the study folder, a path or a
+    URL that fsspec knows, such as s3://bucket/study (default runs/<name>). overrides: nested dicts
+    or dotted keys. Records that the folder holds come
+    first. engine: a `RayEngine` whose tasks make the steps, else processes of this machine do; the
+    folder must be one that its machines share. Stopped at any moment, the same call goes on where
+    it was. Under torchrun or accelerate launch the processes train together, the first one yields
+    the records and the others none.
+
+    Raises InputError for bad input, before anything is written.
+    """
+    prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
+    if is_follower():
+        prepared.follow()
+        return iter(())
+    prepared.open()
+    return run_opened(prepared, workers=workers, engine=engine, listen=listen)
+
+
+def run_opened(
+    study: Study,
+    *,
+    workers: int | None = None,
+    engine: RayEngine | None = None,
+    listen: Callable[[StageProgress], None] = ignore,
+) -> Generator[GenerationRecord, None, None]:
+    """Run a study that is prepared and opened; see `run_study`."""
+    store, config = study.store, study.config
+    try:
+        if study.damaged:
+            study.discard_damaged()
+        write_real(store, study.real_key, study.real)
+        content = config.model_dump_json(indent=1)
+        store.write("config.json", content)
+        facts = json.dumps(environment(study.device), indent=1)
+        store.write("environment.json", facts)
+        for run, listed in study.lists.items():
+            write_run_list(store, run, listed)
+        todo = set(study.todo)
+        records: dict[tuple[str, int, int], GenerationRecord] = {}
+        for number, step in enumerate(study.steps):
+            if number not in todo:
+                records[step.place] = read_record(store, *step.place, step.keys())
+        _collect(study, records, {(arm.name, seed) for arm, seed in runs(config)})
+        yield from records.values()
+        if todo:
+            schedule = Schedule(study.steps, study.todo)
+            if world_size() > 1:
+                made = run_steps_together(schedule, study.built, store, study.device, listen)
+            elif engine is not None:
+                made = engine.run_steps(
+                    schedule, config, store, study.real_key, study.device, listen
+                )
+            else:
+                made = run_steps(
+                    schedule,
+                    config,
+                    store,
+                    study.real_key,
+                    study.device,
+                    workers or default_workers(config.threads),
+                    listen,
+                )
+            for steps in made:
+                new = {step.place: read_record(store, *step.place, step.keys()) for step in steps}
+                records |= new
+                _collect(study, records, {place[:2] for place in new})
+                yield from new.values()
+    finally:
+        store.close()
+
+
+def _collect(
+    study: Study,
+    records: dict[tuple[str, int, int], GenerationRecord],
+    changed: set[tuple[str, int]],
+) -> None:
+    """Write the lists of runs that changed, up to their first gap, and the table of records."""
+    for arm, seed in changed:
+        own = [s for s in study.steps if (s.arm.name, s.seed) == (arm, seed)]
+        complete = takewhile(lambda step: step.place in records, own)
+        listed = replace(study.lists[arm, seed], generations=[step.keys() for step in complete])
+        study.lists[arm, seed] = listed
+        write_run_list(study.store, (arm, seed), listed)
+    if not records:
+        study.store.remove("records.parquet")  # of another configuration
+    else:
+        buffer = BytesIO()
+        frame(list(records.values())).to_parquet(buffer, index=False)
+        study.store.write("records.parquet", buffer.getvalue())

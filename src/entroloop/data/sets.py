@@ -1,0 +1,299 @@
+"""Rows of files and folders: images, arrays, parquet; what `select` and `measure` read.
+
+A set is either images (n, height, width, channels) uint8 or vectors (n, d). Corrupt images are
+skipped and listed, or refused where the caller is strict.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.data.arrays import read_array
+from entroloop.data.embeddings import ParquetRows
+from entroloop.errors import InputError
+from entroloop.pools.rows import JoinedRows
+from entroloop.samples import Array
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
+
+
+@dataclass
+class FileSet:
+    """Rows read from one place.
+
+    data: an array, or rows that stay in their files where that was asked for. ids: one name a row.
+    index: each row's place in the source, counted with what was skipped. skipped: reason by id.
+    columns: further columns of a parquet source, for groups and weights.
+    paths: the file of each row, where every row is one.
+    """
+
+    name: str
+    data: Any
+    ids: list[str]
+    index: Array
+    skipped: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Array] = field(default_factory=dict)
+    paths: list[Path] | None = None
+
+
+Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+
+
+def read_set(
+    path: Path,
+    name: str,
+    *,
+    strict: bool = False,
+    columns: list[str] | None = None,
+    files: str = "*",
+    change: Change | None = None,
+    lazy: bool = False,
+) -> FileSet:
+    """Return the rows of a .npy, .npz or .parquet file, or of a folder of images or parquet files.
+
+    columns: further columns of parquet to keep; `label` of a folder is the name of the subfolder.
+    files: of a folder, only those whose names match this pattern. change: applied to each image as
+    it is decoded, before all must have one size. lazy: leave embeddings in their parquet files.
+    Raises InputError for what cannot be read; with `strict`, for a single corrupt image, too.
+    """
+    wanted = columns or []
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}; check the path of pool '{name}'")
+    if path.is_dir():
+        found = sorted(
+            p
+            for p in path.rglob("*")
+            if p.is_file() and not p.name.startswith(".") and fnmatch(p.name, files)
+        )
+        tables = [p for p in found if p.suffix == ".parquet"]
+        images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
+        if images:
+            return _folder(path, name, images, strict, wanted, change)
+        if tables:
+            return _table(tables, name, strict, wanted, change, lazy)
+        named = "" if files == "*" else f" named {files}"
+        raise InputError(f"{path} holds neither images nor parquet files{named}")
+    if path.suffix in (".npy", ".npz"):
+        return _array(path, name)
+    if path.suffix == ".parquet":
+        return _table([path], name, strict, wanted, change, lazy)
+    raise InputError(f"{path}: give a folder of images, or a .npy, .npz or .parquet file")
+
+
+def _array(path: Path, name: str) -> FileSet:
+    data = read_array(path, None)
+    if data.ndim == 3 and data.dtype == np.uint8:
+        data = data[..., None]
+    if data.ndim not in (2, 4) or data.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path} must hold rows (n, d), or images (n, h, w[, c]) uint8; got {data.shape}, "
+            f"{data.dtype}"
+        )
+    if data.dtype.kind in "iu" and data.dtype != np.uint8:
+        data = data.astype(np.float64)
+    return FileSet(name, data, [str(i) for i in range(len(data))], np.arange(len(data)))
+
+
+def _folder(
+    path: Path,
+    name: str,
+    files: list[Path],
+    strict: bool,
+    wanted: list[str],
+    change: Change | None,
+) -> FileSet:
+    ids = [p.relative_to(path).as_posix() for p in files]
+    read = read_images(
+        ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path), change
+    )
+    kept = read.kept
+    columns = {}
+    if "label" in wanted:
+        labels = [Path(i).parts[0] if len(Path(i).parts) > 1 else "" for i in ids]
+        columns["label"] = np.array(labels)[kept]
+    paths = [files[i] for i in kept]
+    chosen = [ids[i] for i in kept]
+    return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths)
+
+
+def _table(
+    files: list[Path],
+    name: str,
+    strict: bool,
+    wanted: list[str],
+    change: Change | None,
+    lazy: bool,
+) -> FileSet:
+    """Read parquet files, or, where embeddings may stay there, look at them only."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not lazy or wanted:
+        return _parquet(files, name, strict, wanted, change)
+    pieces = []
+    for file in files:
+        try:
+            column, is_image = _data_column(pq.read_schema(file), file)
+        except (OSError, pa.ArrowException) as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"{file} is not a readable parquet file: {text}") from None
+        if is_image:
+            return _parquet(files, name, strict, wanted, change)
+        pieces.append(ParquetRows.of(file, column))
+    rows = JoinedRows.of(pieces)
+    m = rows.shape[0]
+    return FileSet(name, rows, [str(i) for i in range(m)], np.arange(m))
+
+
+def _parquet(
+    files: list[Path], name: str, strict: bool, wanted: list[str], change: Change | None
+) -> FileSet:
+    """Read image structs {bytes, path}, or a column of lists of numbers, row group by row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images: list[tuple[str, bytes]] = []
+    vectors: list[Array] = []
+    columns: dict[str, list[Array]] = {column: [] for column in wanted}
+    count = 0
+    for file in files:
+        try:
+            with pq.ParquetFile(file, memory_map=True) as table:
+                column, is_image = _data_column(table.schema_arrow, file)
+                missing = [c for c in wanted if c not in table.schema_arrow.names]
+                if missing:
+                    names = ", ".join(table.schema_arrow.names)
+                    raise InputError(f"{file} has no column '{missing[0]}'; it has {names}")
+                for group in range(table.num_row_groups):
+                    rows = table.read_row_group(group, columns=[column, *wanted])
+                    cells = rows.column(column)
+                    if is_image:
+                        for cell in cells.to_pylist():
+                            content = (cell or {}).get("bytes")
+                            images.append((str(count), content if content is not None else b""))
+                            count += 1
+                    else:
+                        flat = np.stack(
+                            [np.asarray(c) for c in cells.to_numpy(zero_copy_only=False)]
+                        )
+                        vectors.append(flat)
+                        count += len(flat)
+                    for c in wanted:
+                        columns[c].append(rows.column(c).to_numpy(zero_copy_only=False))
+        except (OSError, pa.ArrowException, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            text = " ".join(str(error).split())
+            raise InputError(f"{file} is not a readable parquet file: {text}") from None
+    more = {c: np.concatenate(parts) for c, parts in columns.items() if parts}
+    if vectors:
+        data = np.concatenate(vectors)
+        ids = [str(i) for i in range(len(data))]
+        return FileSet(name, data, ids, np.arange(len(data)), {}, more)
+    read = read_images(iter(images), strict, str(files[0]), change)
+    kept = np.array(read.kept)
+    ids = [images[i][0] for i in read.kept]
+    return FileSet(name, read.data, ids, kept, read.skipped, {c: v[kept] for c, v in more.items()})
+
+
+def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
+    """Return the column of the data, and whether it holds images."""
+    import pyarrow as pa
+
+    for field_ in schema:
+        kind = field_.type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            return field_.name, True
+    for field_ in schema:
+        kind = field_.type
+        is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+        if is_list and (
+            pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+        ):
+            return field_.name, False
+    raise InputError(
+        f"{file} has no image column (struct with bytes) and no column of number lists; it has "
+        f"{', '.join(schema.names)}"
+    )
+
+
+@dataclass
+class DecodedImages:
+    """Images of one size, which of the items they are, and reason by name of the others."""
+
+    data: Array
+    kept: list[int]
+    skipped: dict[str, str]
+
+
+def read_images(
+    items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
+) -> DecodedImages:
+    """Decode items (name, content) to images of one size and one number of channels.
+
+    Raises InputError for mixed sizes, or no readable image; with `strict` for one corrupt image.
+    """
+    rows: list[Array] = []
+    kept, skipped = [], {}
+    for i, (name, content) in enumerate(items):
+        try:
+            image = decode(content)
+            image = image if change is None else change(image)
+        except InputError as error:
+            raise InputError(f"{place}, image {name}: {error}") from None
+        except (OSError, ValueError, SyntaxError) as error:
+            if strict:
+                raise InputError(f"{place}: image {name} cannot be read: {error}") from None
+            skipped[name] = " ".join(str(error).split())
+            continue
+        if rows and image.shape != rows[0].shape:
+            raise InputError(
+                f"{place}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
+                "all to one size and one mode (grey or colour)"
+            )
+        rows.append(image)
+        kept.append(i)
+    if not rows:
+        raise InputError(f"{place}: not one image could be read ({len(skipped)} are corrupt)")
+    return DecodedImages(np.stack(rows), kept, skipped)
+
+
+def decode(content: bytes) -> Array:
+    """Return an encoded image as uint8 (h, w, 1) if it is grey, else (h, w, 3)."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError as error:
+            raise InputError(f"an image looks like a bomb: {error}") from None
+        except UnidentifiedImageError:  # its text names an object by its address in memory
+            raise ValueError("cannot identify image: it has no known format") from None
+    with opened as image:
+        if image.width * image.height > LARGEST_IMAGE:
+            raise InputError(
+                f"an image of {image.width} × {image.height} pixels looks like a bomb; "
+                "take it out of the pool"
+            )
+        if image.mode in ("I", "F"):
+            raise ValueError(f"mode {image.mode} has no range of values that could become 0..255")
+        if image.mode.startswith("I;16"):
+            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
+        grey = image.mode in ("1", "L", "LA", "La")
+        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels[..., None] if grey else pixels
+
+
+def _size(image: Array) -> str:
+    kind = "grey" if image.shape[2] == 1 else "colour"
+    return f"{image.shape[1]} × {image.shape[0]} {kind}"

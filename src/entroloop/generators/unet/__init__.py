@@ -1,0 +1,1 @@
+"""Image diffusion with diffusers' U-Net: settings, network, training and sampling."""

@@ -1,0 +1,140 @@
+"""Sampling from a U-Net through diffusers' schedulers, with one seed an image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entroloop.generators.unet.model import UNetDiffusion
+
+
+def noise_scheduler(settings: UNetDiffusion) -> Any:
+    """Return the scheduler of training, and of sampling with ddpm."""
+    from diffusers import DDPMScheduler
+
+    return DDPMScheduler(**_common(settings), clip_sample=True)
+
+
+def sampling_scheduler(settings: UNetDiffusion) -> Any:
+    """Return the scheduler that the settings name, its steps set."""
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+
+    if settings.sampler == "ddpm":
+        scheduler: Any = noise_scheduler(settings)
+    elif settings.sampler == "ddim":
+        scheduler = DDIMScheduler(**_common(settings), clip_sample=True)
+    else:
+        scheduler = DPMSolverMultistepScheduler(
+            **_common(settings), algorithm_type="dpmsolver++", solver_order=2, thresholding=True,
+            dynamic_thresholding_ratio=1.0, sample_max_value=1.0, final_sigmas_type="zero",
+        )  # fmt: skip
+    if settings.sampler_steps > settings.train_timesteps:
+        raise InputError(
+            f"generator.sampler_steps = {settings.sampler_steps} is more than train_timesteps = "
+            f"{settings.train_timesteps}"
+        )
+    with warnings.catch_warnings():  # diffusers passes tensors to NumPy in the old way
+        warnings.filterwarnings("ignore", message="__array__", category=DeprecationWarning)
+        scheduler.set_timesteps(settings.sampler_steps)
+    return scheduler
+
+
+def frame(unet: Any) -> tuple[int, int]:
+    """Return height and width of the images that a network takes."""
+    size = unet.config.sample_size
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _common(settings: UNetDiffusion) -> dict[str, Any]:
+    return {
+        "num_train_timesteps": settings.train_timesteps,
+        "beta_schedule": settings.beta_schedule,
+        "prediction_type": settings.prediction,
+    }
+
+
+def sample(
+    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+) -> Array:
+    """Return images in [−1, 1], float32 (len(seeds), c, h, w); image i depends on seeds[i] and
+    labels[i].
+
+    Where a GPU runs out of memory the batch is halved: an image is the same to rounding.
+    """
+    import torch
+
+    try:
+        return _sample(settings, unet, seeds, labels, device)
+    except torch.OutOfMemoryError:
+        if len(seeds) == 1:
+            raise InputError(
+                "the GPU has too little memory to sample one image; take a smaller generator.size"
+            ) from None
+    torch.cuda.empty_cache()
+    half = len(seeds) // 2
+    parts = [
+        sample(settings, unet, seeds[part], None if labels is None else labels[part], device)
+        for part in (slice(half), slice(half, None))
+    ]
+    return np.concatenate(parts)
+
+
+def _sample(
+    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+) -> Array:
+    import torch
+    from diffusers.utils.torch_utils import randn_tensor
+
+    scheduler = sampling_scheduler(settings)
+    noise = [torch.Generator().manual_seed(seed) for seed in seeds]
+    shape = (len(seeds), unet.config.in_channels, *frame(unet))
+    x = randn_tensor(shape, generator=noise, device=torch.device(device))
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.precision)
+    if device == "cuda":
+        unet, x = (
+            unet.to(memory_format=torch.channels_last),
+            x.to(memory_format=torch.channels_last),
+        )
+    more = {"generator": noise} if settings.sampler != "dpm_solver++" else {}
+    autocast = torch.autocast(device, dtype=kind, enabled=kind is not None)
+    predict = _predictor(settings, unet, labels, device)
+    with torch.inference_mode(), autocast:
+        for t in scheduler.timesteps:
+            found = predict(x, t.to(device))
+            x = scheduler.step(found, t, x, **more).prev_sample
+    result: Array = x.float().clamp(-1, 1).cpu().numpy()
+    return result
+
+
+def _predictor(
+    settings: UNetDiffusion, unet: Any, labels: Array | None, device: str
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the network's prediction as a function of (x, t), guided where that is asked for."""
+    import torch
+
+    def plain(x: Tensor, t: Tensor) -> Tensor:
+        return unet(x, t).sample.float()  # type: ignore[no-any-return]
+
+    if labels is None or settings.classes is None:
+        return plain
+    classes = torch.from_numpy(labels).to(device)
+    none = torch.full_like(classes, settings.classes)
+    w = settings.guidance_scale
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        if w == 1:
+            return unet(x, t, class_labels=classes).sample.float()  # type: ignore[no-any-return]
+        both = unet(torch.cat([x, x]), t, class_labels=torch.cat([classes, none])).sample.float()
+        given, free = both.chunk(2)
+        return free + w * (given - free)  # type: ignore[no-any-return]
+
+    return guided

@@ -1,0 +1,328 @@
+"""Training of a U-Net: images as uint8 on the device, no host synchronization in a step.
+
+Through accelerate: mixed precision and gradient accumulation. A checkpoint holds everything that
+the next step depends on, so that a training that was killed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.generators import Progress
+from entroloop.generators.cpu_threads import BatchInParts
+from entroloop.samples import SampleSet
+from entroloop.seeding import seed_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entroloop.generators.unet.model import UNetDiffusion
+
+REPORTS = 100  # looks at the loss in a training; each waits for the device
+
+
+def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
+    """Return the trained U-Net, on the device (its averaged weights, where there is an average)."""
+    import torch
+
+    if scratch is not None:
+        training.resume(scratch)
+    every, checkpoint_every = max(1, training.total // REPORTS), training.settings.checkpoint_every
+    while training.step < training.total:
+        loss = training.advance()
+        done = training.step
+        if done % every == 0 or done == training.total:
+            value = float(loss)
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the training loss became {value} at step {done} of {training.total}; lower "
+                    "generator.lr or generator.gradient_clip, or take precision no"
+                    + (" (the last checkpoint is kept)" if scratch is not None else "")
+                )
+            progress(done / training.total)
+        if scratch is not None and done % checkpoint_every == 0 and done < training.total:
+            training.save(scratch)
+    unet = training.finished()
+    if scratch is not None and training.accelerator.is_main_process:
+        shutil.rmtree(scratch, ignore_errors=True)
+    torch.cuda.empty_cache() if training.images.device.type == "cuda" else None
+    return unet.eval()
+
+
+class Training:
+    """The state of a training, and how one step changes it.
+
+    threads: of a CPU, each of which takes a part of a batch.
+    """
+
+    def __init__(
+        self,
+        settings: UNetDiffusion,
+        unet: Any,
+        training_set: SampleSet,
+        seed: int,
+        device: str,
+        threads: int,
+    ) -> None:
+        import torch
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+        from diffusers.training_utils import EMAModel
+
+        from entroloop.generators.unet.sampling import frame, noise_scheduler
+
+        self.settings = settings
+        AcceleratorState._reset_state(reset_partial_state=True)  # another model's precision
+        self.accelerator = Accelerator(
+            cpu=device == "cpu",
+            mixed_precision=settings.precision,
+            gradient_accumulation_steps=settings.accumulation,
+        )
+        data = np.asarray(training_set.data)
+        images = torch.from_numpy(np.ascontiguousarray(data.transpose(0, 3, 1, 2)))
+        self.images = images.to(device)
+        self.labels = None
+        if settings.classes is not None and training_set.labels is not None:
+            self.labels = torch.from_numpy(training_set.labels).to(device)
+        self.pad = _padding(images.shape[2], images.shape[3], frame(unet))
+        n = len(images)
+        size = min(settings.batch_size, n)
+        self.size = size
+        world = self.accelerator.num_processes
+        self.part = slice(self.accelerator.process_index, None, world)
+        if size % world:
+            raise InputError(
+                f"a batch of {size} does not divide among {world} processes; change "
+                "generator.batch_size or the number of processes"
+            )
+        per_epoch = math.ceil(n / size)
+        self.total = settings.steps or settings.epochs * per_epoch
+        unet = unet.to(device)
+        if device == "cuda":
+            unet = unet.to(memory_format=torch.channels_last)
+        self.plain = unet
+        self.ema = None if settings.ema is None else EMAModel(
+            unet.parameters(), decay=settings.ema, use_ema_warmup=True, power=0.75, foreach=True
+        )  # fmt: skip
+        optimizer = torch.optim.AdamW(
+            unet.parameters(), lr=settings.lr, betas=settings.betas,
+            weight_decay=settings.weight_decay, fused=True,
+        )  # fmt: skip
+        self.unet, self.optimizer = self.accelerator.prepare(unet, optimizer)
+        if settings.compile:
+            self.unet = torch.compile(self.unet)
+        # Threads cannot share what torch compiles or the generator of dropout, and processes add up
+        # their gradients as they are computed.
+        together = world > 1 or settings.compile or settings.precision == "fp16" or _drops_out(unet)
+        self.in_parts = None
+        if device == "cpu" and threads > 1 and not together:
+            self.in_parts = BatchInParts(list(unet.parameters()), min(threads, size))
+            torch.set_num_threads(1)  # until the training ends, see `UNetDiffusion.fit`
+        alphas = noise_scheduler(settings).alphas_cumprod.to(device)
+        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
+        self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
+        self.order = torch.empty(0, dtype=torch.int64, device=device)
+        self.step = 0
+
+    def advance(self) -> Tensor:
+        """Make one optimizer step; return its loss, which stays on the device."""
+        import torch
+
+        settings = self.settings
+        self.plain.train()
+        rate = settings.lr * _schedule(self.step, settings.warmup, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        losses = []
+        for _ in range(settings.accumulation):
+            with self.accelerator.accumulate(self.unet):
+                batch = self.batch()
+                if self.in_parts is None:
+                    loss = self.loss(*batch)
+                    self.accelerator.backward(loss)
+                else:
+                    loss = self.in_parts.backward(self.loss, batch, 1 / settings.accumulation)
+                if self.accelerator.sync_gradients:
+                    self.accelerator.clip_grad_norm_(
+                        self.plain.parameters(), settings.gradient_clip
+                    )
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+        if self.ema is not None:
+            self.ema.step(self.plain.parameters())
+        self.step += 1
+        return torch.stack(losses).mean()
+
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return images, times, noise and classes of the next batch, as far as it is ours."""
+        import torch
+        import torch.nn.functional as F
+
+        if len(self.order) < self.size:  # each image once an epoch; a short rest joins the next
+            epoch = torch.randperm(len(self.images), generator=self.rng, device=self.rng.device)
+            self.order = torch.cat([self.order, epoch])
+        chosen, self.order = self.order[: self.size], self.order[self.size :]
+        x0 = F.pad(self.images[chosen].float() / 127.5 - 1, self.pad, mode="replicate")
+        if x0.device.type == "cuda":
+            x0 = x0.contiguous(memory_format=torch.channels_last)
+        t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
+        noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
+        classes = None if self.labels is None else self._classes(chosen)[self.part]
+        # Every process draws the whole batch and takes its part: together they make the step that
+        # one would make alone.
+        return x0[self.part], t[self.part], noise[self.part], classes
+
+    def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
+        """Return the mean loss over images."""
+        import torch.nn.functional as F
+
+        given = {} if classes is None else {"class_labels": classes}
+        alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
+        found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
+        kind = self.settings.prediction
+        if kind == "epsilon":
+            return F.mse_loss(found, noise)
+        if kind == "v_prediction":
+            return F.mse_loss(found, alpha * noise - sigma * x0)
+        # sample: weighted by the signal-to-noise ratio, as diffusers' training example does.
+        weighted: Tensor = ((alpha / sigma).square() * (found - x0).square()).mean()
+        return weighted
+
+    def _classes(self, chosen: Tensor) -> Tensor:
+        """Return the classes of rows, some dropped: the network learns both with and without."""
+        import torch
+
+        assert self.labels is not None
+        draw = torch.rand(len(chosen), generator=self.rng, device=self.rng.device)
+        none = torch.full_like(chosen, self.settings.classes or 0)
+        return torch.where(draw < self.settings.label_dropout, none, self.labels[chosen])
+
+    def finished(self) -> Any:
+        """Return the network with the weights that sample.
+
+        Raises RuntimeError where processes that trained together do not have equal weights.
+        """
+        import torch
+
+        with torch.no_grad():
+            total = torch.stack([p.double().sum() for p in self.plain.parameters()]).sum()
+        sums = self.accelerator.gather(total.reshape(1).float())
+        if not bool((sums == sums[0]).all()):
+            raise RuntimeError("the weights differ between processes: a defect of entroloop")
+        if self.ema is not None:
+            self.ema.copy_to(self.plain.parameters())
+        if self.in_parts is not None:
+            self.in_parts.close()
+        self.accelerator.free_memory()
+        return self.plain
+
+    # -- checkpoints ----------------------------------------------------------------------------
+
+    def save(self, scratch: Path) -> None:
+        """Write a checkpoint beside the last one and move it into its place."""
+        import torch
+        from safetensors.torch import save_file
+
+        if not self.accelerator.is_main_process:
+            return
+        new = scratch.with_name(scratch.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        tensors = {f"unet.{k}": v for k, v in self.plain.state_dict().items()}
+        if self.ema is not None:
+            tensors |= {f"ema.{i}": p for i, p in enumerate(self.ema.shadow_params)}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors |= {"order": self.order, "rng": self.rng.get_state()}
+        scaler = self.accelerator.scaler
+        numbers = {
+            "step": self.step,
+            "settings": self.settings.model_dump(mode="json"),
+            "rows": len(self.images),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+                  new / "state.safetensors")  # fmt: skip
+        (new / "state.json").write_text(json.dumps(numbers))
+        old = scratch.with_name(scratch.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if scratch.exists():
+            scratch.rename(old)
+        new.rename(scratch)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self, scratch: Path) -> None:
+        """Take up the last checkpoint, if there is one of these settings."""
+        from safetensors.torch import load_file
+
+        old = scratch.with_name(scratch.name + ".old")
+        if not scratch.exists() and old.exists():  # killed between two renames
+            old.rename(scratch)
+        try:
+            numbers = json.loads((scratch / "state.json").read_text())
+            tensors = load_file(scratch / "state.safetensors")
+        except (OSError, ValueError):
+            return
+        if numbers["settings"] != self.settings.model_dump(mode="json") or numbers["rows"] != len(
+            self.images
+        ):
+            raise InputError(
+                f"{scratch} holds a checkpoint of other settings; remove it to train anew"
+            )
+        device = self.images.device
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {
+                k.removeprefix(prefix): v.to(device)
+                for k, v in tensors.items()
+                if k.startswith(prefix)
+            }
+
+        self.plain.load_state_dict(part("unet."))
+        if self.ema is not None:
+            shadow = part("ema.")
+            self.ema.shadow_params = [shadow[str(i)] for i in range(len(shadow))]
+            self.ema.optimization_step = numbers["step"]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("optimizer.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        own = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
+        self.order = tensors["order"].to(device)
+        self.rng.set_state(tensors["rng"])
+        if numbers["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(numbers["scaler"])
+        self.step = numbers["step"]
+
+
+def _drops_out(unet: Any) -> bool:
+    import torch
+
+    return any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in unet.modules())
+
+
+def _schedule(step: int, warmup: int, total: int) -> float:
+    """Return the share of the learning rate: linear warm-up, then half a cosine to 0."""
+    if step < warmup:
+        return step / max(1, warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def _padding(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return what is padded left, right, top and bottom, to the size that the network takes."""
+    rows, columns = size[0] - height, size[1] - width
+    if rows < 0 or columns < 0:
+        raise InputError(
+            f"images of {width} × {height} are larger than the {size[1]} × {size[0]} that the "
+            "network takes; set data.resize"
+        )
+    return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2

@@ -1,0 +1,303 @@
+"""A shard: rows that lie in one place, and what a selection asks of them.
+
+A shard keeps, for every row, the value to its nearest pick as far as it has been computed. Values
+only fall as picks are added, so an old value is an upper bound, and a row whose upper bound is
+below what is asked for needs no work at all (lazy bounds). Where rows lie near a few directions,
+sketches tell which pairs of the others and the new picks still need a distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.distances.multipliers import LeastTwo, Multiplier, NumpyMultiplier
+from entroloop.distances.spaces import Euclidean, Space
+from entroloop.pools.sketches import Sketches, sketch_for
+from entroloop.samples import Array, Float64
+from entroloop.system.memory import cache_bytes
+
+# One product of rows and picks stays in the cache, with the rows and picks that it is made of.
+TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
+PICKS_AT_ONCE = 512
+PAIR = 32  # what the distance of a single pair costs, in distances of a product of many
+AGAIN = 2**16  # distances: what another product costs
+LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
+
+
+class Shard:
+    """Rows (m, d) of a pool with their distances to the picks so far.
+
+    capacity, dtype: of the picks. weights: every value is multiplied by weights ** power. held:
+    keep a centred copy of the rows in memory; else they are read and centred anew for each use
+    (memory maps beyond memory). Results never depend on `held` or on the precision.
+    """
+
+    def __init__(
+        self,
+        rows: Array,
+        space: Space,
+        *,
+        open_rows: NDArray[np.bool_],
+        capacity: int,
+        dtype: Any = None,
+        weights: Float64 | None = None,
+        held: bool = True,
+        multiplier: Multiplier | None = None,
+    ) -> None:
+        self.rows, self.space = rows, space
+        self._weights = None if weights is None else weights**space.power
+        self._multiplier = multiplier or NumpyMultiplier()
+        self._held = held
+        self.dtype: Any = np.float32
+        m = len(rows)
+        self.open = open_rows.copy()
+        self.least = np.full(m, np.inf)
+        self.second = np.full(m, np.inf)
+        self.where = np.zeros(m, dtype=np.int64)
+        self.seen = np.zeros(m, dtype=np.int64)
+        self.error = np.zeros(m)
+        self.upper = np.where(self.open, np.inf, -np.inf)  # weighted
+        self.count = 0  # of picks so far; at most `capacity`
+        self._picks = np.empty((capacity, rows.shape[1]), dtype=dtype or rows.dtype)
+        self._ready = False
+        self._sketches: Sketches | None = None
+
+    def _prepare(self) -> None:
+        """Centre the rows in the present precision; a strategy that never asks never pays."""
+        self._ready = True
+        if self._held:
+            prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
+            self._handle = self._multiplier.hold(prepared)
+            if isinstance(self.space, Euclidean) and self.dtype == np.float32:
+                m, d = self.rows.shape
+                sketch = sketch_for(m, d, prepared.__getitem__)
+                if sketch is not None:
+                    self._sketches = Sketches(
+                        sketch, self.space, self._handle, prepared, self.sizes, len(self._picks)
+                    )
+        else:
+            self.sizes = np.empty(len(self.rows))
+            for start in range(0, len(self.rows), 8192):
+                part = slice(start, start + 8192)
+                self.sizes[part] = self.space.prepare(self.rows[part], self.dtype)[1]
+        kind = self.dtype if self.space.power == 2 else np.float64
+        self._prepared_picks = np.empty(self._picks.shape, dtype=kind)
+        self._prepared_picks[: self.count], sizes = self.space.prepare(self.picks, self.dtype)
+        self._largest = float(sizes.max(initial=0))
+
+    @property
+    def picks(self) -> Array:
+        """The picks so far, as they are stored."""
+        return self._picks[: self.count]
+
+    def raise_precision(self) -> bool:
+        """Go from float32 to float64, where float32 can no longer tell rows apart; False if it
+        is float64 already. What was known stays as upper bounds.
+        """
+        if self.dtype == np.float64:
+            return False
+        self.dtype = np.float64
+        self._held, self._handle = False, None  # few rows still matter: centred as they are used
+        self._sketches = None  # their bounds are those of float32
+        self._prepare()
+        self.seen[:] = 0
+        self.least[:] = np.inf
+        self.second[:] = np.inf
+        return True
+
+    def add(self, rows: Array) -> None:
+        """Append picks, as they are stored; nothing is computed yet."""
+        if not self._ready:
+            self._prepare()
+        prepared, sizes = self.space.prepare(rows, self.dtype)
+        new = slice(self.count, self.count + len(rows))
+        self._picks[new], self._prepared_picks[new] = rows, prepared
+        if self._sketches is not None:
+            self._sketches.add(new, prepared, sizes)
+        self.count += len(rows)
+        self._largest = max(self._largest, float(sizes.max(initial=0)))
+
+    def close(self, index: Array) -> None:
+        """Take rows out of what can still be picked."""
+        self.open[index] = False
+        self.upper[index] = -np.inf
+
+    def tighten(self, index: Array, values: Float64) -> None:
+        """Replace the bounds of rows that are up to date by their defining values, weighted."""
+        self.upper[index] = np.where(self.open[index], values, -np.inf)
+
+    def weights_of(self, index: Array) -> Float64:
+        """Return weights ** power of rows."""
+        return np.ones(len(index)) if self._weights is None else self._weights[index]
+
+    def weighted(self, values: Float64, index: Array) -> Float64:
+        """Return values times weights ** power."""
+        return values if self._weights is None else values * self._weights[index]
+
+    def level_set(self, wanted: int, target: int) -> tuple[float, NDArray[np.int64], int]:
+        """Return a level, the rows whose value reaches it or may, and how many bounds were looked
+        at. Of the `wanted` largest bounds about `target` are left once they are up to date.
+
+        The largest value certainly lies above the level. Level −1 takes all rows.
+        """
+        rank = wanted
+        level = _at_rank(self.upper, rank)
+        while True:
+            index = self.above(level)
+            certain = float(self.lower(index).max(initial=0.0))
+            if level < 0 or certain > level:
+                break
+            if len(index):  # rows in doubt at the level itself: go just below what is certain
+                level = certain * (1 - 1e-6) if certain > 0 else -1.0
+            else:  # the bounds were old, all have fallen below the level
+                rank *= 2
+                level = _at_rank(self.upper, rank)
+        reached = len(index)
+        if reached > target:  # now that bounds are up to date a higher level may do
+            higher = _at_rank(self.upper[index], target)
+            if certain > higher > level:
+                level, index = higher, index[self.upper[index] >= higher]
+        return level, index, reached
+
+    def above(self, level: float) -> NDArray[np.int64]:
+        """Return the open rows whose value is at least `level`, or may be, up to date."""
+        index = np.flatnonzero(self.upper >= level)
+        self.refresh(index)
+        return index[self.upper[index] >= level]
+
+    def lower(self, index: Array) -> Float64:
+        """Return lower bounds of the values of rows that are up to date."""
+        values = np.maximum(self.least[index] - self.error[index], 0.0)
+        return self.weighted(values, index)
+
+    def refresh(self, index: NDArray[np.int64]) -> None:
+        """Bring rows up to date with all picks."""
+        if not self._ready:
+            self._prepare()
+        stale = index[self.seen[index] < self.count]
+        if not len(stale):
+            return
+        stale = stale[np.argsort(self.seen[stale], kind="stable")]
+        itemsize = np.dtype(self.dtype).itemsize
+        chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
+        for start in range(0, len(stale), chunk):
+            self._refresh_chunk(stale[start : start + chunk])
+
+    def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
+        """Bring up to date rows that are sorted by how many picks they have seen."""
+        seen = self.seen[index]
+        least, second, where = self.least[index], self.second[index], self.where[index]
+        self.error[index] = error = self.space.bound(self.sizes[index], self._largest, self.dtype)
+        for first, stop in _windows(seen, self.count):
+            q = int(np.searchsorted(seen, stop))  # those that miss some of these picks
+            skip = np.maximum(seen[:q] - first, 0)
+            limit = least[:q] + 2 * error[:q]
+            near, (new, at, next_new) = self._nearest(index[:q], slice(first, stop), skip, limit)
+            old = least[near]
+            better = new < old
+            runner_up = np.where(better, old, new)
+            second[near] = np.minimum(second[near], np.minimum(runner_up, next_new))
+            where[near] = np.where(better, at + first, where[near])
+            least[near] = np.where(better, new, old)
+        self.least[index], self.second[index], self.where[index] = least, second, where
+        self.seen[index] = self.count
+        upper = self.weighted(np.maximum(least, 0) + error, index)
+        self.upper[index] = np.where(
+            self.open[index], np.minimum(upper, self.upper[index]), -np.inf
+        )
+
+    def _nearest(
+        self, index: NDArray[np.int64], some: slice, skip: NDArray[np.int64], limit: Float64
+    ) -> tuple[NDArray[np.int64], LeastTwo]:
+        """Return the places of the rows that some picks, the first `skip` of them left out, may be
+        nearer to than `limit`, and their least two over those that may.
+        """
+        picks = self._prepared_picks[some]
+        if self._sketches is None or not self._sketches.pay or not some.start:
+            sizes = self.sizes[index]
+            least = self.space.least_two(self._gather(index), sizes, picks, skip)
+            return np.arange(len(index)), least
+        i, j = self._sketches.near(index, self.sizes[index], limit, self._largest, some)
+        if skip.any():
+            new = np.flatnonzero(j >= skip[i])
+            i, j = i[new], j[new]
+        starts = np.flatnonzero(np.diff(i, prepend=-1))
+        near = i[starts]
+        whole = PAIR + len(picks)  # all distances of a row, the first of which must be fetched
+        single = len(i) * PAIR < len(near) * whole
+        self._sketches.note(len(i) * PAIR if single else len(near) * whole, len(index) * whole)
+        rows = index[i] if single else index[near]
+        sizes = self.sizes[rows]
+        if single:
+            return near, self._sketches.least_two(rows, sizes, picks, some, j, starts)
+        return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
+
+    def _gather(self, index: NDArray[np.int64]) -> Any:
+        if self._held:
+            return self._multiplier.gather(self._handle, index)
+        return self._multiplier.hold(self.space.prepare(self.rows[index], self.dtype)[0])
+
+    def exact(self, index: NDArray[np.int64]) -> Float64:
+        """Return the defining values of rows that are up to date, weighted; inf without picks."""
+        return self.weighted(self.unweighted(index), index)
+
+    def unweighted(self, index: Array) -> Float64:
+        """Return `exact` without the weights."""
+        values: Float64 = np.full(len(index), np.inf)
+        if not self.count or not len(index):
+            return values
+        near = self.picks[self.where[index]]
+        values = self.space.exact(self.rows[index], near)
+        # Another pick can only be the nearest where its approximate value is as near as doubt.
+        doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
+        block = max(1, 8 * TILE_BYTES // (8 * self.count))
+        for start in range(0, len(doubt), block):
+            part = doubt[start : start + block]
+            values[part] = np.minimum(values[part], self._scan(index[part]))
+        return values
+
+    def _scan(self, index: NDArray[np.int64]) -> Float64:
+        """Return the least defining value over all picks, by going through those in doubt."""
+        limit = self.least[index] + 2 * self.error[index]
+        pairs: Any = None
+        if self._sketches is not None:
+            every = slice(0, self.count)
+            pairs = self._sketches.near(index, self.sizes[index], limit, self._largest, every)
+        if pairs is None or len(pairs[0]) * PAIR > len(index) * self.count:
+            prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
+            tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
+            pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
+        i, j = pairs
+        best = np.full(len(index), np.inf)
+        np.minimum.at(best, i, self.space.exact(self.rows[index[i]], self.picks[j]))
+        return best
+
+
+def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of picks, first and stop, that rows are told together.
+
+    seen: how many picks each row knows, sorted. A row is told again some that it knows where that
+    is less work than a range of its own.
+    """
+    starts, again = [int(seen[0])], 0
+    for value, count in zip(*np.unique(seen, return_counts=True), strict=True):
+        again += int(count) * (int(value) - starts[-1])
+        if again > AGAIN or value - starts[-1] >= PICKS_AT_ONCE:
+            starts.append(int(value))
+            again = 0
+    for start, end in pairwise([*starts, total]):
+        for first in range(start, end, PICKS_AT_ONCE):
+            yield first, min(first + PICKS_AT_ONCE, end)
+
+
+def _at_rank(bounds: NDArray[np.float64], rank: int) -> float:
+    """Return the rank-th largest bound, −1 where there are not so many open rows."""
+    if rank >= len(bounds):
+        return -1.0
+    level = float(np.partition(bounds, len(bounds) - rank)[len(bounds) - rank])
+    return level if level >= 0 else -1.0

@@ -1,0 +1,78 @@
+"""The journal of a selection: its picks so far, from which it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.system.files import write_atomically
+
+SHARE = 0.05  # of the time, at most, goes into writing
+
+
+class Journal:
+    """A file of picks, replaced whole after a block; `identity` tells which selection it is of.
+
+    Picks that were not written yet are made again, and are the same.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self._path = path
+        self._identity = json.dumps(identity, sort_keys=True)
+        self.indices: list[int] = []
+        self.values: list[float] = []
+        self.duplicates = 0
+        self.state: dict[str, float] = {}
+        self._rest_until = 0.0
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                facts = json.loads(str(file["facts"]))
+                indices, values = file["indices"].tolist(), file["values"].tolist()
+                same = facts["identity"] == self._identity
+                duplicates, state = facts["duplicates"], facts["state"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{self._path} is no journal of a selection ({error}); remove it"
+            ) from None
+        if same:  # else it is of another selection: this one begins anew
+            self.indices, self.values = indices, values
+            self.duplicates, self.state = duplicates, state
+
+    def commit(
+        self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
+    ) -> None:
+        """Write the picks so far, unless the last time was short ago and took long."""
+        start = time.monotonic()
+        if start >= self._rest_until:
+            self._write(indices, values, duplicates, state)
+            now = time.monotonic()
+            self._rest_until = now + (now - start) / SHARE
+
+    def finish(self, indices: list[int], values: list[float], duplicates: int) -> None:
+        """Write all picks: the same call now returns at once."""
+        self._write(indices, values, duplicates, {})
+
+    def _write(
+        self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
+    ) -> None:
+        facts = {"identity": self._identity, "duplicates": duplicates, "state": state}
+        text = np.array(json.dumps(facts))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(
+                self._path, lambda file: np.savez(file, facts=text, indices=indices, values=values)
+            )
+        except OSError as error:
+            raise InputError(
+                f"the journal {self._path} cannot be written: {error.strerror or error}"
+            ) from None

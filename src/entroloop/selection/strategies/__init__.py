@@ -1,0 +1,1 @@
+"""One file per strategy of selection, and the table of them."""

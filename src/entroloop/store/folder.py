@@ -1,0 +1,279 @@
+"""The study folder: content-addressed stages, each committed atomically, and what lists them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+from entroloop.seeding import class_labels
+from entroloop.system.files import flush, sha256, write_atomically
+from entroloop.system.usage import Usage, measured
+
+FORMAT = 1  # of the stages; part of every key
+KINDS = ("real", "training_set", "model", "samples", "record")
+# What a stop can leave at the root of a folder: exactly the names that this program gives.
+_FILES = r"study\.json|config\.json|environment\.json|records\.parquet|report\.html"
+_TEMPORARY = re.compile(rf"\.tmp-\d+-\d+|\.(?:{_FILES})\.\d+")
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """What stage.json says: checksums of the files, seconds and peak memory of the making."""
+
+    files: dict[str, list[str]]  # sha256; two only while samples are being extended
+    seconds: float
+    peak_mb: float
+    about: dict[str, Any]
+
+
+class Store:
+    """A study folder.
+
+    stages/<kind>/<key>/ holds one stage and its stage.json; a stage is there whole or not at all.
+    study.json says which study on which real data the folder belongs to.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._lock: Any = None
+
+    @property
+    def url(self) -> str:
+        """Where another process finds this store."""
+        return str(self.root.resolve())
+
+    # -- the folder ---------------------------------------------------------------------------
+
+    def open(self, name: str, real_key: str) -> None:
+        """Create the folder, or check that it is this study's; lock it against a second run.
+
+        Raises InputError for a folder that cannot be written, holds something else, belongs to a
+        study of another name or on other real data, or is in use.
+        """
+        self.check(name, real_key)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.root / ".lock")
+            if not (self.root / "study.json").exists():
+                content = {"study": name, "real": real_key, "format": FORMAT}
+                self.write("study.json", json.dumps(content, indent=1))
+            for left in self.root.iterdir():
+                if _TEMPORARY.fullmatch(left.name):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+        except OSError as error:
+            raise InputError(
+                f"the output folder {self.root} cannot be written: {error.strerror}; "
+                "choose another with --out"
+            ) from None
+
+    def check(self, name: str, real_key: str) -> None:
+        """Refuse a folder that is not this study's; writes nothing."""
+        if not self.root.exists():
+            return
+        if not self.root.is_dir():
+            raise InputError(f"{self.root} is a file, not a folder; choose another with --out")
+        identity = self.identity()
+        if identity is None:
+            # A run that was killed in its first moments leaves names of these forms, and no study.
+            left = [p.name for p in self.root.iterdir()]
+            if not all(name == ".lock" or _TEMPORARY.fullmatch(name) for name in left):
+                raise InputError(
+                    f"{self.root} holds something else than a study; choose another with --out"
+                )
+        elif identity["study"] != name:
+            raise InputError(
+                f"{self.root} holds the study '{identity['study']}', not '{name}'; "
+                "choose another folder with --out"
+            )
+        elif identity["real"] != real_key:
+            raise InputError(
+                f"{self.root} holds the study '{name}' on other real data; "
+                "choose another folder with --out"
+            )
+        elif identity["format"] != FORMAT:
+            raise InputError(
+                f"{self.root} was written in format {identity['format']}, this is {FORMAT}; "
+                "choose another folder with --out"
+            )
+
+    def identity(self) -> dict[str, Any] | None:
+        """Return what study.json says, or None where there is none."""
+        try:
+            identity = json.loads((self.root / "study.json").read_text())
+            return identity if {"study", "real", "format"} <= set(identity) else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the folder, whole or not at all."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder, if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def publish(self, path: Path) -> str:
+        """Return where a file that was written beside the stages can be found by others."""
+        return str(path)
+
+    # -- stages -------------------------------------------------------------------------------
+
+    def path(self, kind: str, key: str) -> Path:
+        """Return the folder of a stage."""
+        return self._place(kind, key)
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.root / "stages" / kind / key
+
+    def info(self, kind: str, key: str) -> StageInfo | None:
+        """Return what is known of a committed stage, or None."""
+        try:
+            return StageInfo(**json.loads((self._place(kind, key) / "stage.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def intact(self, kind: str, key: str) -> bool:
+        """Return whether the stage is there with the checksums it was committed with."""
+        info = self.info(kind, key)
+        if info is None:
+            return False
+        folder = self._place(kind, key)
+        try:
+            return all(sha256(folder / name) in sums for name, sums in info.files.items())
+        except OSError:
+            return False
+
+    def discard(self, kind: str, key: str) -> None:
+        """Remove a stage, if it is there."""
+        folder = self._place(kind, key)
+        if folder.exists():
+            away = self._temporary()
+            folder.rename(away)
+            shutil.rmtree(away, ignore_errors=True)
+
+    @contextmanager
+    def commit(self, kind: str, key: str, **about: Any) -> Iterator[Path]:
+        """Yield an empty folder; what the block leaves in it becomes the stage, or nothing does."""
+        folder = self._temporary()
+        folder.mkdir()
+        try:
+            with measured() as usage:
+                yield folder
+            files = {str(p.relative_to(folder)): [sha256(p)] for p in _files(folder)}
+            info = StageInfo(files, usage.seconds, usage.peak_mb, about)
+            for file in _files(folder):
+                flush(file)
+            self._write_info(folder, info)
+            target = self._place(kind, key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.rename(target)
+            except OSError:
+                if Store.info(self, kind, key) is None:
+                    raise
+            flush(target.parent)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _temporary(self) -> Path:
+        return self.root / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
+
+    def scratch(self, key: str) -> Path:
+        """Return where a stage in the making keeps what it needs to go on after a stop."""
+        return self.root / "scratch" / key
+
+    # -- samples: more extend fewer -----------------------------------------------------------
+
+    def samples(self, key: str) -> Array:
+        """Return the samples of a stage, memory-mapped; an empty array where there are none."""
+        if self.info("samples", key) is None:
+            return np.empty(0)
+        path = self.path("samples", key) / "samples.npy"
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+    def sample_labels(self, key: str) -> NDArray[np.int64] | None:
+        """Return the classes that the samples of a stage were asked for, None without classes."""
+        info = self.info("samples", key)
+        if info is None or not info.about.get("class_shares"):
+            return None
+        about, n = info.about, len(self.samples(key))
+        return class_labels(about["seed"], about["generation"], 0, n, about["class_shares"])
+
+    def add_samples(self, key: str, make: Callable[[], Array], **about: Any) -> None:
+        """Commit a samples stage with the rows that `make` returns, or append them to it."""
+        info = self.info("samples", key)
+        if info is None:
+            with self.commit("samples", key, **about) as folder:
+                np.save(folder / "samples.npy", make())
+            return
+        with measured() as usage:
+            rows = np.concatenate([self.samples(key), make()])
+        self._replace_samples(key, rows, info, usage)
+
+    def _replace_samples(self, key: str, rows: Array, info: StageInfo, usage: Usage) -> None:
+        """Replace the file of a stage; the new checksum is listed beside the old one first, so
+        that the stage is intact at every moment.
+        """
+        file = self.path("samples", key) / "samples.npy"
+        new = self._temporary()
+        try:
+            with new.open("wb") as stream:
+                np.save(stream, rows)
+            flush(new)
+            seconds, peak = info.seconds + usage.seconds, max(info.peak_mb, usage.peak_mb)
+            both, after = [sha256(file), sha256(new)], [sha256(new)]
+            self._write_info(file.parent, StageInfo({file.name: both}, seconds, peak, info.about))
+            new.replace(file)
+            self._write_info(file.parent, StageInfo({file.name: after}, seconds, peak, info.about))
+        finally:
+            new.unlink(missing_ok=True)
+
+    @staticmethod
+    def _write_info(folder: Path, info: StageInfo) -> None:
+        write_atomically(folder / "stage.json", json.dumps(asdict(info), indent=1))
+
+    def fetch_run_lists(self) -> None:
+        """Bring the lists of all runs where they can be read; here they are."""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def _locked(path: Path) -> Any:
+    """Return the open lock file; the system releases it when the process ends, however it ends."""
+    file = path.open("a+")
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InputError(
+            f"{path.parent} is in use by another entroloop process; wait for it to end"
+        ) from None
+    return file

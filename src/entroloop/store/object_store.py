@@ -1,0 +1,316 @@
+"""A study folder in an object store: what fsspec reaches, s3 among it, with a mirror on this disk.
+
+Stages are made and read in the mirror, which the cache folder holds. A stage is put to the object
+store file by file, its stage.json last: with that it is there, before that it is not. What another
+machine made is fetched when it is first asked for, and its checksums are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from entroloop.errors import InputError
+from entroloop.samples import Array
+from entroloop.store.folder import StageInfo, Store
+from entroloop.system.files import cache_folder, sha256
+
+BEAT = 20.0  # seconds between two signs of life of the one who holds the lock
+SETTLE = 0.5  # seconds between signing the lock and looking whether it held
+ABANDONED = 120.0  # seconds without one, after which a lock counts for nothing
+
+
+def store_at(place: str | Path) -> Store:
+    """Return the study folder at a path, or at a URL such as s3://bucket/study.
+
+    Raises InputError for a URL that fsspec does not know, or whose package is missing.
+    """
+    text = str(place)
+    if "://" not in text:
+        return Store(place)
+    if text.startswith("file://"):
+        return Store(text.removeprefix("file://"))
+    return ObjectStore(text)
+
+
+class ObjectStore(Store):
+    """See the module; `root` is the mirror."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        try:
+            self._files, path = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"{url} cannot be opened: {error} (for s3: python -m pip install 'entroloop[s3]')"
+            ) from None
+        self._url, self._there = url.rstrip("/"), path.rstrip("/")
+        name = hashlib.sha256(self._url.encode()).hexdigest()[:16]
+        super().__init__(cache_folder() / "stores" / name)
+        self._known: set[tuple[str, str]] = set()  # stages that are there for certain
+        self._beat: threading.Event | None = None
+        self._taken = False  # the lock, by another process
+
+    @property
+    def url(self) -> str:
+        """Where another process finds this store."""
+        return self._url
+
+    # -- the folder -----------------------------------------------------------------------------
+
+    def open(self, name: str, real_key: str) -> None:
+        """See `Store`; the lock is an object that its holder renews."""
+        super().open(name, real_key)
+        self._lock_there()
+        self._put_file("study.json")
+
+    def check(self, name: str, real_key: str) -> None:
+        """See `Store`; raises InputError where the object store does not answer."""
+        try:
+            self._fetch_file("study.json")
+        except Exception as error:  # each store has errors of its own kind
+            told = " ".join(str(error).split())[:200]
+            raise InputError(f"{self._url} cannot be reached: {told}") from None
+        if not (self.root / "study.json").exists():
+            shutil.rmtree(self.root, ignore_errors=True)  # the mirror of what is there no more
+            if others := self._others():
+                raise InputError(
+                    f"{self._url} holds something else than a study ({others[0]}); choose another "
+                    "with --out"
+                )
+        super().check(name, real_key)
+
+    def _others(self) -> list[str]:
+        try:
+            found = [
+                str(p).rstrip("/").rpartition("/")[2] for p in self._files.ls(self._there, False)
+            ]
+        except FileNotFoundError:
+            return []
+        return [name for name in found if name not in ("", "lock.json", self._there)]
+
+    def identity(self) -> dict[str, Any] | None:
+        """See `Store`."""
+        if not (self.root / "study.json").exists():
+            self._fetch_file("study.json")
+        return super().identity()
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._beat is not None:
+            self._beat.set()
+            self._keeper.join()
+            self._beat = None
+            with suppress(Exception):  # the work is done, and an old lock counts for nothing
+                if (self._holder() or {}).get("token") == self._token:
+                    self._files.rm_file(self._at("lock.json"))
+        super().close()
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """See `Store`."""
+        super().write(name, content)
+        self._put_file(name)
+
+    def remove(self, name: str) -> None:
+        """See `Store`."""
+        super().remove(name)
+        if self._files.exists(self._at(name)):
+            self._files.rm_file(self._at(name))
+
+    def fetch_run_lists(self) -> None:
+        """See `Store`: copied to the mirror."""
+        for there in self._files.glob(self._at("arms", "*", "seed-*.json")):
+            name = str(there).rpartition(f"{self._there}/")[2]
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            self._files.get_file(self._at(name), str(self.root / name))
+
+    def publish(self, path: Path) -> str:
+        """See `Store`."""
+        if path.is_relative_to(self.root):
+            self._put_file(str(path.relative_to(self.root)))
+            return f"{self._url}/{path.relative_to(self.root)}"
+        return str(path)
+
+    # -- stages ---------------------------------------------------------------------------------
+
+    def path(self, kind: str, key: str) -> Path:
+        """Return the folder of a stage in the mirror, fetched if it is there and not here."""
+        place = self._place(kind, key)
+        if not place.exists() and (info := self._info_there(kind, key)) is not None:
+            self._fetch(kind, key, info)
+        return place
+
+    def info(self, kind: str, key: str) -> StageInfo | None:
+        """See `Store`; samples may have grown there since they were fetched."""
+        here = super().info(kind, key)
+        if here is not None and (kind, key) in self._known and kind != "samples":
+            return here
+        there = self._info_there(kind, key)
+        if there is None:
+            if here is not None and self._beat is not None:  # a stop came before it was put
+                self._put(kind, key)
+            return here
+        if here is None or here.files == there.files:
+            return there
+        file = self._place(kind, key) / "samples.npy"
+        if self._files.size(self._at("stages", kind, key, file.name)) <= file.stat().st_size:
+            return here  # grown here, and on its way
+        shutil.rmtree(self._place(kind, key), ignore_errors=True)
+        return there
+
+    def intact(self, kind: str, key: str) -> bool:
+        """See `Store`; what is not in the mirror is compared when it is fetched."""
+        if self.info(kind, key) is None:
+            return False
+        return super().intact(kind, key) if self._place(kind, key).exists() else True
+
+    def discard(self, kind: str, key: str) -> None:
+        """See `Store`."""
+        super().discard(kind, key)
+        self._known.discard((kind, key))
+        if self._files.exists(self._at("stages", kind, key)):
+            self._files.rm(self._at("stages", kind, key), recursive=True)
+
+    @contextmanager
+    def commit(self, kind: str, key: str, **about: Any) -> Iterator[Path]:
+        """See `Store`."""
+        with super().commit(kind, key, **about) as folder:
+            yield folder
+        self._put(kind, key)
+
+    def add_samples(self, key: str, make: Callable[[], Array], **about: Any) -> None:
+        """See `Store`."""
+        self.path("samples", key)
+        before = self._info_there("samples", key)
+        super().add_samples(key, make, **about)
+        now = Store.info(self, "samples", key)
+        if before is not None and now is not None:  # both sums count while the file is replaced
+            both = {name: before.files.get(name, []) + sums for name, sums in now.files.items()}
+            content = json.dumps(asdict(replace(now, files=both)))
+            place = self._at("stages", "samples", key, "stage.json")
+            self._files.pipe_file(place, content.encode())
+        self._put("samples", key)
+
+    # -- to and fro -----------------------------------------------------------------------------
+
+    def _at(self, *parts: str) -> str:
+        return "/".join((self._there, *parts))
+
+    def _info_there(self, kind: str, key: str) -> StageInfo | None:
+        try:
+            text = self._files.cat_file(self._at("stages", kind, key, "stage.json"))
+            found = StageInfo(**json.loads(text))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        self._known.add((kind, key))
+        return found
+
+    def _put(self, kind: str, key: str) -> None:
+        place = self._place(kind, key)
+        files = sorted(p for p in place.rglob("*") if p.is_file() and p.name != "stage.json")
+        for file in [*files, place / "stage.json"]:
+            self._put_file(str(file.relative_to(self.root)))
+        self._known.add((kind, key))
+
+    def _fetch(self, kind: str, key: str, info: StageInfo, *, again: bool = True) -> None:
+        """Bring a stage to the mirror; one whose checksums differ is removed there, too."""
+        folder = self._temporary()
+        try:
+            for name, sums in info.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(self._at("stages", kind, key, name), str(folder / name))
+                if sha256(folder / name) not in sums:
+                    now = self._info_there(kind, key)
+                    if again and now is not None and now != info:  # it was replaced meanwhile
+                        self._fetch(kind, key, now, again=False)
+                    else:
+                        self.discard(kind, key)
+                    return
+            self._write_info(folder, info)
+            place = self._place(kind, key)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # another process of this machine was faster
+                folder.rename(place)
+        except FileNotFoundError:
+            self.discard(kind, key)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _put_file(self, name: str) -> None:
+        if self._taken:
+            raise InputError(
+                f"{self._url} was taken over by another process while this one did not answer; "
+                "start again once it has ended"
+            )
+        here, there = str(self.root / name), self._at(name)
+        try:
+            self._files.put_file(here, there)
+        except FileNotFoundError:  # a store that has folders
+            self._files.makedirs(there.rpartition("/")[0], exist_ok=True)
+            self._files.put_file(here, there)
+
+    def _fetch_file(self, name: str) -> None:
+        """Bring a file to the mirror; what is not there any more goes here, too."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._files.invalidate_cache()
+        if self._files.exists(self._at(name)):
+            self._files.get_file(self._at(name), str(self.root / name))
+        else:
+            (self.root / name).unlink(missing_ok=True)
+
+    # -- the lock -------------------------------------------------------------------------------
+
+    def _lock_there(self) -> None:
+        self._token, lock = uuid.uuid4().hex, self._at("lock.json")
+        token = self._token
+        holder = self._holder()
+        if holder is not None and time.time() - float(holder["time"]) < ABANDONED:
+            super().close()
+            raise InputError(
+                f"{self._url} is in use by process {holder['pid']} on {holder['host']}; wait for "
+                f"it to end (after {ABANDONED:.0f} s without a sign of life it is taken over)"
+            )
+
+        def sign() -> None:
+            content = {"token": token, "host": socket.gethostname(), "pid": os.getpid(),
+                       "time": time.time()}  # fmt: skip
+            self._files.pipe_file(lock, json.dumps(content).encode())
+
+        sign()
+        time.sleep(SETTLE)  # whoever looked before this sign has signed by now: the last one holds
+        if (self._holder() or {}).get("token") != token:
+            super().close()
+            raise InputError(f"{self._url} was taken by another process at this moment")
+        beat = self._beat = threading.Event()
+
+        def keep() -> None:
+            while not beat.wait(BEAT):
+                with suppress(Exception):  # the store may be away for a moment: try again
+                    holder = self._holder()
+                    if holder is not None and holder["token"] != token:
+                        self._taken = True
+                        return
+                    sign()
+
+        self._keeper = threading.Thread(target=keep, daemon=True)
+        self._keeper.start()
+
+    def _holder(self) -> dict[str, Any] | None:
+        self._files.invalidate_cache()
+        try:
+            found: dict[str, Any] = json.loads(self._files.cat_file(self._at("lock.json")))
+            return found if {"token", "host", "pid", "time"} <= set(found) else None
+        except (FileNotFoundError, ValueError):
+            return None

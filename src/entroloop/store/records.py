@@ -1,0 +1,134 @@
+"""The record: what is known of one generation of one run."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entroloop.errors import InputError
+from entroloop.store.folder import Store
+from entroloop.store.object_store import store_at
+from entroloop.store.run_lists import Keys, is_complete, other_runs, read_run_lists
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class GenerationRecord:
+    """One row of the table of records.
+
+    Entropies in nats, distances in the units of the metric features, seconds of wall clock, peaks
+    in MB of resident memory. `share_by_generation[g]` is the share of the training set that
+    generation g made (0: real data). `extra` holds metrics asked for beyond the columns.
+    """
+
+    arm: str
+    seed: int
+    generation: int
+    entropy_train: float
+    entropy_samples: float
+    generalization_score: float
+    generalization_score_reference: float
+    memorized_fraction: float
+    frechet_distance: float
+    coverage_distance: float
+    total_variance: float
+    real_share: float
+    share_by_generation: list[float]
+    duplicate_fraction: float
+    n_train: int
+    seconds_fit: float
+    seconds_sample: float
+    seconds_select: float
+    seconds_measure: float
+    peak_mb_fit: float
+    peak_mb_sample: float
+    peak_mb_select: float
+    peak_mb_measure: float
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns, the extra metrics under their own names."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        return named | self.extra
+
+
+COLUMNS = [f.name for f in fields(GenerationRecord) if f.name != "extra"]
+
+
+def frame(records: list[GenerationRecord]) -> pd.DataFrame:
+    """Return records as a data frame, sorted by arm, seed and generation."""
+    import pandas as pd
+
+    rows = sorted((r.row() for r in records), key=lambda r: (r["arm"], r["seed"], r["generation"]))
+    return pd.DataFrame(rows, columns=None if rows else COLUMNS)
+
+
+def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
+    """Return the records of a study folder or URL: one row per arm, seed and generation, sorted.
+
+    The columns are those of `GenerationRecord`; `share_by_generation` holds a list of floats.
+    all: also the runs of other configurations that the folder holds, with a column `current` that
+    is True for the rows of the present one.
+
+    Raises InputError where the folder holds no records.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(f"{study}/records.parquet")  # URLs, too, by fsspec
+    except (OSError, ImportError, ValueError):
+        table = pd.DataFrame(columns=COLUMNS)
+    else:
+        table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
+    if all:
+        others = _other_records(study)
+        table["current"] = True
+        others["current"] = False
+        kept = [part for part in (table, others) if len(part)]
+        table = pd.concat(kept, ignore_index=True) if kept else table
+        table = table.sort_values(["arm", "seed", "generation"], kind="stable", ignore_index=True)
+    if not len(table):
+        raise InputError(f"{study} holds no records.parquet; run the study first: entroloop run")
+    return table
+
+
+def _other_records(study: str | Path) -> pd.DataFrame:
+    """Return the records of other configurations, read from their stages."""
+    store = store_at(study)
+    return frame([
+        read_record(store, other.arm, other.seed, generation, keys)
+        for other in other_runs(read_run_lists(store))
+        for generation, keys in zip(other.generations, other.keys, strict=True)
+        if is_complete(store, keys)
+    ])  # fmt: skip
+
+
+def read_record(store: Store, arm: str, seed: int, generation: int, keys: Keys) -> GenerationRecord:
+    """Return the record of a generation that is complete, with what its stages took."""
+    values = from_json((store.path("record", keys["record"]) / "record.json").read_text())
+    for name, kind in (
+        ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
+    ):  # fmt: skip
+        info = store.info(kind, keys[kind])
+        assert info is not None
+        values |= {f"seconds_{name}": info.seconds, f"peak_mb_{name}": info.peak_mb}
+    return GenerationRecord(arm, seed, generation, **values)
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """Return JSON in which a number that is not finite is null, with its name under `notes`."""
+    notes = {k: str(v) for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
+    plain = {k: None if k in notes else v for k, v in values.items()}
+    return json.dumps(plain | ({"notes": notes} if notes else {}), indent=1)
+
+
+def from_json(text: str) -> dict[str, Any]:
+    """Return what `to_json` wrote, −inf and NaN restored."""
+    values: dict[str, Any] = json.loads(text)
+    notes = values.pop("notes", {})
+    return values | {name: float(note) for name, note in notes.items()}

@@ -1,0 +1,148 @@
+"""What the stages of a study hold: the real data, training sets as tables, rows gathered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.data import RealData
+from entroloop.errors import InputError
+from entroloop.samples import Array, SampleSet, concatenate
+from entroloop.selection import Selection
+from entroloop.store.folder import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class StoredReal:
+    """The stored real data, memory-mapped."""
+
+    data: Array
+    labels: NDArray[np.int64] | None
+    image_shape: tuple[int, ...] | None
+
+    def samples(self) -> SampleSet:
+        """Return it as generation 0."""
+        return SampleSet.of_generation(self.data, 0, self.labels)
+
+
+def real_key(real: RealData) -> str:
+    """Return the hash of the content: values, dtype, shape and labels."""
+    digest = hashlib.sha256()
+    for array in (real.data, real.labels):
+        if array is not None:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
+
+
+def write_real(store: Store, key: str, real: RealData) -> None:
+    """Commit the real data, if it is not there in full."""
+    if store.intact("real", key):
+        return
+    store.discard("real", key)
+    with store.commit("real", key, image_shape=real.image_shape) as folder:
+        np.save(folder / "data.npy", real.data)
+        if real.labels is not None:
+            np.save(folder / "labels.npy", real.labels)
+
+
+def read_real(store: Store) -> StoredReal:
+    """Return the real data of the study folder."""
+    identity = store.identity()
+    info = store.info("real", identity["real"]) if identity else None
+    if identity is None or info is None:
+        raise InputError(f"{store.root} is no study folder; give the folder that `run` wrote")
+    folder = store.path("real", identity["real"])
+    labels = folder / "labels.npy"
+    shape = info.about["image_shape"]
+    return StoredReal(
+        np.load(folder / "data.npy", mmap_mode="r", allow_pickle=False),
+        np.load(labels, allow_pickle=False) if labels.exists() else None,
+        tuple(shape) if shape else None,
+    )
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set with the rank and radius of each pick; −1 and NaN where a row was no pick."""
+
+    samples: SampleSet
+    pick_rank: NDArray[np.int64]
+    radius: NDArray[np.float64]
+
+    @classmethod
+    def whole(cls, samples: SampleSet) -> TrainingSet:
+        """Return a training set of which no row was selected."""
+        n = len(samples)
+        return cls(samples, np.full(n, -1, dtype=np.int64), np.full(n, np.nan))
+
+    @classmethod
+    def selected(
+        cls, kept: SampleSet | None, candidates: SampleSet, selection: Selection
+    ) -> TrainingSet:
+        """Return the kept rows followed by the picks in their order."""
+        picks = cls(
+            candidates.take(selection.indices),
+            np.arange(len(selection.indices), dtype=np.int64),
+            selection.radii,
+        )
+        if kept is None:
+            return picks
+        before = cls.whole(kept)
+        return cls(
+            concatenate([before.samples, picks.samples]),
+            np.concatenate([before.pick_rank, picks.pick_rank]),
+            np.concatenate([before.radius, picks.radius]),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write training_set.parquet: id, generation, source_index, pick_rank, radius."""
+        import pandas as pd
+
+        columns = {
+            "id": self.samples.ids,
+            "generation": self.samples.provenance,
+            "source_index": self.samples.source_index,
+            "pick_rank": self.pick_rank,
+            "radius": self.radius,
+        }
+        pd.DataFrame(columns).to_parquet(folder / "training_set.parquet", index=False)
+
+
+def read_table(store: Store, key: str) -> pd.DataFrame:
+    """Return the table of a training set: one row per training row, provenance and rank."""
+    import pandas as pd
+
+    return pd.read_parquet(store.path("training_set", key) / "training_set.parquet")
+
+
+def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleSet:
+    """Return the rows of a training set, each from the generation that made it.
+
+    history: the samples keys of generations 1, 2, …
+    """
+    table = read_table(store, key)
+    generations = table["generation"].to_numpy(np.int32)
+    index = table["source_index"].to_numpy(np.int64)
+    real = read_real(store)
+    data = np.empty((len(table), *real.data.shape[1:]), dtype=real.data.dtype)
+    labels: NDArray[np.int64] | None = np.empty(len(table), dtype=np.int64)
+    for g in np.unique(generations):
+        rows = generations == g
+        source = real.data if g == 0 else store.samples(history[g - 1])
+        data[rows] = source[index[rows]]
+        known = real.labels if g == 0 else store.sample_labels(history[g - 1])
+        if known is None:
+            labels = None  # kept where every row has one
+        elif labels is not None:
+            labels[rows] = known[index[rows]]
+    return SampleSet(data, generations, index, labels)

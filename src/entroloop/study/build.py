@@ -1,0 +1,152 @@
+"""From a configuration to objects, through tables: the only place where a name finds its code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from pydantic import BaseModel
+
+from entroloop.data import RealData, Source, check_sizes
+from entroloop.errors import InputError, unknown_name
+from entroloop.features import Extractor, extractor_for
+from entroloop.generators import Generator
+from entroloop.metrics import METRICS
+from entroloop.selection import NEED_MORE, STRATEGIES, select
+from entroloop.selection.pool import METRICS as DISTANCES
+from entroloop.study.config import ArmConfig, Settings, StudyConfig, validate_settings
+from entroloop.study.paradigms import PARADIGMS, Composition
+
+SOURCES = {
+    "digits": "entroloop.data.digits:Digits",
+    "arrays": "entroloop.data.arrays:Arrays",
+    "parquet": "entroloop.data.images:Parquet",
+    "folder": "entroloop.data.images:Folder",
+    "webdataset": "entroloop.data.webdataset:WebDataset",
+    "hub": "entroloop.data.hub:Hub",
+}
+GENERATORS = {
+    "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
+    "gaussian": "entroloop.generators.gaussian:Gaussian",
+    "unet_diffusion": "entroloop.generators.unet.model:UNetDiffusion",
+    "pipeline": "entroloop.generators.pipeline:Pipeline",
+    "kde": "entroloop.generators.kde:KDE",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm with its objects."""
+
+    config: ArmConfig
+    generator: Generator
+    extractor: Extractor
+
+    def compose(self, generation: int, n: int) -> Composition:
+        """Return what the training set of a generation ≥ 2 is made of."""
+        return PARADIGMS[self.config.paradigm](generation, n, **self.config.paradigm_args)
+
+    def generator_settings(self) -> tuple[Settings, Settings]:
+        """Return the settings that training depends on, and those of sampling alone."""
+        settings = cast(BaseModel, self.generator).model_dump(mode="json")
+        sampling = {key: settings.pop(key) for key in self.generator.SAMPLING}
+        return settings, sampling
+
+
+@dataclass(frozen=True)
+class Built:
+    """A study's configuration with the objects that it names."""
+
+    config: StudyConfig
+    source: Source
+    arms: list[Arm]
+    extractor: Extractor  # of the metrics
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name."""
+        return next(arm for arm in self.arms if arm.config.name == name)
+
+
+def build(config: StudyConfig) -> Built:
+    """Return the objects of a study; every name and setting is checked here, before any work.
+
+    Raises InputError that names the key and the nearest valid value.
+    """
+    source = cast(Source, _settings(SOURCES, "source", config.data, "data"))
+    for name in config.metrics.extra:
+        metric = _row(METRICS, "metric", name, "metrics.extra")
+        if "probabilities" in metric.needs:
+            raise InputError(f"metrics.extra: {name} needs class probabilities; use `measure`")
+    extractor = extractor_for(config.metrics.features, where="metrics.features")
+    arms = [_arm(arm, source.n_train) for arm in config.arms]
+    return Built(config, source, arms, extractor)
+
+
+def check_data(built: Built, real: RealData) -> None:
+    """Refuse a split larger than the data, and a reserve too small for the paradigm `fresh`."""
+    n, source = len(real.data), built.source
+    check_sizes(n, source.n_train, source.n_reference)
+    reserve = n - source.n_train - source.n_reference
+    for arm in built.arms:
+        generations = range(2, built.config.generations + 1)
+        needed = max((arm.compose(g, source.n_train).fresh[1] for g in generations), default=0)
+        if needed > reserve:
+            raise InputError(
+                f"arm '{arm.config.name}' needs {needed} fresh real rows, the reserve holds "
+                f"{reserve}; lower paradigm_args.fraction, generations, data.n_train or "
+                "data.n_reference"
+            )
+
+
+def _arm(arm: ArmConfig, n_train: int) -> Arm:
+    where = f"arm '{arm.name}'"
+    paradigm = _row(PARADIGMS, "paradigm", arm.paradigm, where)
+    strategy = _row(STRATEGIES, "strategy", arm.strategy, where)
+    if arm.strategy in NEED_MORE:
+        raise InputError(
+            f"{where}: the strategy {arm.strategy} needs {NEED_MORE[arm.strategy]}=, which a study "
+            "does not give; use it through `select`"
+        )
+    _row(DISTANCES, "metric", arm.metric, where)
+    extractor = extractor_for(arm.features, where=where)
+    _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
+    own = {"task", "order"}
+    _check_arguments(strategy, arm.strategy_args, "strategy_args", own, where)
+    generator = _settings(GENERATORS, "generator", arm.generator, f"generator of {where}")
+    built = Arm(arm, cast(Generator, generator), extractor)
+    try:
+        built.compose(2, n_train)
+        pool = 1.0 + np.arange(arm.oversample * n_train, dtype=np.float64)[:, None]
+        select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args)
+    except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
+        raise InputError(f"{where}: {error}") from None
+    return built
+
+
+def _row(table: Mapping[str, T], kind: str, name: str, where: str) -> T:
+    if name not in table:
+        raise unknown_name(kind, name, table, where)
+    return table[name]
+
+
+def _settings(table: Mapping[str, str], kind: str, raw: Settings, where: str) -> BaseModel:
+    selector = "source" if kind == "source" else "name"
+    if selector not in raw:
+        raise InputError(f"{where} needs the key '{selector}': one of {', '.join(sorted(table))}")
+    module, name = _row(table, kind, raw[selector], where).split(":")
+    return validate_settings(getattr(import_module(module), name), raw, where)
+
+
+def _check_arguments(
+    function: Callable[..., Any], given: Settings, key: str, own: set[str], where: str
+) -> None:
+    valid = set(inspect.signature(function).parameters) - own
+    for name in given:
+        if name not in valid:
+            raise unknown_name("key", name, valid or {"(none)"}, f"{key} of {where}")

@@ -1,0 +1,79 @@
+"""What one step of a run may use: real data, and the generations before it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.data import split_order
+from entroloop.samples import SampleSet, concatenate
+from entroloop.store.folder import Store
+from entroloop.store.stages import read_real, read_training_set
+from entroloop.study.build import Built
+from entroloop.study.paradigms import Composition
+from entroloop.study.plan import Step
+
+
+class History:
+    """The rows that a step may use, gathered from the store."""
+
+    def __init__(self, step: Step, built: Built, store: Store) -> None:
+        self.step, self.built, self.store = step, built, store
+
+    @cached_property
+    def real(self) -> SampleSet:
+        """All real data; `source_index` is the row in the source."""
+        return read_real(self.store).samples()
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return split_order(len(self.real), self.real.labels, self.step.seed)
+
+    def _split(self, start: int, stop: int | None) -> SampleSet:
+        return self.real.take(self._order[start:stop])
+
+    def real_train(self) -> SampleSet:
+        """The real training data."""
+        return self._split(0, self.built.config.n_train)
+
+    def reference(self) -> SampleSet:
+        """The held-out real rows."""
+        n = self.built.config.n_train
+        return self._split(n, n + self.built.config.n_reference)
+
+    def fresh(self, start: int, stop: int) -> SampleSet:
+        """Rows start … stop−1 of the reserve."""
+        first = self.built.config.n_train + self.built.config.n_reference
+        return self._split(first + start, first + stop)
+
+    def samples_of(self, key: str, generation: int, n: int) -> SampleSet:
+        """The first n samples of a generation."""
+        labels = self.store.sample_labels(key)
+        return SampleSet.of_generation(
+            self.store.samples(key)[:n], generation, None if labels is None else labels[:n]
+        )
+
+    def generation(self, g: int) -> SampleSet:
+        """The candidates that generation g offers: real training data, or its samples."""
+        if g == 0:
+            return self.real_train()
+        n = self.step.arm.oversample * self.built.config.n_train
+        return self.samples_of(self.step.history[g - 1], g, n)
+
+    def kept(self, composition: Composition) -> SampleSet | None:
+        """The rows that join without selection, or None."""
+        parts = []
+        if composition.previous:
+            assert self.step.previous is not None
+            parts.append(read_training_set(self.store, self.step.previous, self.step.history))
+        if composition.real:
+            parts.append(self.real_train())
+        if composition.fresh[1] > composition.fresh[0]:
+            parts.append(self.fresh(*composition.fresh))
+        return concatenate(parts) if parts else None
+
+    def training_set(self) -> SampleSet:
+        """The training set of this step."""
+        return read_training_set(self.store, self.step.training_set, self.step.history)

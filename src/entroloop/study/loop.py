@@ -1,0 +1,135 @@
+"""The self-consuming loop, one generation at a time: compose, select, fit, sample, measure, commit.
+
+Every stage is made once per key and found again by it, so that arms share what they have in
+common and a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.generators import Model, draw
+from entroloop.metrics import METRICS, RECORDED, Sets
+from entroloop.samples import concatenate
+from entroloop.seeding import rng_for, seed_for
+from entroloop.selection import select
+from entroloop.store.folder import Store
+from entroloop.store.records import to_json
+from entroloop.store.stages import TrainingSet
+from entroloop.study.build import Built
+from entroloop.study.history import History
+from entroloop.study.plan import Step
+
+Note = Callable[[str, float], None]  # called with a stage and the share of it that is done
+
+
+def run_generation(step: Step, built: Built, store: Store, device: str, note: Note) -> None:
+    """Make the four stages of one generation, as far as they are not there yet."""
+    history = History(step, built, store)
+    if not store.info("training_set", step.training_set):
+        note("training_set", 0.0)
+        with store.commit("training_set", step.training_set) as folder:
+            compose_and_select(step, built, history, device).write(folder)
+    fit_and_sample(step, built, store, history, device, note)
+    if not store.info("record", step.record):
+        note("record", 0.0)
+        with store.commit("record", step.record) as folder:
+            values = measure_generation(step, built, history)
+            (folder / "record.json").write_text(to_json(values))
+
+
+def compose_and_select(step: Step, built: Built, history: History, device: str) -> TrainingSet:
+    """Return the training set: real data in generation 1, then what paradigm and strategy say."""
+    if step.composition is None:
+        return TrainingSet.whole(history.real_train())
+    arm, composition = step.arm, step.composition
+    kept = history.kept(composition)
+    if kept is not None and composition.n_select == 0:
+        return TrainingSet.whole(kept)
+    candidates = concatenate([history.generation(g) for g in composition.candidates])
+    by_quota = arm.strategy == "random" and len(composition.candidates) > 1
+    selection = select(
+        built.arm(arm.name).extractor.fitted_to(history.real_train().data)(candidates.data),
+        composition.n_select,
+        arm.strategy,
+        metric=arm.metric,
+        groups=candidates.provenance if by_quota else None,
+        quota="equal",
+        seed=seed_for(step.seed, step.generation, "select"),
+        device=device,
+        **arm.strategy_args,
+    )
+    return TrainingSet.selected(kept, candidates, selection)
+
+
+def fit_and_sample(
+    step: Step, built: Built, store: Store, history: History, device: str, note: Note
+) -> None:
+    """Train the generator of this generation, and draw as many samples as the plan wants."""
+    generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
+    threads = built.config.threads
+    if not store.info("model", step.model):
+        training_set = history.training_set()
+        note("model", 0.0)
+        with store.commit("model", step.model) as folder:
+            generator.fit(
+                training_set,
+                seed=step.fit_seed,
+                device=device,
+                threads=threads,
+                progress=lambda share: note("model", share),
+                scratch=store.scratch(step.model),
+                previous=store.path("model", step.previous_model) if step.previous_model else None,
+            ).save(folder)
+    have, wanted = len(store.samples(step.samples)), step.n_samples
+    if have < wanted:
+        # The stored model samples, never the one just trained: fresh or resumed, the same bits.
+        model = generator.load(store.path("model", step.model), device=device, threads=threads)
+        store.add_samples(
+            step.samples,
+            lambda: draw(model, seed, g, have, wanted, lambda share: note("samples", share)),
+            **_classes(model, seed, g),
+        )
+
+
+def _classes(model: Model, seed: int, generation: int) -> dict[str, object]:
+    """Return what the labels of samples follow from, where a model draws classes."""
+    if model.class_shares is None:
+        return {}
+    return {"class_shares": list(model.class_shares), "seed": seed, "generation": generation}
+
+
+def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:
+    """Return the measured part of the record, in the feature space of the metrics."""
+    n, extractor = built.config.n_train, built.extractor.fitted_to(history.real_train().data)
+    training_set = history.training_set()
+    train = extractor(training_set.data)
+    drawn = np.arange(len(train))
+    if len(train) > n:  # grown: what depends on the number of rows is taken on n of them
+        rng = rng_for(step.seed, step.generation, "measure")
+        drawn = np.sort(rng.choice(len(train), n, replace=False))
+    sets = Sets(
+        generated=extractor(history.samples_of(step.samples, step.generation, n).data),
+        train=train[drawn],
+        train_whole=train,
+        reference=extractor(history.reference().data),
+        seed=seed_for(step.seed, step.generation, "measure"),
+    )
+    values: dict[str, object] = {name: METRICS[name].value(sets) for name in RECORDED}
+    counts = np.bincount(training_set.provenance, minlength=step.generation)
+    shares = (counts / len(training_set)).tolist()
+    values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
+    wanted = [name for name in built.config.metrics.extra if name not in RECORDED]
+    extra = {name: _if_it_can_be_taken(name, sets) for name in wanted}
+    return values | ({"extra": extra} if extra else {})
+
+
+def _if_it_can_be_taken(name: str, sets: Sets) -> float:
+    """Return a metric, NaN where these sets have none: a study does not stop for that."""
+    try:
+        return METRICS[name].value(sets)
+    except InputError:
+        return float("nan")

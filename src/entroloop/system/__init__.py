@@ -1,0 +1,1 @@
+"""What the machine offers: memory, devices, files, time, a line of progress; nothing of samples."""

@@ -1,0 +1,166 @@
+"""A folder that a command writes as a whole, and may replace: a manifest tells what is its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from entroloop.errors import InputError
+from entroloop.system.files import sha256, write_atomically
+
+MANIFEST = ".entroloop-manifest.json"
+_STAGING = re.compile(r"\.entroloop-\d+-\d+")
+
+
+class OutputFolder:
+    """A folder of results with a manifest: the relative path and checksum of every file.
+
+    Only what the manifest lists is ever replaced or removed. scratch: names of files that the
+    command keeps in the folder while it works, and checks itself.
+    """
+
+    def __init__(self, path: Path, scratch: tuple[str, ...] = ()) -> None:
+        self.path, self._scratch = path, scratch
+
+    def check(self) -> None:
+        """Refuse a file, and a folder in which anything was not written by this program.
+
+        Raises InputError that names the first such file; changes nothing.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise InputError(f"{self.path} is a file, not a folder; choose another with --out")
+        try:
+            listed = self._listed()
+            for file in sorted(_files(self.path)):
+                name = file.relative_to(self.path).as_posix()
+                if name.split("/")[0] == MANIFEST or self._is_scratch(name):
+                    continue
+                if name not in listed:
+                    raise InputError(
+                        f"{self.path} holds something else than a selection of entroloop ({name}); "
+                        "choose another folder with --out"
+                    )
+                if _checksum(file) not in listed[name]:
+                    raise InputError(
+                        f"{file} was changed since entroloop wrote it; move it away, or choose "
+                        "another folder with --out"
+                    )
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from None
+
+    @contextmanager
+    def replaced(self) -> Iterator[Path]:
+        """Yield an empty folder; what the block leaves in it becomes the content, whole.
+
+        Where the block fails nothing changes. A stop at any moment leaves files that are all in
+        the manifest, so that the same command goes on.
+        """
+        self.check()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._clear_staging()
+        staging = self.path / f".entroloop-{os.getpid()}-{time.monotonic_ns()}"
+        new, old = staging / "new", staging / "old"
+        new.mkdir(parents=True)
+        try:
+            yield new
+            before = self._listed()
+            after = {
+                file.relative_to(new).as_posix(): [_checksum(file)] for file in sorted(_files(new))
+            }
+            both = {
+                name: before.get(name, []) + after.get(name, []) for name in before.keys() | after
+            }
+            self._write_manifest(both)  # whichever of the two a stop leaves is known to be ours
+            for name in sorted({name.split("/")[0] for name in before}):
+                if os.path.lexists(self.path / name):
+                    old.mkdir(exist_ok=True)
+                    (self.path / name).rename(old / name)
+            for entry in sorted(new.iterdir()):
+                entry.rename(self.path / entry.name)
+            _remove_listed(old, before)
+            self._write_manifest(after)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            with suppress(OSError):
+                staging.rmdir()  # stays where something is left in `old`
+
+    def _is_scratch(self, name: str) -> bool:
+        if _STAGING.fullmatch(name.split("/")[0]):
+            return True
+        own = "|".join(map(re.escape, (MANIFEST, *self._scratch)))
+        return name in self._scratch or re.fullmatch(rf"\.(?:{own})\.\d+", name) is not None
+
+    def _clear_staging(self) -> None:
+        """Remove what a stop has left of an earlier result, as far as it is this program's."""
+        listed = self._listed()
+        for entry in list(self.path.iterdir()):
+            if _STAGING.fullmatch(entry.name) and entry.is_dir():
+                shutil.rmtree(entry / "new", ignore_errors=True)
+                _remove_listed(entry / "old", listed)
+                with suppress(OSError):
+                    entry.rmdir()
+
+    def _listed(self) -> dict[str, list[str]]:
+        file = self.path / MANIFEST
+        if not file.exists():
+            return {}
+        try:
+            files: dict[str, list[str]] = json.loads(file.read_text())["files"]
+            if not all(isinstance(sums, list) for sums in files.values()):
+                raise ValueError
+            return files
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(
+                f"{file} is no manifest of entroloop; choose another folder with --out"
+            ) from None
+
+    def _write_manifest(self, files: dict[str, list[str]]) -> None:
+        write_atomically(self.path / MANIFEST, json.dumps({"files": files}, indent=1))
+
+
+def refuse_overlap(out: Path, sources: dict[str, Path]) -> None:
+    """Refuse an output folder that holds a source, or lies in one.
+
+    sources: what is read, by the name that a message gives it.
+    """
+    own = out.resolve()
+    for name, path in sources.items():
+        source = path.resolve()
+        if own == source or own in source.parents:
+            raise InputError(f"{name} ({path}) lies in --out {out}; choose another folder")
+        if source in own.parents:
+            raise InputError(f"--out {out} lies in {name} ({path}); choose another folder")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return all files and links below a folder; links to folders are not followed."""
+    found = []
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        found += [here / name for name in files]
+        found += [here / name for name in folders if (here / name).is_symlink()]
+    return found
+
+
+def _checksum(file: Path) -> str:
+    """Return what a file is told by: its SHA-256, or where a link points."""
+    if file.is_symlink():
+        return f"link {file.readlink()}"
+    return sha256(file) if file.is_file() else "neither file nor link"
+
+
+def _remove_listed(folder: Path, listed: dict[str, list[str]]) -> None:
+    """Remove the files of a manifest, then the folders that are empty."""
+    for name in listed:
+        (folder / name).unlink(missing_ok=True)
+    for root, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            Path(root).rmdir()
