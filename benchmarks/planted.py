@@ -20,7 +20,7 @@ from entroloop.data.sets import read_set
 from entroloop.features import extractor_for
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.measure import measure
-from entroloop.metrics.neighbourhood import authentic, memorized
+from entroloop.metrics.neighbourhood import auth_rows_of, memorized_rows_of
 
 N = 10_000
 
@@ -90,7 +90,10 @@ def copies(network: str) -> str:
         rows = {role: extractor(data) for role, (data, _) in sets.items()}
         planted = Sets(**{**rows, "generated": extractor(generated)})
         clean = Sets(**rows)
-        flags = {"d₁/d₂ < 1/3": memorized(planted), "not authentic (AuthPct)": ~authentic(planted)}
+        flags = {
+            "d₁/d₂ < 1/3": memorized_rows_of(planted),
+            "not authentic (AuthPct)": ~auth_rows_of(planted),
+        }
         for definition, flagged in flags.items():
             shares = " | ".join(f"{100 * flagged[part].mean():.1f} %" for part in kinds.values())
             lines.append(f"| {title} | {definition} | {shares} |")

@@ -7,7 +7,7 @@ from entroloop.metrics.moments import frechet_distance
 from entroloop.samples import SampleSet
 
 
-def silent(share):
+def silent(done, total):
     pass
 
 

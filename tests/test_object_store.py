@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import entroloop as el
-from entroloop import object_store
 from entroloop.commands.run import prepare
+from entroloop.store import object_store
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at
 

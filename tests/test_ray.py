@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.engines.ray import _make_step
+from entroloop.engines.job import Assignment
+from entroloop.engines.ray import make_step
 from entroloop.pools.hosts import LOST
 from entroloop.pools.rows import rows_of
-from entroloop.pools.shard import Part
+from entroloop.pools.shard import Shard
 from entroloop.study.config import load_config
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -62,7 +63,7 @@ def test_any_number_of_shards_gives_the_picks_of_one_machine(cluster, pool, work
         assert spread.indices.tolist() == alone.indices.tolist()
         assert np.array_equal(spread.radii, alone.radii)
         assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
-    limit = time.monotonic() + 20  # places are let go of, a moment later
+    limit = time.monotonic() + 20  # hosts are let go of, a moment later
     while ray.available_resources().get("CPU") != 6 and time.monotonic() < limit:
         time.sleep(0.05)
     assert ray.available_resources()["CPU"] == 6
@@ -82,28 +83,28 @@ class Killing(el.RayEngine):
         super().__init__(workers)
         self.rng, self.share, self.killed = np.random.default_rng(seed), share, 0
 
-    def hold(self, rows):
-        places = super().hold(rows)
-        ask = places.ask
+    def distribute(self, rows):
+        hosts = super().distribute(rows)
+        ask = hosts.ask
 
         def asking(requests):
             if len(requests) > 1 and self.rng.random() < self.share:
-                victim = int(self.rng.integers(len(places._actors)))
+                victim = int(self.rng.integers(len(hosts._actors)))
                 self.killed += 1
-                ray.kill(places._actors[victim])
+                ray.kill(hosts._actors[victim])
                 if self.rng.random() < 0.5:  # and the news takes a while
                     time.sleep(0.05)
             return ask(requests)
 
-        places.ask = asking
-        return places
+        hosts.ask = asking
+        return hosts
 
 
 def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, monkeypatch):
     from importlib import import_module
 
     monkeypatch.setattr(
-        import_module("entroloop.selection.strategies.greedy"), "SPREAD_BLOCK_ROWS", 150
+        import_module("entroloop.selection.strategies.greedy"), "SHARDED_BLOCK_ROWS", 150
     )
     killed, seed, pool = 0, 0, pool[:3000]
     alone = {s: el.select(pool, 600, s) for s in ("greedy", "threshold_decay")}
@@ -117,12 +118,12 @@ def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, mon
 
 
 def test_an_actor_that_fails_tells_why(cluster, pool):
-    places = el.RayEngine(2).hold(rows_of(pool))
-    with pytest.raises(RuntimeError, match="no_such_question"):
-        places.ask({0: [("no_such_question", ())]})
-    ray.kill(places._actors[1])
-    assert places.ask({1: [("invalid", ())]})[1] is LOST
-    places.close()
+    hosts = el.RayEngine(2).distribute(rows_of(pool))
+    with pytest.raises(RuntimeError, match="no_such_row"):
+        hosts.ask({0: [(Shard.apply, (dict.__getitem__, "no_such_row"))]})
+    ray.kill(hosts._actors[1])
+    assert hosts.ask({1: [(Shard.load, ()), (Shard.invalid, ())]})[1] is LOST
+    hosts.close()
 
 
 def test_a_study_on_ray_has_the_records_of_the_local_engine(cluster, tmp_path):
@@ -163,7 +164,7 @@ def test_a_killed_worker_of_a_study_is_replaced(cluster, tmp_path):
     for record in el.run_study(STUDY, out=tmp_path / "s", device="cpu", engine=el.RayEngine(2)):
         records.append(record)
         if len(records) in (3, 8):
-            workers = [p for p in children(os.getpid()) if "_make_step" in p[1]]
+            workers = [p for p in children(os.getpid()) if "make_step" in p[1]]
             if workers:
                 os.kill(workers[0][0], signal.SIGKILL)
                 killed.append(workers[0][0])
@@ -209,8 +210,8 @@ def test_a_file_that_workers_cannot_read_is_told(cluster, tmp_path):
 
 
 def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, tmp_path, monkeypatch):
-    monkeypatch.setattr("entroloop.engines.ray.PATIENCE", 3.0)
-    taken = ray.remote(num_cpus=5)(Part).remote(rows_of(pool[:2]))
+    monkeypatch.setattr("entroloop.engines.ray_cluster.PATIENCE", 3.0)
+    taken = ray.remote(num_cpus=5)(Shard).remote(rows_of(pool[:2]))
     ray.get(taken.answer.remote([]))
     try:
         with pytest.raises(el.InputError, match="found no place within 3 s; free are 0 CPU"):
@@ -227,10 +228,13 @@ def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, tmp_path, monk
 
 def test_a_folder_that_workers_cannot_see_is_told(cluster, tmp_path):
     engine = el.RayEngine(1)
-    step = ray.remote(num_cpus=1)(_make_step)  # as on a machine that does not have the folder
-    config = load_config(STUDY, {}).model_dump_json()
+    step = ray.remote(num_cpus=1)(make_step)  # as on a machine that does not have the folder
+    told = Assignment(
+        config=load_config(STUDY, {}).model_dump(mode="json"),
+        store=str(tmp_path / "nowhere"), real_key="k", device="cpu",
+    )  # fmt: skip
     with pytest.raises(el.InputError, match=r"does not see the study in .*nowhere"):
-        ray.get(step.remote(config, str(tmp_path / "nowhere"), "k", "cpu", 1, 0))
+        ray.get(step.remote(told.to_json(), 1, 0))
     engine.close()
     assert ray.is_initialized()  # it was not the engine that started it
 
@@ -279,14 +283,14 @@ def test_a_killed_select_on_ray_goes_on_with_the_same_command(tmp_path):
         [sys.executable, "-m", "entroloop", *command], cwd=tmp_path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    journal = tmp_path / "spread" / ".journal.npz"
+    checkpoint = tmp_path / "spread" / ".checkpoint.npz"
     limit = time.monotonic() + 100
-    while not journal.exists() and first.poll() is None and time.monotonic() < limit:
+    while not checkpoint.exists() and first.poll() is None and time.monotonic() < limit:
         time.sleep(0.01)
-    assert journal.exists()
+    assert checkpoint.exists()
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    before = len(np.load(journal)["indices"])
+    before = len(np.load(checkpoint)["indices"])
     assert 0 < before < 9000
     again = entroloop(tmp_path, *command)
     assert again.returncode == 0, again.stderr
@@ -295,7 +299,7 @@ def test_a_killed_select_on_ray_goes_on_with_the_same_command(tmp_path):
     assert summary["engine"]["workers"] == 2
     mine, theirs = (read(tmp_path / d / "selection.parquet") for d in ("alone", "spread"))
     assert mine.equals(theirs)
-    assert not journal.exists()
+    assert not checkpoint.exists()
     local = json.loads(alone.stdout)
     assert summary["entropy"] == local["entropy"]
     assert summary["coverage_radius"] == pytest.approx(local["coverage_radius"], rel=1e-12)

@@ -182,31 +182,32 @@ def test_a_permutation_of_the_pool_permutes_the_answer(rng):
 
 
 def test_a_memory_map_gives_the_same_choice_as_the_array(rng, tmp_path, monkeypatch):
-    from entroloop.selection import pool
+    from entroloop.pools.rows import rows_of
+    from entroloop.selection import budget
 
     x = rng.standard_normal((400, 8)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     expected = el.select(x, 100).indices
     assert np.array_equal(el.select(mapped, 100).indices, expected)
-    monkeypatch.setattr(pool, "available_bytes", lambda: 2**28 + 100_000)  # too little for a copy
-    assert not pool.plan(mapped, 100, "euclidean", 0).held
+    monkeypatch.setattr(budget, "available_bytes", lambda: 2**28 + 100_000)  # too little for a copy
+    assert not budget.budget_for(rows_of(mapped), 100, "euclidean").centred_copy
     assert np.array_equal(el.select(mapped, 100).indices, expected)
 
 
 def test_a_selection_that_cannot_fit_is_refused_before_it_starts(rng, monkeypatch):
-    from entroloop.selection import pool
+    from entroloop.selection import budget
 
-    monkeypatch.setattr(pool, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(budget, "available_bytes", lambda: 1000)
     with pytest.raises(el.InputError, match=r"this selection takes .* are free"):
         el.select(rng.standard_normal((10, 2)), 3)
 
 
 def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
-    from entroloop.selection import pool
+    from entroloop.selection import budget
 
     x = rng.standard_normal((2000, 200))
-    monkeypatch.setattr(pool, "available_bytes", lambda: 2**28 + 8_000_000)
+    monkeypatch.setattr(budget, "available_bytes", lambda: 2**28 + 8_000_000)
     assert len(el.select(x, 5, "random").indices) == 5
     with pytest.raises(el.InputError, match="GiB are free"):
         el.select(x, 5, "kmeans")
@@ -214,18 +215,18 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
 
 @pytest.mark.parametrize("sketched", [False, True])
 def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
-    import entroloop.pools.shard as part
-    from entroloop import shards, sketches
+    import entroloop.distances.table as table
     from entroloop.distances.multipliers import CudaMultiplier, NumpyMultiplier, TorchMultiplier
+    from entroloop.pools import bounds, sketches
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
     if sketched:
         monkeypatch.setattr(sketches, "SMALLEST_POOL", 100)
         monkeypatch.setattr(sketches, "WORK", 2)
-        monkeypatch.setattr(shards, "AGAIN", 2000)
+        monkeypatch.setattr(bounds, "AGAIN", 2000)
     answers = []
     for multiplier in (NumpyMultiplier(), TorchMultiplier(), CudaMultiplier("torch cpu")):
-        monkeypatch.setattr(part, "multiplier_for", lambda *_, m=multiplier: m)
+        monkeypatch.setattr(table, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 600, first=0).indices)
     assert np.array_equal(answers[0], answers[1])
     assert np.array_equal(answers[0], answers[2])
@@ -233,15 +234,15 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
 
 @pytest.mark.parametrize("name", ["NumpyMultiplier", "TorchMultiplier", "CudaMultiplier"])
 def test_a_multiplier_computes_what_its_interface_says(name, rng):
-    import entroloop.distances.multipliers as multiply
+    import entroloop.distances.multipliers as multipliers
 
-    made = getattr(multiply, name)
+    made = getattr(multipliers, name)
     multiplier = made("torch cpu") if name == "CudaMultiplier" else made()
     x, y = (rng.integers(-4, 5, (k, 7)).astype(np.float32) for k in (40, 9))  # exact in float32
     rows, skip, squares = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(axis=1)
     products = x[rows] @ y.T
     values = np.where(np.arange(9) < skip[:, None], np.inf, squares - 2 * products)
-    held = multiplier.hold(x)
+    held = multiplier.load(x)
     least, where, second = multiplier.least_two(multiplier.gather(held, rows), y, squares, skip)
     assert np.array_equal(np.sort(values, axis=1)[:, :2], np.stack([least, second], axis=1))
     assert np.array_equal(values[np.arange(25), where], least)

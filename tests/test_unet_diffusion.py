@@ -15,6 +15,7 @@ from entroloop.samples import SampleSet
 from entroloop.seeding import class_labels
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_training_set
+from entroloop.system.progress_line import no_progress
 
 SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,
          "sampler": "dpm_solver++", "sampler_steps": 3, "sampling_batch": 8}  # fmt: skip
@@ -29,7 +30,7 @@ def images(rng):
     return SampleSet.of_generation(rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8), 0)
 
 
-def fit(generator, training_set, progress=lambda share: None, scratch=None, threads=1):
+def fit(generator, training_set, progress=no_progress, scratch=None, threads=1):
     return generator.fit(
         training_set, seed=1, device="cpu", threads=threads, progress=progress, scratch=scratch
     )
@@ -189,10 +190,10 @@ def test_finetuning_starts_from_the_generation_before(images, tmp_path):
     first = fit(settings(), images)
     first.save(tmp_path)
     still = settings(init="finetune", lr=1e-30)
-    again = still.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None,
+    again = still.fit(images, seed=2, device="cpu", threads=1, progress=no_progress,
                       previous=tmp_path)  # fmt: skip
     assert np.allclose(weights(again), weights(first))
-    anew = still.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None)
+    anew = still.fit(images, seed=2, device="cpu", threads=1, progress=no_progress)
     assert not np.allclose(weights(anew), weights(first))
 
 
@@ -201,7 +202,7 @@ def test_a_saved_pipeline_is_the_model_of_generation_1(images, tmp_path):
     first.save(tmp_path)
     generator = Pipeline(path=str(tmp_path), **SMALL)
     assert np.array_equal(samples(fit(generator, images)), samples(first))
-    later = generator.fit(images, seed=2, device="cpu", threads=1, progress=lambda share: None,
+    later = generator.fit(images, seed=2, device="cpu", threads=1, progress=no_progress,
                           previous=tmp_path)  # fmt: skip
     assert weights(later).shape == weights(first).shape
     assert not np.allclose(weights(later), weights(first))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,7 +121,7 @@ def _finish(study: Study, console: Console) -> None:
     report = study.store.publish(html)
     summary = {
         "study": study.config.name,
-        "out": study.place,
+        "out": study.address,
         "report": report,
         "complete": True,
         "arms": [arm.name for arm in study.config.arms],
@@ -145,11 +145,11 @@ def _tell_plan(study: Study, console: Console) -> None:
     if skipped := study.real.skipped:
         name, reason = next(iter(skipped.items()))
         text += f"; {len(skipped)} images skipped, first {name}: {reason}"
-    console.print(f"{text}; folder {study.place}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{text}; folder {study.address}", highlight=False, soft_wrap=True, markup=False)
     if others := study.others:
         console.print(
             f"the folder also holds, of other configurations: {told(others)}; read them with "
-            f"load_records({study.place!r}, all=True)",
+            f"load_records({study.address!r}, all=True)",
             highlight=False,
             soft_wrap=True,
             markup=False,
@@ -159,7 +159,7 @@ def _tell_plan(study: Study, console: Console) -> None:
 def _plan_as_json(study: Study) -> dict[str, Any]:
     return {
         "study": study.config.name,
-        "out": study.place,
+        "out": study.address,
         "arms": [arm.name for arm in study.config.arms],
         "seeds": study.config.seeds,
         "generations": study.config.generations,
@@ -204,7 +204,7 @@ def select(
     materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="rows with NaN: fail or drop")] = "fail",
-    seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
+    seed: Annotated[int, typer.Option(help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
         int | None, typer.Option(help="parts of the pool on Ray [default: its CPUs]")
@@ -215,18 +215,33 @@ def select(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Choose the n most informative samples of one or several pools."""
-    from entroloop.commands.select import Choice, choose
+    from entroloop.commands.select import Request, select_files
     from entroloop.study.config import parse_overrides
 
     _check_engine(engine, address)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1; got {workers}")
     with _cluster(engine, address, workers, {}) as cluster:
-        choice = Choice(
-            pool, n, strategy, parse_overrides(param or []), features, metric, initial, group_by,
-            quota, weights, materialize, strict, on_invalid, seed, device, out, cluster,
-        )  # fmt: skip
-        print(json.dumps({"out": str(out)} | choose(choice, progress=True)))
+        request = Request(
+            pools=pool,
+            n=n,
+            out=out,
+            strategy=strategy,
+            parameters=parse_overrides(param or []),
+            features=features,
+            metric=metric,
+            initial=initial,
+            group_by=group_by,
+            quota=quota,
+            weights=weights,
+            materialize=materialize,
+            strict=strict,
+            on_invalid=on_invalid,
+            seed=seed,
+            device=device,
+            engine=cluster,
+        )
+        print(json.dumps({"out": str(out)} | select_files(request, progress=True)))
 
 
 def _check_engine(engine: str, address: str | None) -> None:
@@ -259,7 +274,7 @@ def measure(
     metrics: Annotated[
         str | None, typer.Option(metavar="A,B", help="default: all that the sets allow")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of whatever is drawn")] = 0,
+    seed: Annotated[int, typer.Option(help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     html: Annotated[
         Path | None, typer.Option(help="write a page: pairs, projection, curves")
@@ -268,17 +283,22 @@ def measure(
 ) -> None:
     """Measure generated samples against training and held-out sets; JSON on standard output."""
     from entroloop.commands.measure import measure_files
-    from entroloop.commands.progress import tell_steps
-    from entroloop.distances.multipliers import device_for
+    from entroloop.system.devices import device_for
+    from entroloop.system.progress_line import ProgressLine
 
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    place = device_for(device)
     if html is not None and not html.parent.is_dir():
         raise InputError(f"--html {html}: there is no folder {html.parent}")
-    with tell_steps() as tell:
+    with ProgressLine() as line:
         measured = measure_files(
-            sets, features, names, seed=seed, device=place, strict=strict, tell=tell
+            sets,
+            features,
+            names,
+            seed=seed,
+            device=device_for(device),
+            strict=strict,
+            progress_of=line.of,
         )
     answer = measured.as_json()
     if html is not None:
@@ -379,7 +399,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except (InputError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
-        message = " ".join(message.split())
+        message = one_line(message)
         hint = "" if isinstance(error, InputError) else "; see entroloop --help"
         print(f"entroloop: {message.rstrip('.')}{hint}", file=sys.stderr)
         code = 2

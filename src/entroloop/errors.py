@@ -10,6 +10,15 @@ class InputError(ValueError):
     """Input or configuration that cannot be used; the command line exits with code 2 on it."""
 
 
+def one_line(error: object, length: int | None = None) -> str:
+    r"""Return the text of an error in one line, cut to a length.
+
+    >>> one_line("two\n  lines", 6)
+    'two li'
+    """
+    return " ".join(str(error).split())[:length]
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "") -> InputError:
     """Return the error for a name that is in no table, with the nearest valid name.
 
@@ -19,5 +28,5 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "")
     names = sorted(valid)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ";"
-    place = f" in {where}" if where else ""
-    return InputError(f"unknown {kind} '{name}'{place}{hint} Valid: {', '.join(names)}")
+    there = f" in {where}" if where else ""
+    return InputError(f"unknown {kind} '{name}'{there}{hint} Valid: {', '.join(names)}")

@@ -1,9 +1,9 @@
-"""SampleSet: samples with their labels, ids and provenance."""
+"""Samples with their labels, ids and provenance, and the real data of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,25 @@ class SampleSet:
         return [f"real-{i}" if g == 0 else f"g{g}-{i}" for g, i in pairs]
 
 
+@dataclass(frozen=True)
+class RealData:
+    """All real data of a study: what a source loads, and what a study folder holds.
+
+    data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
+    image_shape: (h, w) or (h, w, c) where vectors are images, for showing them. skipped: reason by
+    name of what could not be read.
+    """
+
+    data: Array
+    labels: NDArray[np.int64] | None = None
+    image_shape: tuple[int, ...] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def samples(self) -> SampleSet:
+        """Return it as generation 0."""
+        return SampleSet.of_generation(self.data, 0, self.labels)
+
+
 def concatenate(sets: Sequence[SampleSet]) -> SampleSet:
     """Return the rows of all sets in order; labels are kept where every set has them."""
     labels = [s.labels for s in sets if s.labels is not None]
@@ -91,11 +110,15 @@ def check_rows(data: Array, name: str, minimum: int = 1) -> None:
     if data.dtype.kind == "f":
         bad = nonfinite_rows(data)
         if len(bad):
-            shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-            raise InputError(
-                f"{name} holds NaN or infinite values in {len(bad)} rows "
-                f"(rows {shown}); remove or repair them"
-            )
+            raise invalid_rows(name, len(bad), bad[:5].tolist())
+
+
+def invalid_rows(
+    name: str, count: int, first: Sequence[int], mend: str = "remove or repair them"
+) -> InputError:
+    """Return the error for rows with NaN or infinite values: how many, and the first of them."""
+    shown = ", ".join(map(str, first[:5])) + (", …" if count > min(len(first), 5) else "")
+    return InputError(f"{name} holds NaN or infinite values in {count} rows (rows {shown}); {mend}")
 
 
 def nonfinite_rows(data: Array, block: int = 8192) -> NDArray[np.int64]:

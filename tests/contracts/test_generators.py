@@ -21,8 +21,8 @@ SMALL = {
 OF_IMAGES = {"unet_diffusion"}
 
 
-def silent(share):
-    assert 0 <= share <= 1
+def silent(done, total):
+    assert 0 <= done <= total
 
 
 @pytest.fixture(params=sorted(set(GENERATORS) - {"pipeline"}))  # tests/test_unet_diffusion.py

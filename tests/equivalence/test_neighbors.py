@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop import neighbors
+from entroloop.distances import neighbors
 from entroloop.distances.neighbors import count_within, distinct_rows, nearest
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import entroloop as el
-from entroloop import shards, sketches
 from entroloop.distances.multipliers import NumpyMultiplier
 from entroloop.distances.spaces import Euclidean, centre_and_reach
+from entroloop.pools import bounds, sketches
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_picks_with_sketches_are_those_without(kind, seed):
             patch.setattr(sketches, name, value)
         patch.setattr(sketches, "WORTHLESS", 1.1)
         patch.setattr(
-            shards, "PAIR", (0.01, 1, 10**6)[seed % 3]
+            bounds, "PAIR", (0.01, 1, 10**6)[seed % 3]
         )  # pairs alone, both, products alone
-        patch.setattr(shards, "AGAIN", (0, 2**16)[seed // 2 % 2])
+        patch.setattr(bounds, "AGAIN", (0, 2**16)[seed // 2 % 2])
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()
     assert np.array_equal(sketched.radii, plain.radii)

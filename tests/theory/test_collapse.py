@@ -8,6 +8,7 @@ import pytest
 from entroloop.generators import draw
 from entroloop.generators.gaussian import Gaussian
 from entroloop.samples import SampleSet
+from entroloop.system.progress_line import no_progress
 
 N, D, GENERATIONS, LOOPS = 200, 3, 6, 60
 
@@ -24,7 +25,7 @@ def loops():
         for g in range(1, GENERATIONS + 1):
             training_set = SampleSet.of_generation(rows, 0)
             model = Gaussian().fit(
-                training_set, seed=0, device="cpu", threads=1, progress=lambda share: None
+                training_set, seed=0, device="cpu", threads=1, progress=no_progress
             )
             rows = draw(model, loop, g, 0, N, lambda share: None)
             if g == 1:
@@ -56,7 +57,7 @@ def test_collapse_is_seen_at_all(loops):
     for g in range(1, 40):
         model = Gaussian().fit(
             SampleSet.of_generation(rows, 0), seed=0, device="cpu", threads=1,
-            progress=lambda share: None,
+            progress=no_progress,
         )  # fmt: skip
         rows = draw(model, 0, g, 0, 10, lambda share: None)
     assert rows.var(axis=0, ddof=1).sum() < 0.3 * start
@@ -67,7 +68,7 @@ def test_samples_of_a_kernel_density_have_the_covariance_of_the_rows_plus_the_ke
 
     x = np.random.default_rng(0).standard_normal((300, 2)) * [1.0, 3.0]
     model = KDE(bandwidth=0.5).fit(
-        SampleSet.of_generation(x, 0), seed=0, device="cpu", threads=1, progress=lambda share: None
+        SampleSet.of_generation(x, 0), seed=0, device="cpu", threads=1, progress=no_progress
     )
     rows = draw(model, 0, 1, 0, 20_000, lambda share: None)
     expected = np.cov(x.T, ddof=0) + 0.25 * np.eye(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
 from entroloop.metrics.measure import Measurement, measure
 from entroloop.samples import Array, as_vectors
-
-Tell = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
+from entroloop.system.progress_line import ProgressOf, no_progress_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def measure_files(
     seed: int = 0,
     device: str = "cpu",
     strict: bool = False,
-    tell: Tell | None = None,
+    progress_of: ProgressOf = no_progress_of,
 ) -> Measured:
     """Return the metrics of sets of files.
 
@@ -92,30 +91,19 @@ def measure_files(
         for role, path in paths.items()
         if path is not None
     }
-    first = sets["generated"]
+    generated = sets["generated"]
     for role, found in sets.items():
-        if len(found.data) < 2:
-            raise InputError(f"{role} holds {len(found.data)} rows; at least 2 are needed")
-        if (found.data.dtype == np.uint8) != (first.data.dtype == np.uint8):
-            raise InputError(
-                f"generated rows are {first.data.dtype}, {role} rows {found.data.dtype}: bring "
-                "both to one range, images as uint8 in 0..255"
-            )
-        if found.data.shape[1:] != first.data.shape[1:]:
-            raise InputError(
-                f"generated rows are {_shape(first)}, {role} rows {_shape(found)}; bring both to "
-                "one size and one mode (grey or colour)"
-            )
-    fitted_on = sets.get("reference") or sets.get("train") or first
+        _check_fits(generated, role, found)
+    fitted_on = sets.get("reference") or sets.get("train") or generated
     extractor = extractor.fitted_to(fitted_on.data)
     rows = {
-        role: as_vectors(extractor(s.data, _telling(tell, f"features of {role}")))
+        role: as_vectors(extractor(s.data, progress_of(f"features of {role}")))
         for role, s in sets.items()
     }
     probabilities = None
     if metrics is None or "inception_score" in metrics:
-        telling = _telling(tell, "class probabilities")
-        probabilities = extractor.probabilities(first.data, telling)
+        progress = progress_of("class probabilities")
+        probabilities = extractor.probabilities(generated.data, progress)
     measured = measure(
         generated=rows["generated"],
         train=rows.get("train"),
@@ -124,13 +112,25 @@ def measure_files(
         metrics=metrics,
         seed=seed,
         device=device if device != "auto" else "cpu",
-        progress=tell,
+        progress_of=progress_of,
     )
     return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
 
 
-def _telling(tell: Tell | None, what: str) -> Callable[[int, int], None] | None:
-    return None if tell is None else lambda done, total: tell(what, done, total)
+def _check_fits(generated: FileSet, role: str, found: FileSet) -> None:
+    """Refuse a set of one row, or of another range or shape than the generated one."""
+    if len(found.data) < 2:
+        raise InputError(f"{role} holds {len(found.data)} rows; at least 2 are needed")
+    if (found.data.dtype == np.uint8) != (generated.data.dtype == np.uint8):
+        raise InputError(
+            f"generated rows are {generated.data.dtype}, {role} rows {found.data.dtype}: bring "
+            "both to one range, images as uint8 in 0..255"
+        )
+    if found.data.shape[1:] != generated.data.shape[1:]:
+        raise InputError(
+            f"generated rows are {_shape(generated)}, {role} rows {_shape(found)}; bring both to "
+            "one size and one mode (grey or colour)"
+        )
 
 
 def _shape(found: FileSet) -> str:

@@ -1,14 +1,11 @@
-"""Progress of a study, or of work in steps: bars on a terminal, plain lines otherwise."""
+"""Progress of a study: bars on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from entroloop.engines import StageProgress
+from entroloop.engines.schedule import StageUpdate
 from entroloop.store.records import GenerationRecord
 
 if TYPE_CHECKING:
@@ -25,7 +22,7 @@ class StudyProgress:
     """What is done of a study and how long the rest takes; shown by a subclass."""
 
     def __init__(self, study: Study) -> None:
-        self._record_of = {step.place: step.record for step in study.steps}
+        self._record_of = {step.identity: step.record for step in study.steps}
         self._todo = {study.steps[i].record for i in study.todo}
         self.total, self.done = len(self._todo), 0
         self._began = time.monotonic()
@@ -37,13 +34,13 @@ class StudyProgress:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def stage(self, progress: StageProgress) -> None:
+    def stage(self, update: StageUpdate) -> None:
         """Take in what a worker is at."""
         order = list(WEIGHTS)
-        before = sum(WEIGHTS[stage] for stage in order[: order.index(progress.stage)])
-        share = before + WEIGHTS[progress.stage] * progress.share
-        self._share[progress.worker] = share
-        self.show_stage(progress, share)
+        before = sum(WEIGHTS[stage] for stage in order[: order.index(update.stage)])
+        share = before + WEIGHTS[update.stage] * update.share
+        self._share[update.worker] = share
+        self.show_stage(update, share)
 
     def record(self, record: GenerationRecord) -> None:
         """Take in a generation that is complete; arms may share one."""
@@ -70,7 +67,7 @@ class StudyProgress:
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
-    def show_stage(self, progress: StageProgress, share: float) -> None:
+    def show_stage(self, update: StageUpdate, share: float) -> None:
         """Show what a worker is at."""
 
     def show_record(self, record: GenerationRecord, new: bool) -> None:
@@ -129,16 +126,16 @@ class Bars(StudyProgress):
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
-    def show_stage(self, progress: StageProgress, share: float) -> None:
+    def show_stage(self, update: StageUpdate, share: float) -> None:
         """Move the worker's bar."""
-        if progress.worker not in self._workers:
-            self._workers[progress.worker] = self._bars.add_task("", total=1.0, state="")
-        step = progress.step
+        if update.worker not in self._workers:
+            self._workers[update.worker] = self._bars.add_task("", total=1.0, state="")
+        step = update.step
         self._bars.update(
-            self._workers[progress.worker],
+            self._workers[update.worker],
             description=f"    {step.arm.name}, seed {step.seed}, generation {step.generation}",
             completed=share,
-            state=progress.stage.replace("_", " "),
+            state=update.stage.replace("_", " "),
         )
         self._update_study()
 
@@ -153,35 +150,3 @@ class Bars(StudyProgress):
     def _update_study(self) -> None:
         state = f"{self.done}/{self.total} trainings, {self.left} left"
         self._bars.update(self._study, completed=self.fraction, state=state)
-
-
-@contextmanager
-def tell_steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function of (what, done, total) that tells of work in steps on standard error.
-
-    A line that is written over on a terminal, a plain line every ten seconds otherwise.
-    """
-    terminal = sys.stderr.isatty()
-    began = last = time.monotonic()
-    step, goal, shown = "", 0, False
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal began, last, step, goal, shown
-        now = time.monotonic()
-        if what != step:  # metrics are told by name: they are one piece of work
-            if total != goal:
-                began, goal = now, total
-            step = what
-        if now - last < (0.3 if terminal else 10.0):
-            return
-        last, shown = now, True
-        left = (now - began) * (total - done) / max(done, 1)
-        text = f"{what}: {done:,} of {total:,}" + (f", about {left:.0f} s left" if done else "")
-        start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
-        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
-
-    try:
-        yield tell
-    finally:
-        if terminal and shown:
-            print(file=sys.stderr)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from entroloop.data import RealData
-from entroloop.distances.multipliers import device_for
-from entroloop.engines import Schedule, StageProgress
-from entroloop.engines.local import default_workers, run_steps
-from entroloop.engines.ranks import follow, is_follower, run_steps_together, world_size
-from entroloop.engines.ray import RayEngine
+from entroloop.engines.job import Engine, Job
+from entroloop.engines.local import LocalEngine
+from entroloop.engines.ranks import RanksEngine, follow, is_follower, world_size
+from entroloop.engines.schedule import Listener, Schedule, StageUpdate
 from entroloop.errors import InputError
+from entroloop.samples import RealData
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at
 from entroloop.store.records import GenerationRecord, frame, read_record
@@ -32,12 +31,13 @@ from entroloop.store.run_lists import (
 )
 from entroloop.store.stages import real_key, write_real
 from entroloop.study.build import Built, build, check_data
-from entroloop.study.config import Settings, StudyConfig, load_config, runs
+from entroloop.study.config import Settings, StudyConfig, load_config
 from entroloop.study.plan import STAGES, Step, plan
+from entroloop.system.devices import device_for
 from entroloop.system.environment import environment
 
 
-def ignore(progress: StageProgress) -> None:
+def ignore(update: StageUpdate) -> None:
     """Listen to nothing."""
 
 
@@ -63,8 +63,8 @@ class Study:
         return self.built.config
 
     @property
-    def place(self) -> str:
-        """The study folder as it was named."""
+    def address(self) -> str:
+        """The study folder as it was named, a path or URL."""
         return self.store.url if isinstance(self.store, ObjectStore) else str(self.store.root)
 
     @property
@@ -96,7 +96,7 @@ class Study:
         """Find out which runs the folder lists; state: whether each stage is whole."""
         planned: dict[Run, list[Keys]] = {}
         for step in self.steps:
-            planned.setdefault(step.place[:2], []).append(step.keys())
+            planned.setdefault(step.run, []).append(step.keys())
         known = read_run_lists(self.store)
 
         def complete(keys: Keys) -> bool:
@@ -118,6 +118,17 @@ class Study:
         self._check_disk()
         self.store.open(self.config.name, self.real_key)
         self.look()
+
+    def job(self, listen: Listener) -> Job:
+        """Return the steps that are missing as a job for an engine."""
+        return Job(
+            schedule=Schedule(self.steps, self.todo),
+            built=self.built,
+            store=self.store,
+            real_key=self.real_key,
+            device=self.device,
+            listen=listen,
+        )
 
     def follow(self) -> None:
         """Help the first of several processes to train; see `engines/ranks.py`."""
@@ -142,10 +153,10 @@ class Study:
         """Refuse a study that the disk has no room for."""
         if not self.todo:
             return
-        place = self.store.root.absolute()
-        while not place.exists():
-            place = place.parent
-        free, needed = shutil.disk_usage(place).free, self.bytes_to_write()
+        folder = self.store.root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        free, needed = shutil.disk_usage(folder).free, self.bytes_to_write()
         if needed > free:
             raise InputError(
                 f"the study will write about {needed / 1e9:.1f} GB to {self.store.root} and "
@@ -200,8 +211,8 @@ def run_study(
     *,
     workers: int | None = None,
     device: str = "auto",
-    engine: RayEngine | None = None,
-    listen: Callable[[StageProgress], None] = ignore,
+    engine: Engine | None = None,
+    listen: Listener = ignore,
     **overrides: Any,
 ) -> Iterator[GenerationRecord]:
     """Run a study, or what is missing of it; yield the record of every generation as it is known.
@@ -209,8 +220,8 @@ def run_study(
     study: name of a preset, path of a YAML file, or a mapping. out: the study folder, a path or a
     URL that fsspec knows, such as s3://bucket/study (default runs/<name>). overrides: nested dicts
     or dotted keys. Records that the folder holds come
-    first. engine: a `RayEngine` whose tasks make the steps, else processes of this machine do; the
-    folder must be one that its machines share. Stopped at any moment, the same call goes on where
+    first. engine: what makes the steps, such as a `RayEngine`, whose machines must all see the
+    folder; else processes of this machine do. Stopped at any moment, the same call goes on where
     it was. Under torchrun or accelerate launch the processes train together, the first one yields
     the records and the others none.
 
@@ -228,53 +239,43 @@ def run_opened(
     study: Study,
     *,
     workers: int | None = None,
-    engine: RayEngine | None = None,
-    listen: Callable[[StageProgress], None] = ignore,
+    engine: Engine | None = None,
+    listen: Listener = ignore,
 ) -> Generator[GenerationRecord, None, None]:
     """Run a study that is prepared and opened; see `run_study`."""
-    store, config = study.store, study.config
+    store = study.store
     try:
         if study.damaged:
             study.discard_damaged()
-        write_real(store, study.real_key, study.real)
-        content = config.model_dump_json(indent=1)
-        store.write("config.json", content)
-        facts = json.dumps(environment(study.device), indent=1)
-        store.write("environment.json", facts)
-        for run, listed in study.lists.items():
-            write_run_list(store, run, listed)
+        _write_facts(study)
         todo = set(study.todo)
-        records: dict[tuple[str, int, int], GenerationRecord] = {}
-        for number, step in enumerate(study.steps):
-            if number not in todo:
-                records[step.place] = read_record(store, *step.place, step.keys())
-        _collect(study, records, {(arm.name, seed) for arm, seed in runs(config)})
+        records = {
+            step.identity: read_record(store, *step.identity, step.keys())
+            for number, step in enumerate(study.steps)
+            if number not in todo
+        }
+        _collect(study, records, {step.run for step in study.steps})
         yield from records.values()
-        if todo:
-            schedule = Schedule(study.steps, study.todo)
-            if world_size() > 1:
-                made = run_steps_together(schedule, study.built, store, study.device, listen)
-            elif engine is not None:
-                made = engine.run_steps(
-                    schedule, config, store, study.real_key, study.device, listen
-                )
-            else:
-                made = run_steps(
-                    schedule,
-                    config,
-                    store,
-                    study.real_key,
-                    study.device,
-                    workers or default_workers(config.threads),
-                    listen,
-                )
-            for steps in made:
-                new = {step.place: read_record(store, *step.place, step.keys()) for step in steps}
-                records |= new
-                _collect(study, records, {place[:2] for place in new})
-                yield from new.values()
+        if not todo:
+            return
+        maker = RanksEngine() if world_size() > 1 else engine or LocalEngine(workers)
+        for steps in maker.run_steps(study.job(listen)):
+            new = {step.identity: read_record(store, *step.identity, step.keys()) for step in steps}
+            records |= new
+            _collect(study, records, {step.run for step in steps})
+            yield from new.values()
     finally:
         store.close()
+
+
+def _write_facts(study: Study) -> None:
+    """Write real data, configuration and environment, and which runs are of this study."""
+    store = study.store
+    write_real(store, study.real_key, study.real)
+    store.write("config.json", study.config.model_dump_json(indent=1))
+    store.write("environment.json", json.dumps(environment(study.device), indent=1))
+    for run, listed in study.lists.items():
+        write_run_list(store, run, listed)
 
 
 def _collect(
@@ -284,8 +285,8 @@ def _collect(
 ) -> None:
     """Write the lists of runs that changed, up to their first gap, and the table of records."""
     for arm, seed in changed:
-        own = [s for s in study.steps if (s.arm.name, s.seed) == (arm, seed)]
-        complete = takewhile(lambda step: step.place in records, own)
+        own = [step for step in study.steps if step.run == (arm, seed)]
+        complete = takewhile(lambda step: step.identity in records, own)
         listed = replace(study.lists[arm, seed], generations=[step.keys() for step in complete])
         study.lists[arm, seed] = listed
         write_run_list(study.store, (arm, seed), listed)

@@ -1,11 +1,14 @@
-"""`entroloop select`: choose from pools of files, write what was chosen."""
+"""`entroloop select`: choose from pools of files, and write what was chosen."""
 
 from __future__ import annotations
 
+import inspect
+import io
 import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,31 +16,38 @@ from typing import Any
 import numpy as np
 
 from entroloop.data.sets import FileSet, read_set
-from entroloop.engines.ray import RayEngine
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics.entropy import Entropy
+from entroloop.pools.hosts import PoolEngine
 from entroloop.pools.rows import JoinedRows, Rows, rows_of
-from entroloop.samples import Array, nonfinite_rows
-from entroloop.selection import Selection, select
+from entroloop.samples import Array, invalid_rows, nonfinite_rows
+from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
 
+CHECKPOINT = ".checkpoint.npz"
+MATERIALS = ("link", "copy", "parquet")
 # Arguments of `select` that are no parameters of a strategy.
 RESERVED = {
-    "x", "n", "strategy", "metric", "initial", "candidates", "groups", "quota", "weights", "seed",
-    "device", "progress", "engine", "journal",
-}  # fmt: skip
-JOURNALLED = ("greedy", "threshold_decay")
-JOURNAL = ".journal.npz"
-MATERIALS = ("link", "copy", "parquet")
+    p.name for p in inspect.signature(select).parameters.values() if p.kind is not p.VAR_KEYWORD
+}
 
 
-@dataclass
-class Choice:
-    """What the command line asks for."""
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for.
+
+    pools: [NAME=]PATH of each pool. n: how many rows to choose. parameters: of the strategy.
+    features: the name of an extractor. initial: the path of rows that count as chosen. group_by:
+    a column, `label` or `pool`; quota: how the picks are shared among its groups. weights: a
+    column. materialize: how the chosen rows themselves are written, None for not at all. strict:
+    refuse corrupt images. on_invalid: what becomes of rows with NaN, `fail` or `drop`. out: the
+    folder that is written. engine: what distributes the pool over several processes.
+    """
 
     pools: list[str]
     n: int
+    out: Path
     strategy: str = "greedy"
     parameters: dict[str, Any] = field(default_factory=dict)
     features: str = "raw"
@@ -51,92 +61,88 @@ class Choice:
     on_invalid: str = "fail"
     seed: int = 0
     device: str = "auto"
-    out: Path = Path("selection")
-    engine: RayEngine | None = None
+    engine: PoolEngine | None = None
 
 
-def choose(choice: Choice, progress: bool = False) -> dict[str, Any]:
+def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     """Select from files and write selection.parquet and summary.json; return the summary.
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
-    extractor = extractor_for(choice.features, choice.device)
-    if choice.materialize not in (None, *MATERIALS):
-        raise unknown_name("--materialize", choice.materialize, MATERIALS)
-    if choice.on_invalid not in ("fail", "drop"):
-        raise unknown_name("--on-invalid", choice.on_invalid, ("fail", "drop"))
-    folder = OutputFolder(choice.out, scratch=(JOURNAL,))
+    extractor = extractor_for(request.features, request.device)
+    _check_options(request)
+    folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
-    refuse_overlap(choice.out, _sources(choice))
-    if clash := RESERVED & set(choice.parameters):
-        raise InputError(
-            f"--param {clash.pop()} is not a strategy's parameter: it has its own flag"
-        )
-    sets = _read(choice)
+    refuse_overlap(request.out, _sources(request))
+    pools = _Pools(_read(request))
     if extractor.fit is not None:
-        extractor = extractor.fit(np.concatenate([s.data for s in sets]))
-    features = _features(sets, extractor, choice.engine)
-    pool_of_row = np.repeat([s.name for s in sets], [len(s.ids) for s in sets])
-    if choice.materialize in ("link", "copy"):
-        for s in sets:
-            if s.paths is None:
-                raise InputError(
-                    f"pool '{s.name}' is not a folder of files: take --materialize parquet"
-                )
-    groups = pool_of_row if choice.group_by == "pool" else _column(sets, choice.group_by)
-    weights = _column(sets, choice.weights)
+        extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
+    if request.materialize in ("link", "copy"):
+        pools.refuse_without_files()
+    groups = pools.names if request.group_by == "pool" else pools.column(request.group_by)
     initial = None
-    if choice.initial is not None:
-        outside = read_set(Path(choice.initial), "initial", strict=choice.strict)
+    if request.initial is not None:
+        outside = read_set(Path(request.initial), "initial", strict=request.strict)
         initial = extractor(outside.data)
+    checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
+    checkpoint = request.out / CHECKPOINT if checkpointed else None
     selection = select(
-        features,
-        choice.n,
-        choice.strategy,
-        metric=choice.metric,
+        pools.features(extractor, request.engine),
+        request.n,
+        request.strategy,
+        metric=request.metric,
         initial=initial,
         groups=groups,
-        quota=choice.quota,
-        weights=weights,
-        seed=choice.seed,
-        device=choice.device,
-        engine=choice.engine,
-        journal=choice.out / JOURNAL if choice.strategy in JOURNALLED else None,
+        quota=request.quota,
+        weights=pools.column(request.weights),
+        seed=request.seed,
+        device=request.device,
+        engine=request.engine,
+        checkpoint=checkpoint,
         progress=progress,
-        **choice.parameters,
+        **request.parameters,
     )
-    summary = _summary(choice, sets, selection, pool_of_row)
-    _write(choice, folder, sets, selection, groups, pool_of_row, summary)
-    if choice.strategy in JOURNALLED:
-        (choice.out / JOURNAL).unlink(missing_ok=True)
+    summary = _summary(request, pools, selection)
+    _write(request, folder, pools, selection, groups, summary)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return summary
 
 
-def _sources(choice: Choice) -> dict[str, Path]:
+def _check_options(request: Request) -> None:
+    if request.materialize not in (None, *MATERIALS):
+        raise unknown_name("--materialize", request.materialize, MATERIALS)
+    if request.on_invalid not in ("fail", "drop"):
+        raise unknown_name("--on-invalid", request.on_invalid, ("fail", "drop"))
+    if clash := RESERVED & set(request.parameters):
+        raise InputError(f"--param {min(clash)} is not a strategy's parameter: it has its own flag")
+
+
+def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
-    named = {f"pool '{name}'": path for name, path in map(_name_and_path, choice.pools)}
-    return named | ({} if choice.initial is None else {"--initial": Path(choice.initial)})
+    named = {f"pool '{name}'": path for name, path in map(_name_and_path, request.pools)}
+    return named | ({} if request.initial is None else {"--initial": Path(request.initial)})
 
 
-def _read(choice: Choice) -> list[FileSet]:
-    named = [_name_and_path(text) for text in choice.pools]
+def _read(request: Request) -> list[FileSet]:
+    named = [_name_and_path(text) for text in request.pools]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
         raise InputError(f"two pools are called '{twice[0]}'; name them: --pool NAME=PATH")
     # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
-    lazy = choice.engine is not None and (choice.features, choice.on_invalid) == ("raw", "fail")
-    lazy &= choice.materialize != "parquet"
-    columns = [c for c in (choice.group_by, choice.weights) if c not in (None, "pool")]
+    lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
+    lazy &= request.materialize != "parquet"
+    columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool")]
     sets = [
-        read_set(path, name, strict=choice.strict, columns=[c for c in columns if c], lazy=lazy)
+        read_set(path, name, strict=request.strict, columns=[c for c in columns if c], lazy=lazy)
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}
     if len(set(shapes.values())) > 1:
-        told = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
-        raise InputError(f"the rows of the pools differ in shape: {told}; bring them to one")
+        shown = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
+        raise InputError(f"the rows of the pools differ in shape: {shown}; bring them to one")
     for s in sets:
-        _drop_invalid(s, choice.on_invalid)
+        _drop_invalid(s, request.on_invalid)
     return sets
 
 
@@ -156,54 +162,68 @@ def _drop_invalid(s: FileSet, on_invalid: str) -> None:
     bad = nonfinite_rows(s.data)
     if not len(bad):
         return
-    shown = ", ".join(str(s.index[i]) for i in bad[:5]) + (", …" if len(bad) > 5 else "")
     if on_invalid == "fail":
-        raise InputError(
-            f"pool '{s.name}' holds NaN or infinite values in {len(bad)} rows (rows {shown}); "
-            "repair them, or drop them with --on-invalid drop"
-        )
-    kept = np.setdiff1d(np.arange(len(s.data)), bad)
+        mend = "repair them, or drop them with --on-invalid drop"
+        raise invalid_rows(f"pool '{s.name}'", len(bad), s.index[bad[:5]].tolist(), mend)
     for i in bad:
         s.skipped[s.ids[i]] = "NaN or infinite values"
-    s.data, s.index = s.data[kept], s.index[kept]
-    s.ids = [s.ids[i] for i in kept]
-    s.paths = None if s.paths is None else [s.paths[i] for i in kept]
-    s.columns = {name: values[kept] for name, values in s.columns.items()}
+    s.keep(np.setdiff1d(np.arange(len(s.data)), bad))
 
 
-def _features(sets: list[FileSet], extractor: Extractor, engine: RayEngine | None) -> Array | Rows:
-    rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in sets]
-    if engine is not None:
-        return JoinedRows.of([rows_of(x) for x in rows])
-    return rows[0] if len(rows) == 1 else np.concatenate(rows)
+class _Pools:
+    """The rows of all pools, one after the other."""
+
+    def __init__(self, sets: list[FileSet]) -> None:
+        self.sets = sets
+        self.names: Array = np.repeat([s.name for s in sets], [len(s.ids) for s in sets])
+        self._starts = np.cumsum([0, *(len(s.data) for s in sets)])
+
+    def features(self, extractor: Extractor, engine: PoolEngine | None) -> Array | Rows:
+        """Return what distances are taken of."""
+        rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in self.sets]
+        if engine is not None:
+            return JoinedRows.of([rows_of(x) for x in rows])
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def column(self, column: str | None) -> Array | None:
+        """Return a column of all pools, None where none is asked for."""
+        if column is None:
+            return None
+        for s in self.sets:
+            if column not in s.columns:
+                raise InputError(
+                    f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
+                    "from the subfolders of images, and `pool` is the pool's name"
+                )
+        return np.concatenate([s.columns[column] for s in self.sets])
+
+    def chosen(self, rows: Array) -> Iterator[tuple[FileSet, int]]:
+        """Yield the set and the row within it of each of these rows."""
+        of_set = np.searchsorted(self._starts, rows, side="right") - 1
+        for row, which in zip(rows.tolist(), of_set.tolist(), strict=True):
+            yield self.sets[which], row - int(self._starts[which])
+
+    def refuse_without_files(self) -> None:
+        """Refuse pools whose rows are no files of their own."""
+        for s in self.sets:
+            if s.paths is None:
+                raise InputError(
+                    f"pool '{s.name}' is not a folder of files: take --materialize parquet"
+                )
 
 
-def _column(sets: list[FileSet], column: str | None) -> Array | None:
-    if column is None:
-        return None
-    for s in sets:
-        if column not in s.columns:
-            raise InputError(
-                f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
-                "from the subfolders of images, and `pool` is the pool's name"
-            )
-    return np.concatenate([s.columns[column] for s in sets])
-
-
-def _summary(
-    choice: Choice, sets: list[FileSet], selection: Selection, pool_of_row: Array
-) -> dict[str, Any]:
-    chosen = Counter(pool_of_row[selection.indices].tolist())
-    skipped = {s.name: s.skipped for s in sets if s.skipped}
+def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str, Any]:
+    chosen = Counter(pools.names[selection.indices].tolist())
+    skipped = {s.name: s.skipped for s in pools.sets if s.skipped}
     return {
         "n": len(selection.indices),
-        "strategy": choice.strategy,
-        "parameters": choice.parameters,
-        "features": choice.features,
-        "metric": choice.metric,
-        "seed": choice.seed,
-        "engine": _engine(choice.engine, selection),
-        "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in sets},
+        "strategy": request.strategy,
+        "parameters": request.parameters,
+        "features": request.features,
+        "metric": request.metric,
+        "seed": request.seed,
+        "engine": _engine(request.engine, selection),
+        "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in pools.sets},
         "groups": selection.shares,
         "stopped_by": selection.stopped_by,
         "duplicates": selection.duplicates,
@@ -217,7 +237,7 @@ def _summary(
     }
 
 
-def _engine(engine: RayEngine | None, selection: Selection) -> dict[str, Any]:
+def _engine(engine: PoolEngine | None, selection: Selection) -> dict[str, Any]:
     if engine is None:
         return {"name": "local", "workers": 1}
     return {
@@ -244,22 +264,38 @@ def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:
 
 
 def _write(
-    choice: Choice,
+    request: Request,
     folder: OutputFolder,
-    sets: list[FileSet],
+    pools: _Pools,
     selection: Selection,
     groups: Array | None,
-    pool_of_row: Array,
     summary: dict[str, Any],
 ) -> None:
+    """Write the result as a whole, in place of an earlier one of this program."""
+    try:
+        with folder.replaced() as new:
+            table = _table(pools, selection, groups)
+            table.to_parquet(new / "selection.parquet", index=False)
+            if request.materialize == "parquet":
+                _write_rows(new / "chosen.parquet", list(pools.chosen(selection.indices)))
+            elif request.materialize is not None:
+                (new / "chosen").mkdir()
+                _write_files(new / "chosen", request, pools.chosen(selection.indices))
+            (new / "summary.json").write_text(json.dumps(summary, indent=1))
+    except OSError as error:
+        raise InputError(f"{request.out} cannot be written: {error.strerror or error}") from None
+
+
+def _table(pools: _Pools, selection: Selection, groups: Array | None) -> Any:
+    """Return selection.parquet: one row a pick, in pick order."""
     import pandas as pd
 
     rows = selection.indices
-    ids = [i for s in sets for i in s.ids]
-    index = np.concatenate([s.index for s in sets])
-    table = pd.DataFrame(
+    ids = [i for s in pools.sets for i in s.ids]
+    index = np.concatenate([s.index for s in pools.sets])
+    return pd.DataFrame(
         {
-            "pool": pool_of_row[rows],
+            "pool": pools.names[rows],
             "index": index[rows],
             "id": [ids[r] for r in rows],
             "rank": np.arange(len(rows)),
@@ -267,54 +303,38 @@ def _write(
             "group": [None] * len(rows) if groups is None else [str(g) for g in groups[rows]],
         }
     )
-    try:
-        with folder.replaced() as new:
-            table.to_parquet(new / "selection.parquet", index=False)
-            if choice.materialize:
-                _materialize(choice, new, sets, rows)
-            (new / "summary.json").write_text(json.dumps(summary, indent=1))
-    except OSError as error:
-        raise InputError(f"{choice.out} cannot be written: {error.strerror or error}") from None
 
 
-def _materialize(choice: Choice, new: Path, sets: list[FileSet], rows: Array) -> None:
-    """Put the chosen rows themselves beside the list: files as links or copies, or one parquet."""
-    starts = np.cumsum([0, *(len(s.data) for s in sets)])
-    of_set = np.searchsorted(starts, rows, side="right") - 1
-    if choice.materialize == "parquet":
-        _as_parquet(new / "chosen.parquet", sets, rows, starts, of_set)
-        return
-    (new / "chosen").mkdir()
-    target = (choice.out / "chosen").resolve()  # where the links will be
-    for rank, (row, which) in enumerate(zip(rows.tolist(), of_set.tolist(), strict=True)):
-        s = sets[which]
+def _write_files(folder: Path, request: Request, chosen: Iterator[tuple[FileSet, int]]) -> None:
+    """Put the chosen files themselves into a folder, in pick order, as links or copies."""
+    final = (request.out / "chosen").resolve()  # where the links will be
+    for rank, (s, row) in enumerate(chosen):
         assert s.paths is not None
-        file = s.paths[row - starts[which]]
-        place = new / "chosen" / f"{rank:07d}-{s.name}-{file.name}"
-        if choice.materialize == "link":
-            place.symlink_to(os.path.relpath(file.resolve(), target))
+        file = s.paths[row]
+        copy = folder / f"{rank:07d}-{s.name}-{file.name}"
+        if request.materialize == "link":
+            copy.symlink_to(os.path.relpath(file.resolve(), final))
         else:
-            shutil.copyfile(file, place)
+            shutil.copyfile(file, copy)
 
 
-def _as_parquet(path: Path, sets: list[FileSet], rows: Array, starts: Array, of_set: Array) -> None:
-    import io
-
+def _write_rows(path: Path, chosen: list[tuple[FileSet, int]]) -> None:
+    """Write the chosen rows as parquet: images as PNG, vectors as lists."""
     import pandas as pd
-    from PIL import Image
 
-    cells: list[Any] = []
-    for row, which in zip(rows.tolist(), of_set.tolist(), strict=True):
-        s = sets[which]
-        item = np.asarray(s.data[row - starts[which]])
-        if item.ndim == 1:
-            cells.append(item)
-            continue
-        buffer = io.BytesIO()
-        Image.fromarray(item[..., 0] if item.shape[2] == 1 else item).save(buffer, "PNG")
-        cells.append({"bytes": buffer.getvalue(), "path": s.ids[row - starts[which]]})
+    cells = [_cell(np.asarray(s.data[row]), s.ids[row]) for s, row in chosen]
     column = "image" if isinstance(cells[0], dict) else "embedding"
     frame = pd.DataFrame({column: cells})
-    frame["pool"] = [sets[w].name for w in of_set]
-    frame["id"] = [sets[w].ids[r - starts[w]] for r, w in zip(rows, of_set, strict=True)]
+    frame["pool"] = [s.name for s, _ in chosen]
+    frame["id"] = [s.ids[row] for s, row in chosen]
     frame.to_parquet(path, index=False)
+
+
+def _cell(row: Array, name: str) -> Any:
+    from PIL import Image
+
+    if row.ndim == 1:
+        return row
+    buffer = io.BytesIO()
+    Image.fromarray(row[..., 0] if row.shape[2] == 1 else row).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": name}

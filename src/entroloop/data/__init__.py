@@ -1,31 +1,17 @@
-"""Real data: one file per source, and the split into training, reference and reserve."""
+"""Real data: one file per source, and the split into training, reference and reserve; features and
+generators do not live here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.samples import Array
+from entroloop.samples import RealData
 from entroloop.seeding import rng_for
-
-
-@dataclass(frozen=True)
-class RealData:
-    """What a source loads.
-
-    data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
-    image_shape: (h, w) or (h, w, c) where vectors are images, for showing them. skipped: reason by
-    name of what could not be read.
-    """
-
-    data: Array
-    labels: NDArray[np.int64] | None = None
-    image_shape: tuple[int, ...] | None = None
-    skipped: dict[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from entroloop.data import RealData
 from entroloop.errors import InputError
-from entroloop.samples import Array, check_rows
+from entroloop.samples import Array, RealData, check_rows
 
 
 class Arrays(BaseModel):

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from entroloop.data import RealData
+from entroloop.samples import RealData
 
 
 class Digits(BaseModel):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
 
@@ -79,7 +79,7 @@ class ParquetRows:
                         values = _values(cells, self.width)
                         out[a - self.start : b - self.start] = values.reshape(b - a, self.width)
         except (OSError, pa.ArrowException) as error:
-            text = " ".join(str(error).split())
+            text = one_line(error)
             raise InputError(f"{self.path} cannot be read by a worker: {text}") from None
         except _RaggedError:
             raise InputError(

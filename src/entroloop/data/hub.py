@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from entroloop.data import RealData
+from entroloop.data.decoding import read_images
 from entroloop.data.images import Prepared
-from entroloop.data.sets import read_images
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
+from entroloop.samples import RealData
 
 
 class Hub(Prepared):
@@ -43,7 +43,7 @@ class Hub(Prepared):
                 self.id, self.config, split=self.split, revision=self.revision
             )
         except Exception as error:  # of many kinds: network, names, formats
-            told = " ".join(str(error).split())[:160]
+            told = one_line(error, 160)
             raise InputError(
                 f"data.id {self.id}, split {self.split}: cannot be loaded ({told}); check the "
                 "names, or give local files with source parquet or folder"

@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from entroloop.data import RealData
 from entroloop.data.sets import read_set
 from entroloop.errors import InputError
-from entroloop.samples import Array
+from entroloop.samples import Array, RealData
 
 
 class Prepared(BaseModel):

@@ -1,4 +1,4 @@
-"""Rows of files and folders: images, arrays, parquet; what `select` and `measure` read.
+"""Sets of rows from files and folders: images, arrays, parquet; what `select` and `measure` read.
 
 A set is either images (n, height, width, channels) uint8 or vectors (n, d). Corrupt images are
 skipped and listed, or refused where the caller is strict.
@@ -6,9 +6,7 @@ skipped and listed, or refused where the caller is strict.
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,13 +15,11 @@ from typing import Any
 import numpy as np
 
 from entroloop.data.arrays import read_array
+from entroloop.data.decoding import IMAGE_SUFFIXES, Change, read_images
 from entroloop.data.embeddings import ParquetRows
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.pools.rows import JoinedRows
 from entroloop.samples import Array
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
 
 
 @dataclass
@@ -44,8 +40,12 @@ class FileSet:
     columns: dict[str, Array] = field(default_factory=dict)
     paths: list[Path] | None = None
 
-
-Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+    def keep(self, rows: Array) -> None:
+        """Leave out all rows but these."""
+        self.data, self.index = self.data[rows], self.index[rows]
+        self.ids = [self.ids[i] for i in rows]
+        self.paths = None if self.paths is None else [self.paths[i] for i in rows]
+        self.columns = {name: values[rows] for name, values in self.columns.items()}
 
 
 def read_set(
@@ -144,8 +144,7 @@ def _table(
         try:
             column, is_image = _data_column(pq.read_schema(file), file)
         except (OSError, pa.ArrowException) as error:
-            text = " ".join(str(error).split())
-            raise InputError(f"{file} is not a readable parquet file: {text}") from None
+            raise InputError(f"{file} is not a readable parquet file: {one_line(error)}") from None
         if is_image:
             return _parquet(files, name, strict, wanted, change)
         pieces.append(ParquetRows.of(file, column))
@@ -158,13 +157,38 @@ def _parquet(
     files: list[Path], name: str, strict: bool, wanted: list[str], change: Change | None
 ) -> FileSet:
     """Read image structs {bytes, path}, or a column of lists of numbers, row group by row group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     images: list[tuple[str, bytes]] = []
     vectors: list[Array] = []
     columns: dict[str, list[Array]] = {column: [] for column in wanted}
     count = 0
+    for cells, is_image, more in _row_groups(files, wanted):
+        if is_image:
+            contents = [(cell or {}).get("bytes") or b"" for cell in cells.to_pylist()]
+            images += [(str(count + i), content) for i, content in enumerate(contents)]
+        else:
+            vectors.append(np.stack([np.asarray(c) for c in cells.to_numpy(zero_copy_only=False)]))
+        count += len(cells)
+        for column in wanted:
+            columns[column].append(more[column])
+    kept_columns = {c: np.concatenate(parts) for c, parts in columns.items() if parts}
+    if vectors:
+        data = np.concatenate(vectors)
+        ids = [str(i) for i in range(len(data))]
+        return FileSet(name, data, ids, np.arange(len(data)), {}, kept_columns)
+    read = read_images(iter(images), strict, str(files[0]), change)
+    kept = np.array(read.kept)
+    ids = [images[i][0] for i in read.kept]
+    kept_columns = {c: values[kept] for c, values in kept_columns.items()}
+    return FileSet(name, read.data, ids, kept, read.skipped, kept_columns)
+
+
+def _row_groups(
+    files: list[Path], wanted: list[str]
+) -> Iterator[tuple[Any, bool, dict[str, Array]]]:
+    """Yield each row group's column of data, whether it holds images, and the wanted columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     for file in files:
         try:
             with pq.ParquetFile(file, memory_map=True) as table:
@@ -175,34 +199,12 @@ def _parquet(
                     raise InputError(f"{file} has no column '{missing[0]}'; it has {names}")
                 for group in range(table.num_row_groups):
                     rows = table.read_row_group(group, columns=[column, *wanted])
-                    cells = rows.column(column)
-                    if is_image:
-                        for cell in cells.to_pylist():
-                            content = (cell or {}).get("bytes")
-                            images.append((str(count), content if content is not None else b""))
-                            count += 1
-                    else:
-                        flat = np.stack(
-                            [np.asarray(c) for c in cells.to_numpy(zero_copy_only=False)]
-                        )
-                        vectors.append(flat)
-                        count += len(flat)
-                    for c in wanted:
-                        columns[c].append(rows.column(c).to_numpy(zero_copy_only=False))
+                    more = {c: rows.column(c).to_numpy(zero_copy_only=False) for c in wanted}
+                    yield rows.column(column), is_image, more
         except (OSError, pa.ArrowException, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            text = " ".join(str(error).split())
-            raise InputError(f"{file} is not a readable parquet file: {text}") from None
-    more = {c: np.concatenate(parts) for c, parts in columns.items() if parts}
-    if vectors:
-        data = np.concatenate(vectors)
-        ids = [str(i) for i in range(len(data))]
-        return FileSet(name, data, ids, np.arange(len(data)), {}, more)
-    read = read_images(iter(images), strict, str(files[0]), change)
-    kept = np.array(read.kept)
-    ids = [images[i][0] for i in read.kept]
-    return FileSet(name, read.data, ids, kept, read.skipped, {c: v[kept] for c, v in more.items()})
+            raise InputError(f"{file} is not a readable parquet file: {one_line(error)}") from None
 
 
 def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
@@ -224,76 +226,3 @@ def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
         f"{file} has no image column (struct with bytes) and no column of number lists; it has "
         f"{', '.join(schema.names)}"
     )
-
-
-@dataclass
-class DecodedImages:
-    """Images of one size, which of the items they are, and reason by name of the others."""
-
-    data: Array
-    kept: list[int]
-    skipped: dict[str, str]
-
-
-def read_images(
-    items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
-) -> DecodedImages:
-    """Decode items (name, content) to images of one size and one number of channels.
-
-    Raises InputError for mixed sizes, or no readable image; with `strict` for one corrupt image.
-    """
-    rows: list[Array] = []
-    kept, skipped = [], {}
-    for i, (name, content) in enumerate(items):
-        try:
-            image = decode(content)
-            image = image if change is None else change(image)
-        except InputError as error:
-            raise InputError(f"{place}, image {name}: {error}") from None
-        except (OSError, ValueError, SyntaxError) as error:
-            if strict:
-                raise InputError(f"{place}: image {name} cannot be read: {error}") from None
-            skipped[name] = " ".join(str(error).split())
-            continue
-        if rows and image.shape != rows[0].shape:
-            raise InputError(
-                f"{place}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
-                "all to one size and one mode (grey or colour)"
-            )
-        rows.append(image)
-        kept.append(i)
-    if not rows:
-        raise InputError(f"{place}: not one image could be read ({len(skipped)} are corrupt)")
-    return DecodedImages(np.stack(rows), kept, skipped)
-
-
-def decode(content: bytes) -> Array:
-    """Return an encoded image as uint8 (h, w, 1) if it is grey, else (h, w, 3)."""
-    from PIL import Image, UnidentifiedImageError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            opened = Image.open(io.BytesIO(content))
-        except Image.DecompressionBombError as error:
-            raise InputError(f"an image looks like a bomb: {error}") from None
-        except UnidentifiedImageError:  # its text names an object by its address in memory
-            raise ValueError("cannot identify image: it has no known format") from None
-    with opened as image:
-        if image.width * image.height > LARGEST_IMAGE:
-            raise InputError(
-                f"an image of {image.width} × {image.height} pixels looks like a bomb; "
-                "take it out of the pool"
-            )
-        if image.mode in ("I", "F"):
-            raise ValueError(f"mode {image.mode} has no range of values that could become 0..255")
-        if image.mode.startswith("I;16"):
-            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
-        grey = image.mode in ("1", "L", "LA", "La")
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return pixels[..., None] if grey else pixels
-
-
-def _size(image: Array) -> str:
-    kind = "grey" if image.shape[2] == 1 else "colour"
-    return f"{image.shape[1]} × {image.shape[0]} {kind}"

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from entroloop.data import RealData
+from entroloop.data.decoding import IMAGE_SUFFIXES, read_images
 from entroloop.data.images import Prepared
-from entroloop.data.sets import IMAGE_SUFFIXES, read_images
 from entroloop.errors import InputError
+from entroloop.samples import RealData
 
 
 class WebDataset(Prepared):

@@ -1,4 +1,4 @@
-"""Who multiplies: NumPy or torch on the CPU, whichever is faster here, or torch on a CUDA GPU.
+"""Matrix-multiply back ends: NumPy or torch on the CPU, whichever is faster, or torch on a GPU.
 
 Needed are the least and second least of |y|² − 2 x·y over a block of picks y, the pairs whose
 product is at most a limit, and the products of single pairs. Multipliers differ in rounding only,
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from entroloop.errors import InputError
 from entroloop.samples import Array
+from entroloop.system.devices import device_for
 
 WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
 WORTH_A_TRIAL = 5e12
@@ -25,11 +24,11 @@ LeastTwo = tuple[Array, Array, Array]
 
 
 class Multiplier(Protocol):
-    """The multiply interface; a handle is whatever `hold` returns, and can be sliced."""
+    """The multiply interface; a handle is whatever `load` returns, and can be sliced."""
 
     name: str
 
-    def hold(self, rows: Array) -> Any:
+    def load(self, rows: Array) -> Any:
         """Return rows (m, d) where this multiplier wants them."""
 
     def gather(self, handle: Any, index: Array) -> Any:
@@ -72,7 +71,7 @@ class NumpyMultiplier:
         self._rows = _Workspace()
         self._tile = _Workspace()
 
-    def hold(self, rows: Array) -> Array:
+    def load(self, rows: Array) -> Array:
         """Return the rows themselves."""
         return rows
 
@@ -150,7 +149,7 @@ class CudaMultiplier:
     def __init__(self, device: str = "cuda") -> None:
         self._device = device
 
-    def hold(self, rows: Array) -> Any:
+    def load(self, rows: Array) -> Any:
         """Return the rows on the GPU."""
         return on_device(np.ascontiguousarray(rows), self._device)
 
@@ -251,23 +250,6 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     return NumpyMultiplier() if work < WORTH_A_TRIAL else fastest_on_cpu()
 
 
-def candidates_on_gpu(tile: Any, skip: Array | None, k: int, slack: Array) -> tuple[Array, Array]:
-    """Return [line, column] of what may be among the k least of each line of a tile that torch
-    holds: at most `slack` above the k-th. skip: a column of each line that does not count.
-    """
-    import torch
-
-    if skip is not None:
-        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
-        where = torch.from_numpy(np.stack([lines, skip[lines]])).to(tile.device)
-        tile[where[0], where[1]] = torch.inf
-    kth = tile.topk(k, dim=1, largest=False).values[:, -1].double()
-    limit = (kth + torch.from_numpy(slack).to(tile.device)).to(tile.dtype)
-    limit = torch.nextafter(limit, torch.full_like(limit, torch.inf))
-    pairs: Array = (tile <= limit[:, None]).nonzero().cpu().numpy()
-    return pairs[:, 0], pairs[:, 1]
-
-
 def on_device(rows: Array, device: str) -> Any:
     """Return rows where they are multiplied: NumPy's on the CPU, torch's on a GPU, TF32 off."""
     if device == "cpu":
@@ -276,25 +258,3 @@ def on_device(rows: Array, device: str) -> Any:
 
     torch.backends.cuda.matmul.allow_tf32 = False
     return torch.from_numpy(rows).to(device.removeprefix("torch "))
-
-
-def device_for(device: str) -> str:
-    """Return "cpu" or "cuda" for "auto", "cpu" or "cuda".
-
-    Raises InputError for another name, or for "cuda" where there is no GPU.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be auto, cpu or cuda; got {device}")
-    if device != "cpu" and _has_gpu():
-        return "cuda"
-    if device == "cuda":
-        raise InputError("device cuda: torch sees no CUDA GPU here; use device cpu")
-    return "cpu"
-
-
-def _has_gpu() -> bool:
-    if not Path("/dev/nvidia0").exists():
-        return False  # without the seconds that importing torch takes
-    import torch
-
-    return bool(torch.cuda.is_available())

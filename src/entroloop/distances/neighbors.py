@@ -14,15 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.multipliers import (
-    NumpyMultiplier,
-    candidates_on_gpu,
-    device_for,
-    on_device,
-)
+from entroloop.distances.multipliers import NumpyMultiplier, on_device
 from entroloop.distances.spaces import Euclidean, centre_and_reach
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
+from entroloop.system.devices import device_for
 
 TILE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
@@ -79,7 +75,7 @@ def nearest_in(
     As `nearest`, but squared distances, and ∞ where there are fewer rows than k. own_index: the
     row that does not count as a neighbour of each query.
     """
-    place = device_for(device)
+    chosen = device_for(device)
     centre, reach = centre_and_reach(*(rows for rows, _ in chunks), queries)
     space = Euclidean(centre, reach, NumpyMultiplier())
     none = np.iinfo(np.int64).max
@@ -87,7 +83,7 @@ def nearest_in(
     for rows, start in chunks:
         skip = None if own_index is None else own_index - start
         if len(rows):
-            _search(_Chunk(space, rows, start, place), queries, skip, best)
+            _search(_Chunk(space, rows, start, chosen), queries, skip, best)
     return best
 
 
@@ -123,7 +119,7 @@ class _Chunk:
         block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
         for start in range(0, len(x), block):
             part = slice(start, start + block)
-            choose = _candidates if self._device == "cpu" else candidates_on_gpu
+            choose = _candidates if self._device == "cpu" else _candidates_on_gpu
             left_out = None if skip is None else skip[part]
             i, j = choose(on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
             if left_out is not None:
@@ -173,8 +169,25 @@ def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tupl
     return i, j
 
 
+def _candidates_on_gpu(tile: Any, skip: Array | None, k: int, slack: Array) -> tuple[Array, Array]:
+    """Return [line, column] of what may be among the k least of each line of a tile that torch
+    holds: at most `slack` above the k-th. skip: a column of each line that does not count.
+    """
+    import torch
+
+    if skip is not None:
+        lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
+        where = torch.from_numpy(np.stack([lines, skip[lines]])).to(tile.device)
+        tile[where[0], where[1]] = torch.inf
+    kth = tile.topk(k, dim=1, largest=False).values[:, -1].double()
+    limit = (kth + torch.from_numpy(slack).to(tile.device)).to(tile.dtype)
+    limit = torch.nextafter(limit, torch.full_like(limit, torch.inf))
+    pairs: Array = (tile <= limit[:, None]).nonzero().cpu().numpy()
+    return pairs[:, 0], pairs[:, 1]
+
+
 def _at_most_kth(tile: Array, k: int) -> Array:
-    """Return values that at least k of each line do not exceed: near the k-th, in one pass.
+    """Return an upper bound on each row's k-th smallest value, near it, in one pass.
 
     The k-th least of the minima of groups of columns: each group holds at least one such value.
     """

@@ -1,4 +1,4 @@
-"""Spaces: how the distance of two rows is defined, how it is approximated fast, and how well.
+"""Spaces: how a distance is defined, how it is approximated fast, and how far that can be off.
 
 A space measures distances by a *value*: the square of a Euclidean distance, the Manhattan distance
 itself. `exact` is the definition, in float64 between the stored rows, and decides; `least_two` and
@@ -25,6 +25,12 @@ class Space(Protocol):
 
     power: int  # value = distance ** power
     unit: float  # the value of one unit of a tile
+
+    def value_of(self, distance: Any) -> Any:
+        """Return the value of a distance, or of an array of them: distance ** power."""
+
+    def distance_of(self, value: Any) -> Any:
+        """Return the distance that has a value, or an array of them: value ** (1 / power)."""
 
     def exact(self, a: Array, b: Array) -> Float64:
         """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
@@ -68,6 +74,14 @@ class Euclidean:
             )
         self.unit = float(np.ldexp(1.0, -2 * exponent))
         self.multiplier = multiplier
+
+    def value_of(self, distance: Any) -> Any:
+        """See `Space`."""
+        return distance * distance
+
+    def distance_of(self, value: Any) -> Any:
+        """See `Space`."""
+        return np.sqrt(value)
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
@@ -149,6 +163,21 @@ class Manhattan:
 
     def __init__(self, d: int) -> None:
         self._d = d
+
+    @staticmethod
+    def nearest(rows: Array, others: Array) -> Float64:
+        """Return the distance of each row (n, d) to its nearest of others (m, d)."""
+        blocks = (np.asarray(rows[i : i + 256], np.float64) for i in range(0, len(rows), 256))
+        far = np.asarray(others, np.float64)
+        return np.concatenate([cdist(block, far, "cityblock").min(axis=1) for block in blocks])
+
+    def value_of(self, distance: Any) -> Any:
+        """See `Space`: the distance itself."""
+        return distance
+
+    def distance_of(self, value: Any) -> Any:
+        """See `Space`: the value itself."""
+        return value
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""

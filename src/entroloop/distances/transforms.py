@@ -17,19 +17,21 @@ from entroloop.samples import Array, Float64
 BLOCK = 1024  # rows of one product; its shape is part of how it rounds
 
 
-def unit_rows(x: Array, start: int = 0) -> Float64:
+def unit_rows(x: Array, start: int = 0, *, refused: str = "cosine distance") -> Float64:
     """Return rows (m, d) divided by their length, float64.
 
-    start: the index of the first. Raises InputError for a zero vector.
+    start: the index of the first. refused: what is not defined for a row of length 0; an empty
+    text leaves such rows as they are. Raises InputError for a zero vector.
     """
     x64: Float64 = x.astype(np.float64, order="C")  # sums round by the layout
     lengths = np.sqrt(np.square(x64).sum(axis=1))
     zero = np.flatnonzero(lengths == 0)
-    if len(zero):
+    if len(zero) and refused:
         raise InputError(
-            f"cosine distance is not defined for zero vectors (row {start + zero[0]}, {len(zero)} "
-            "in all); drop them or take another metric"
+            f"{refused} is not defined for zero vectors (row {start + zero[0]} has length 0, "
+            f"{len(zero)} in all); drop them, or take another metric"
         )
+    lengths[zero] = 1.0
     x64 /= lengths[:, None]
     return x64
 

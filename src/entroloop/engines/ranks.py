@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from entroloop.engines import Listener, Schedule, StageProgress
+from entroloop.engines.job import Job
+from entroloop.engines.schedule import StageUpdate
 from entroloop.store.folder import Store
 from entroloop.study.build import Built
 from entroloop.study.history import History
-from entroloop.study.loop import run_generation
+from entroloop.study.loop import fit_model, run_generation
 from entroloop.study.plan import Step
+from entroloop.system.progress_line import Progress, no_progress
 
 
 def world_size() -> int:
@@ -24,51 +26,40 @@ def world_size() -> int:
 
 
 def is_follower() -> bool:
-    """Tell whether this is one of the processes that only help to train."""
+    """Whether this is one of the processes that only help to train."""
     return world_size() > 1 and int(os.environ.get("RANK", "0")) > 0
 
 
-def run_steps_together(
-    schedule: Schedule, built: Built, store: Store, device: str, listen: Listener
-) -> Iterator[list[Step]]:
-    """Make all steps of the schedule in the first process; yield them as they are complete."""
-    _join(device)
-    try:
-        while len(schedule):
-            number = next(schedule.ready())
-            schedule.start(number)
-            step = schedule.steps[number]
+class RanksEngine:
+    """The processes that were started together; all but the first must `follow`."""
 
-            def note(stage: str, share: float, number: int = number, step: Step = step) -> None:
-                if stage == "model" and share == 0:
-                    _tell(number)
-                listen(StageProgress(0, step, stage, share))
+    def run_steps(self, job: Job) -> Iterator[list[Step]]:
+        """See `Engine`."""
+        _join(job.device)
+        schedule = job.schedule
+        try:
+            while len(schedule):
+                number = next(schedule.ready())
+                schedule.start(number)
+                step = schedule.steps[number]
 
-            run_generation(step, built, store, device, note)
-            yield schedule.done(number)
-    finally:
-        _tell(None)
+                def progress_of(stage: str, number: int = number, step: Step = step) -> Progress:
+                    if stage == "model":
+                        _announce(number)
+                    return lambda done, total: job.listen(StageUpdate(0, step, stage, done, total))
+
+                run_generation(step, job.built, job.store, job.device, progress_of)
+                yield schedule.done(number)
+        finally:
+            _announce(None)
 
 
 def follow(steps: list[Step], built: Built, store: Store, device: str) -> None:
     """Take part in the trainings of the first process until it says that it is done."""
     _join(device)
-    while (number := _tell(None)) is not None:
+    while (number := _announce(None)) is not None:
         step = steps[number]
-        model = step.previous_model
-        built.arm(step.arm.name).generator.fit(
-            History(step, built, store).training_set(),
-            seed=step.fit_seed,
-            device=device,
-            threads=built.config.threads,
-            progress=_say_nothing,
-            scratch=store.scratch(step.model),
-            previous=store.path("model", model) if model else None,
-        )
-
-
-def _say_nothing(share: float) -> None:  # noqa: ARG001
-    return
+        fit_model(step, built, store, History(step, built, store), device, no_progress)
 
 
 def _join(device: str) -> None:
@@ -77,7 +68,7 @@ def _join(device: str) -> None:
     PartialState(cpu=device == "cpu")
 
 
-def _tell(number: int | None) -> int | None:
+def _announce(number: int | None) -> int | None:
     """Send a step's number from the first process to all; each returns what was sent."""
     import torch.distributed as dist
 

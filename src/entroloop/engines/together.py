@@ -9,30 +9,32 @@ import json
 import sys
 from pathlib import Path
 
-from entroloop.engines import Schedule, StageProgress
-from entroloop.engines.ranks import follow, is_follower, run_steps_together
-from entroloop.store.object_store import store_at
-from entroloop.study.build import build
-from entroloop.study.config import StudyConfig
-from entroloop.study.plan import plan
+from entroloop.engines.job import Assignment, Job
+from entroloop.engines.ranks import RanksEngine, follow, is_follower
+from entroloop.engines.schedule import Schedule, StageUpdate
 
 
 def main(path: str) -> None:
     """Make the step that a file names."""
     told = json.loads(Path(path).read_text())
-    built = build(StudyConfig.model_validate(told["config"]))
-    store, device = store_at(told["store"]), told["device"]
-    steps = plan(built, told["real"], device)
+    here = Assignment.workplace(told["assignment"])
     if is_follower():
-        follow(steps, built, store, device)
+        follow(here.steps, here.built, here.store, here.device)
         return
-    # The steps before it are complete: the schedule need not know of them.
-    schedule = Schedule(steps, [told["step"]])
-    for _ in run_steps_together(schedule, built, store, device, _say_nothing):
+    job = Job(
+        # The steps before it are complete: the schedule need not know of them.
+        schedule=Schedule(here.steps, [told["step"]]),
+        built=here.built,
+        store=here.store,
+        real_key=here.real_key,
+        device=here.device,
+        listen=_ignore,
+    )
+    for _ in RanksEngine().run_steps(job):
         pass
 
 
-def _say_nothing(progress: StageProgress) -> None:  # noqa: ARG001
+def _ignore(update: StageUpdate) -> None:  # noqa: ARG001
     return
 
 

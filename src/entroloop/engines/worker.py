@@ -14,12 +14,9 @@ import traceback
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from entroloop.engines.job import Assignment
 from entroloop.errors import InputError
-from entroloop.store.object_store import store_at
-from entroloop.study.build import build
-from entroloop.study.config import StudyConfig
-from entroloop.study.loop import Note, run_generation
-from entroloop.study.plan import plan
+from entroloop.system.progress_line import Progress, ProgressOf
 
 REPORT_SECONDS = 0.5  # at least, between two messages on the progress of one stage
 
@@ -31,19 +28,16 @@ def main() -> None:
     os.dup2(2, 1)
     lines: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
-    start = json.loads(lines.get())
-    built = build(StudyConfig.model_validate(start["config"]))
-    store, device = store_at(start["store"]), start["device"]
-    steps = plan(built, start["real"], device)
+    workplace = Assignment.workplace(lines.get())
     while True:
         number = int(lines.get())
         try:
-            run_generation(steps[number], built, store, device, _notes(answers, number))
-            _say(answers, step=number, done=True)
+            workplace.make(number, _reporting(answers))
+            _say(answers)
         except InputError as error:
-            _say(answers, step=number, input_error=str(error))
+            _say(answers, input_error=str(error))
         except Exception:
-            _say(answers, step=number, defect=traceback.format_exc())
+            _say(answers, defect=traceback.format_exc())
 
 
 def _read(lines: SimpleQueue[str]) -> None:
@@ -52,17 +46,21 @@ def _read(lines: SimpleQueue[str]) -> None:
     os._exit(0)  # the parent is gone: nothing half-made is ever visible, so stop at once
 
 
-def _notes(answers: TextIO, number: int) -> Note:
+def _reporting(answers: TextIO) -> ProgressOf:
+    """Return a progress that is sent to the parent, not more often than it can be shown."""
     last_time, last_stage = 0.0, ""
 
-    def note(stage: str, share: float) -> None:
-        nonlocal last_time, last_stage
-        now = time.monotonic()
-        if stage != last_stage or now - last_time > REPORT_SECONDS:
-            last_time, last_stage = now, stage
-            _say(answers, step=number, stage=stage, share=share)
+    def of(stage: str) -> Progress:
+        def report(done: int, total: int) -> None:
+            nonlocal last_time, last_stage
+            now = time.monotonic()
+            if stage != last_stage or now - last_time > REPORT_SECONDS:
+                last_time, last_stage = now, stage
+                _say(answers, stage=stage, done=done, total=total)
 
-    return note
+        return report
+
+    return of
 
 
 def _say(answers: TextIO, **message: Any) -> None:

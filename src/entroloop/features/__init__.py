@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from entroloop.distances.multipliers import device_for
 from entroloop.errors import unknown_name
 from entroloop.features.extractor import Extractor
+from entroloop.system.devices import device_for
 
 # NAME -> the function that makes it of (argument or None, device). The help of each is its
 # docstring's first line.

@@ -10,8 +10,8 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.features.cached import through_cache
 from entroloop.samples import Array, nonfinite_rows
+from entroloop.system.progress_line import Progress
 
-Progress = Callable[[int, int], None]  # called with the rows done and the rows there are
 Batched = Callable[[Array], Array]  # uint8 (batch, h, w, c) -> (batch, d)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.features.extractor import Batched, Extractor
 from entroloop.samples import Array
 from entroloop.system.files import sha256
@@ -48,7 +48,7 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
                 )
             return module.eval()
         except (RuntimeError, ValueError, OSError) as error:
-            told = " ".join(str(error).split())[:120]
+            told = one_line(error, 120)
             raise InputError(f"features {name}: {path} is no TorchScript module: {told}") from None
 
     def run(images: Array) -> Array:

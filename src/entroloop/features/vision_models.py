@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.features.extractor import Batched, Extractor
 from entroloop.samples import Array
 from entroloop.system.files import sha256
@@ -77,7 +77,7 @@ def _loader(
             processor = getattr(transformers, processor_class).from_pretrained(where)
             model = getattr(transformers, model_class).from_pretrained(where, use_safetensors=True)
         except (OSError, ValueError) as error:
-            told = " ".join(str(error).split())[:160]
+            told = one_line(error, 160)
             raise InputError(
                 f"features {name}: {where} cannot be loaded ({told}); give a local folder with "
                 f"config.json, model.safetensors and preprocessor_config.json: {name}:FOLDER"

@@ -1,11 +1,11 @@
-"""Generators: what is trained in each generation. One file each; they share one interface.
+"""What is trained in each generation, one file a generator; what it is trained on is not here.
 
 A generator is its validated settings; `fit` returns a model, which samples, saves and is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -13,8 +13,7 @@ import numpy as np
 
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import class_labels, seed_for
-
-Progress = Callable[[float], None]  # called with the share done, in [0, 1]
+from entroloop.system.progress_line import Progress
 
 
 class Model(Protocol):
@@ -49,7 +48,7 @@ class Generator(Protocol):
 
     @property
     def needs_previous(self) -> bool:
-        """Tell whether training starts from the model of the generation before."""
+        """Whether training starts from the model of the generation before."""
 
     def fit(
         self,
@@ -93,5 +92,5 @@ def draw(
             last = first + model.batch
             labels = class_labels(seed, generation, first, last, model.class_shares)
         rows.append(model.sample(seeds, labels)[max(start - first, 0) : stop - first])
-        progress(min(1.0, (first + model.batch - start) / (stop - start)))
+        progress(min(first + model.batch, stop) - start, stop - start)
     return np.concatenate(rows)

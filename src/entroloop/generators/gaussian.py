@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
-from entroloop.generators import Progress
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows
+from entroloop.system.progress_line import Progress
 
 
 class Gaussian(BaseModel):
@@ -43,7 +43,7 @@ class Gaussian(BaseModel):
         mean = x.mean(axis=0)
         covariance = (x - mean).T @ (x - mean) / len(x)
         values, vectors = np.linalg.eigh(covariance)
-        progress(1.0)
+        progress(1, 1)
         return GaussianModel(row_format, mean, vectors * np.sqrt(np.clip(values, 0, None)))
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from entroloop.generators import Progress
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
+from entroloop.system.progress_line import Progress
 
 
 class KDE(BaseModel):
@@ -49,7 +49,7 @@ class KDE(BaseModel):
             h = n ** (-1 / (d + 4)) * float(np.sqrt(x.var(axis=0).mean()))
         else:
             h = self.bandwidth
-        progress(1.0)
+        progress(1, 1)
         return KDEModel(row_format, x, h)
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:

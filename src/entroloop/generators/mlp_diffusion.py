@@ -16,11 +16,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from entroloop.errors import InputError
-from entroloop.generators import Progress
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
+from entroloop.system.progress_line import Progress
 
 if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling do
     from torch import Tensor
@@ -127,8 +127,8 @@ class MLPDiffusion(BaseModel):
                         f"the training loss became {loss.item()} at step {step}; "
                         "lower generator.lr or generator.gradient_clip"
                     )
-                progress(step / self.steps)
-        progress(1.0)
+                progress(step, self.steps)
+        progress(1, 1)
         return dict(zip(weights, average, strict=True))
 
     def _lr_factor(self, step: int) -> float:

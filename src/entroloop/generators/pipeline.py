@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from entroloop.errors import InputError
-from entroloop.generators import Progress
+from entroloop.errors import InputError, one_line
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat
 from entroloop.generators.unet.model import (
@@ -16,6 +15,7 @@ from entroloop.generators.unet.model import (
     load_network,
 )
 from entroloop.samples import SampleSet
+from entroloop.system.progress_line import Progress
 
 
 class Pipeline(UNetDiffusion):
@@ -50,7 +50,7 @@ class Pipeline(UNetDiffusion):
         unet = self._given(row_format.shape[2])
         with intra_op_threads(threads):
             unet = unet.to(device).eval()
-        progress(1.0)
+        progress(1, 1)
         return UNetDiffusionModel(
             self, row_format, unet, device, threads, self.shares_of(training_set)
         )
@@ -74,7 +74,7 @@ class Pipeline(UNetDiffusion):
         try:
             unet = load_network(self.path)
         except (OSError, ValueError) as error:
-            told = " ".join(str(error).split())[:160]
+            told = one_line(error, 160)
             raise InputError(
                 f"generator.path {self.path} holds no pipeline with a U-Net ({told}); give a "
                 "folder that DiffusionPipeline.save_pretrained wrote, or a Hub id"

@@ -9,8 +9,9 @@ from scipy.special import logsumexp
 from scipy.stats import rankdata
 
 from entroloop.distances.neighbors import distinct_rows, nearest
+from entroloop.distances.transforms import unit_rows
 from entroloop.errors import InputError
-from entroloop.metrics.moments import frechet
+from entroloop.metrics.moments import frechet_distance_of
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
@@ -33,7 +34,7 @@ def c_t(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> f
     Raises InputError where no cell is left.
     """
     sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
-    return copying(sets).statistic()
+    return c_t_of(sets).statistic()
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Copying:
         return float(total / weight)
 
 
-def copying(sets: Sets) -> Copying:
+def c_t_of(sets: Sets) -> Copying:
     """Return what C_T is made of."""
     from sklearn.cluster import KMeans
 
@@ -99,7 +100,7 @@ def fld(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> f
     Raises InputError for fewer than 8 training rows.
     """
     sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
-    return float(likelihood_lost(sets).mean())
+    return float(fld_rows_of(sets).mean())
 
 
 def fld_gap(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
@@ -109,10 +110,10 @@ def fld_gap(*, generated: Array, train: Array, reference: Array, seed: int = 0) 
     training rows to which no variance was fitted.
     """
     sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
-    return likelihood_gap(sets)
+    return fld_gap_of(sets)
 
 
-def likelihood_lost(sets: Sets) -> Float64:
+def fld_rows_of(sets: Sets) -> Float64:
     """Return the term of each reference row in `fld`, whose mean it is."""
     held, fitted, generated, reference = _standardized(sets)
     perfect = _log_likelihood(reference, held, _variances(held, fitted))
@@ -121,7 +122,7 @@ def likelihood_lost(sets: Sets) -> Float64:
     return result
 
 
-def likelihood_gap(sets: Sets) -> float:
+def fld_gap_of(sets: Sets) -> float:
     """See `fld_gap`."""
     held, fitted, generated, reference = _standardized(sets)
     variances = _variances(generated, fitted)
@@ -134,8 +135,8 @@ def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
     train = sets["train_whole"].astype(np.float64)
     if len(train) < 8:
         raise InputError(f"the likelihood divergence needs at least 8 training rows; {len(train)}")
-    mean, spread = train.mean(axis=0), train.std(axis=0)
-    spread[spread == 0] = 1.0
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    deviation[deviation == 0] = 1.0
     rng = rng_for(sets.seed, 0, "likelihood")
     order = rng.permutation(len(train))
     half = min(len(train) // 2, len(sets["generated"]))
@@ -146,7 +147,7 @@ def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
         sets["generated"][drawn].astype(np.float64),
         sets["reference"].astype(np.float64),
     )
-    held, fitted, generated, reference = ((x - mean) / spread for x in parts)
+    held, fitted, generated, reference = ((x - mean) / deviation for x in parts)
     return held, fitted, generated, reference
 
 
@@ -196,27 +197,21 @@ def mifid(*, generated: Array, train: Array, reference: Array) -> float:
 
     Raises InputError for a row of length 0.
     """
-    return memorization_informed(Sets(generated=generated, train=train, reference=reference))
+    return mifid_of(Sets(generated=generated, train=train, reference=reference))
 
 
-def memorization_informed(sets: Sets) -> float:
+def mifid_of(sets: Sets) -> float:
     """See `mifid`."""
     distance = float(cosine_distances(sets).mean())
-    return frechet(sets) / (distance + 1e-14 if distance < SIMILAR else 1.0)
+    return frechet_distance_of(sets) / (distance + 1e-14 if distance < SIMILAR else 1.0)
 
 
 def cosine_distances(sets: Sets) -> Float64:
     """Return 1 − |cos| of each generated row to the training row most like it."""
-    unit = []
-    for role in ("generated", "train_whole"):
-        x = sets[role].astype(np.float64)
-        lengths = np.sqrt(np.square(x).sum(axis=1))
-        if not lengths.all():
-            raise InputError(
-                f"row {int(np.argmin(lengths))} of {role} has length 0: no cosine distance"
-            )
-        unit.append(x / lengths[:, None])
-    g, t = unit
+    g, t = (
+        unit_rows(sets[role], refused=f"the cosine distance of {role}")
+        for role in ("generated", "train_whole")
+    )
     most = np.empty(len(g))
     block = max(1, 2**24 // len(t))
     for start in range(0, len(g), block):

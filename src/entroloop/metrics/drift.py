@@ -10,7 +10,7 @@ from entroloop.distances.neighbors import distinct_rows
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import knn_entropy
 from entroloop.metrics.moments import centred
-from entroloop.metrics.neighbourhood import distances
+from entroloop.metrics.neighbourhood import nearest_distances_of
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, as_vectors, check_rows
 
@@ -24,7 +24,7 @@ def drift_fidelity(*, generated: Array, train: Array, reference: Array) -> float
     0 for a perfect generator with as many rows in each set, above where generated rows lie off
     the real ones. Derivation of the three parts: docs/metrics.md.
     """
-    return fidelity_lost(Sets(generated=generated, train=train, reference=reference))
+    return drift_fidelity_of(Sets(generated=generated, train=train, reference=reference))
 
 
 def drift_coverage(*, generated: Array, train: Array, reference: Array) -> float:
@@ -32,7 +32,7 @@ def drift_coverage(*, generated: Array, train: Array, reference: Array) -> float
 
     0 for a perfect generator, above where real rows have no generated row near them.
     """
-    return coverage_lost(Sets(generated=generated, train=train, reference=reference))
+    return drift_coverage_of(Sets(generated=generated, train=train, reference=reference))
 
 
 def drift_novelty(*, generated: Array, train: Array, reference: Array) -> float:
@@ -41,26 +41,26 @@ def drift_novelty(*, generated: Array, train: Array, reference: Array) -> float:
     0 for a perfect generator, above where generated rows keep to the training rows. With GS the
     generalization score and GS_ref that of reference rows, ln(GS/GS_ref) = fidelity − novelty.
     """
-    return novelty_lost(Sets(generated=generated, train=train, reference=reference))
+    return drift_novelty_of(Sets(generated=generated, train=train, reference=reference))
 
 
-def fidelity_lost(sets: Sets) -> float:
+def drift_fidelity_of(sets: Sets) -> float:
     """See `drift_fidelity`."""
     return _log_ratio(sets, ("generated", "reference"), ("reference", "train"))
 
 
-def coverage_lost(sets: Sets) -> float:
+def drift_coverage_of(sets: Sets) -> float:
     """See `drift_coverage`."""
     return _log_ratio(sets, ("reference", "generated"), ("reference", "train"))
 
 
-def novelty_lost(sets: Sets) -> float:
+def drift_novelty_of(sets: Sets) -> float:
     """See `drift_novelty`; +inf where every generated row is a copy."""
     return _log_ratio(sets, ("generated", "reference"), ("generated", "train"))
 
 
 def _log_ratio(sets: Sets, above: tuple[str, str], below: tuple[str, str]) -> float:
-    a, b = (float(distances(sets, *pair).mean()) for pair in (above, below))
+    a, b = (float(nearest_distances_of(sets, *pair).mean()) for pair in (above, below))
     if a == b:
         return 0.0
     if b == 0 or a == 0:
@@ -104,10 +104,10 @@ def hubness(x: Array, k: int = HUB_NEIGHBOURS) -> float:
     (Radovanović et al. 2010.) Above about 1 few rows are everyone's neighbours, and metrics of
     neighbours in this feature space say little.
     """
-    return hubs(Sets(generated=x), "generated", k)
+    return hubness_of(Sets(generated=x), "generated", k)
 
 
-def hubs(sets: Sets, role: str, k: int = HUB_NEIGHBOURS) -> float:
+def hubness_of(sets: Sets, role: str, k: int = HUB_NEIGHBOURS) -> float:
     """See `hubness`; exact copies count once."""
     own = sets.own(role)
     if own.k < k or len(own.first) < 4 * k:

@@ -11,8 +11,8 @@ from scipy.special import digamma, gammaln
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Own, Sets
-from entroloop.metrics.sharded import distinct_epsilon, spread
-from entroloop.pools.hosts import Engine
+from entroloop.metrics.sharded import distinct_epsilon, sharded
+from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 
@@ -41,7 +41,7 @@ def knn_entropy(
     *,
     floor: float = 0.0,
     dimension: float | None = None,
-    engine: Engine | None = None,
+    engine: PoolEngine | None = None,
 ) -> Entropy:
     """Return the Kozachenko–Leonenko estimate of the differential entropy of rows x (n, d).
 
@@ -103,7 +103,7 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
     if len(distinct_rows(x)[0]) == 1:
         return Entropy(-math.inf, len(x), x.shape[1], 1, 1 - 1 / len(x), 0.0, "all rows are equal")
     own = sets.own(role)
-    dimension = two_nn(own) if intrinsic else None
+    dimension = intrinsic_dimension_of(own) if intrinsic else None
     if dimension is not None and not math.isfinite(dimension):
         raise InputError(
             f"{role}: neighbours lie at equal distances (a lattice), which has no TwoNN dimension"
@@ -113,7 +113,7 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
     return _estimate(epsilon, x.shape[1], 1, fraction, dimension)
 
 
-def two_nn(own: Own) -> float:
+def intrinsic_dimension_of(own: Own) -> float:
     """Return the TwoNN dimension from the neighbours of a set (see `intrinsic_dimension`)."""
     if own.k < 2:
         raise InputError("the intrinsic dimension needs at least 3 distinct rows")
@@ -123,7 +123,7 @@ def two_nn(own: Own) -> float:
     return math.inf if total == 0 else (len(logs) - 1) / total
 
 
-def maximum_likelihood_dimension(own: Own) -> float:
+def intrinsic_dimension_mle_of(own: Own) -> float:
     """Return the maximum-likelihood dimension from the neighbours of a set."""
     if own.k < 2:
         raise InputError("the intrinsic dimension needs at least 3 distinct rows")
@@ -133,7 +133,7 @@ def maximum_likelihood_dimension(own: Own) -> float:
     return math.inf if mean == 0 else 1 / mean
 
 
-ESTIMATORS = {"two_nn": two_nn, "maximum_likelihood": maximum_likelihood_dimension}
+ESTIMATORS = {"two_nn": intrinsic_dimension_of, "maximum_likelihood": intrinsic_dimension_mle_of}
 
 
 def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
@@ -155,15 +155,15 @@ def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
     return ESTIMATORS[estimator](Sets(generated=x).own("generated"))
 
 
-def duplicate_fraction(x: Array, *, engine: Engine | None = None) -> float:
+def duplicate_fraction(x: Array, *, engine: PoolEngine | None = None) -> float:
     """Return 1 − (distinct rows)/(rows) of x (n, d); engine: as for `knn_entropy`.
 
     >>> duplicate_fraction(np.array([[0.0], [0.0], [1.0], [2.0]]))
     0.25
     """
     if engine is not None:
-        with spread(x, engine, "x") as held:
-            return 1 - len(held.distinct()[0]) / held.shape[0]
+        with sharded(x, engine, "x") as rows:
+            return 1 - len(rows.distinct()[0]) / rows.shape[0]
     x = as_vectors(np.asarray(x))
     check_rows(x, "x")
     return 1 - len(distinct_rows(x)[0]) / len(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from entroloop.distances.transforms import unit_rows
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
@@ -22,10 +23,10 @@ def kernel_distance(
 
     Raises InputError for fewer than 2 rows in a set.
     """
-    return kernel(Sets(generated=generated, reference=reference, seed=seed), subsets)
+    return kernel_distance_of(Sets(generated=generated, reference=reference, seed=seed), subsets)
 
 
-def kernel(sets: Sets, subsets: int = SUBSETS) -> float:
+def kernel_distance_of(sets: Sets, subsets: int = SUBSETS) -> float:
     """See `kernel_distance`."""
     g, r = (sets[role].astype(np.float64) for role in ("generated", "reference"))
     m = min(SUBSET_ROWS, len(g), len(r))
@@ -58,7 +59,7 @@ def vendi_score(x: Array) -> float:
 
     Raises InputError for a row of length 0.
     """
-    return vendi(Sets(generated=x), 1.0)
+    return vendi_score_of(Sets(generated=x), 1.0)
 
 
 def rke(x: Array) -> float:
@@ -66,16 +67,12 @@ def rke(x: Array) -> float:
 
     λ as in `vendi_score`; it counts modes (Jalali et al. 2023, here with the cosine kernel).
     """
-    return vendi(Sets(generated=x), 2.0)
+    return vendi_score_of(Sets(generated=x), 2.0)
 
 
-def vendi(sets: Sets, order: float) -> float:
+def vendi_score_of(sets: Sets, order: float) -> float:
     """Return the Vendi score of order 1, or 2 (RKE), of generated rows."""
-    x = sets["generated"].astype(np.float64)
-    lengths = np.sqrt(np.square(x).sum(axis=1))
-    if not lengths.all():
-        raise InputError(f"row {int(np.argmin(lengths))} has length 0: it has no cosine similarity")
-    x /= lengths[:, None]
+    x = unit_rows(sets["generated"], refused="the cosine similarity of generated rows")
     gram = x.T @ x if x.shape[1] <= len(x) else x @ x.T  # the same eigenvalues, zeros aside
     if order == 2:
         return float(len(x) ** 2 / np.square(gram).sum())
@@ -89,10 +86,12 @@ def inception_score(probabilities: Array) -> float:
 
     exp(mean_i KL(p(y|x_i) ‖ p(y))) over all rows at once (Salimans et al. 2016).
     """
-    return inception(Sets(generated=np.zeros((len(probabilities), 1)), probabilities=probabilities))
+    return inception_score_of(
+        Sets(generated=np.zeros((len(probabilities), 1)), probabilities=probabilities)
+    )
 
 
-def inception(sets: Sets) -> float:
+def inception_score_of(sets: Sets) -> float:
     """See `inception_score`."""
     p = sets.probabilities
     if p is None:

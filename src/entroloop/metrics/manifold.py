@@ -45,7 +45,7 @@ def coverage(*, generated: Array, reference: Array, k: int = K) -> float:
 
     (Naeem et al. 2020.)
     """
-    return float(covered(Sets(generated=generated, reference=reference), k).mean())
+    return float(coverage_rows_of(Sets(generated=generated, reference=reference), k).mean())
 
 
 def balls(
@@ -55,7 +55,7 @@ def balls(
     return count_within(sets[of], sets[around], radii(sets, around, k))
 
 
-def covered(sets: Sets, k: int = K) -> NDArray[np.bool_]:
+def coverage_rows_of(sets: Sets, k: int = K) -> NDArray[np.bool_]:
     """Return which reference rows have a generated row in their neighbourhood."""
     near = sets.nearest("reference", "generated").distances[:, 0]
     result: NDArray[np.bool_] = near <= radii(sets, "reference", k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,16 @@ import numpy as np
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, Rows
+from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, RowStatistic
 from entroloop.samples import Float64
 from entroloop.seeding import rng_for
+from entroloop.system.progress_line import ProgressOf, no_progress_of
 
 DRAWS = 1000  # of a bootstrap
 HALVES = 20  # half-samples
 PAIRS = 100  # of the nearest pairs that are told
 
 Interval = tuple[float, float] | None
-Progress = Callable[[str, int, int], None]  # a metric's name, how many are done, of how many
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def measure(
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress_of: ProgressOf = no_progress_of,
 ) -> dict[str, Measurement]:
     """Return the metrics of generated rows, by name, in the order of the table.
 
@@ -60,7 +60,8 @@ def measure(
     that take minutes). Generalization scores, memorization, AuthPct, C_T and FLD use every row;
     what depends on the number of rows is taken on as many rows of each set as the smallest has,
     by a seeded draw, and its note says so. Without `metrics`, one that cannot be taken of these
-    sets is NaN, and its note tells why.
+    sets is NaN, and its note tells why. progress_of: given the name of the metric that is taken
+    next, returns a function of (metrics done, of how many).
 
     Raises InputError for sets of different width, bad rows, an unknown metric, or one that was
     asked for and cannot be taken of these sets.
@@ -89,8 +90,7 @@ def measure(
     taker = _Taker(sets)
     found = {}
     for done, name in enumerate(asked):
-        if progress is not None:
-            progress(name, done, len(asked))
+        progress_of(name)(done, len(asked))
         start = time.perf_counter()
         value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
         pairs, of = taker.pairs(METRICS[name])
@@ -177,7 +177,7 @@ class _Taker:
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
         """Bootstrap the rows of one role, given the others."""
         assert metric.rows is not None
-        rows: Rows = metric.rows(self.sets if metric.every_row else self.common)
+        rows: RowStatistic = metric.rows(self.sets if metric.every_row else self.common)
         values = rows.values
         if len(values) < 8:
             return rows.statistic(values), None, f"{len(values)} rows; no interval"

@@ -7,7 +7,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.sharded import moments_of
-from entroloop.pools.hosts import Engine
+from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for
 
@@ -49,7 +49,9 @@ def effective_rank(x: Array) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def frechet_distance(*, generated: Array, reference: Array, engine: Engine | None = None) -> float:
+def frechet_distance(
+    *, generated: Array, reference: Array, engine: PoolEngine | None = None
+) -> float:
     """Return the Fréchet distance of the Gaussians fitted to two sets of rows, n ≥ 2 each.
 
     ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2}), covariances with divisor n − 1,
@@ -60,10 +62,10 @@ def frechet_distance(*, generated: Array, reference: Array, engine: Engine | Non
     if engine is not None:
         sets = {"generated": generated, "reference": reference}
         return moments_of(sets, engine, lambda g, r: _between(g, _rooted(r)))
-    return frechet(Sets(generated=generated, reference=reference))
+    return frechet_distance_of(Sets(generated=generated, reference=reference))
 
 
-def frechet(sets: Sets, reference: str = "reference") -> float:
+def frechet_distance_of(sets: Sets, reference: str = "reference") -> float:
     """Return the Fréchet distance of generated rows to those of a role."""
     g, r = sets["generated"], sets[reference]
     _enough(g, r)
@@ -94,10 +96,10 @@ def frechet_distance_infinity(*, generated: Array, reference: Array, seed: int =
 
     Raises InputError for fewer than 4 d generated rows: there the bias is no line.
     """
-    return frechet_infinity(Sets(generated=generated, reference=reference, seed=seed))
+    return frechet_distance_infinity_of(Sets(generated=generated, reference=reference, seed=seed))
 
 
-def frechet_infinity(sets: Sets) -> float:
+def frechet_distance_infinity_of(sets: Sets) -> float:
     """See `frechet_distance_infinity`."""
     g, r = sets["generated"], sets["reference"]
     _enough(g, r)

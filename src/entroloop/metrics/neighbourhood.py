@@ -9,11 +9,13 @@ from entroloop.distances.neighbors import nearest
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.sharded import nearest_distances
-from entroloop.pools.hosts import Engine
+from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64
 
 
-def generalization_score(*, generated: Array, train: Array, engine: Engine | None = None) -> float:
+def generalization_score(
+    *, generated: Array, train: Array, engine: PoolEngine | None = None
+) -> float:
     """Return the mean distance of generated rows to their nearest training row.
 
     GS = mean over x in generated of min over z in train of ‖x − z‖ (Shi et al. 2025). Low means
@@ -26,7 +28,9 @@ def generalization_score(*, generated: Array, train: Array, engine: Engine | Non
     if engine is not None:
         names = ("generated", "train")
         return float(nearest_distances(generated, train, engine, names).mean())
-    return float(distances(Sets(generated=generated, train=train), "generated", "train").mean())
+    return float(
+        nearest_distances_of(Sets(generated=generated, train=train), "generated", "train").mean()
+    )
 
 
 def coverage_distance(*, generated: Array, reference: Array) -> float:
@@ -35,10 +39,10 @@ def coverage_distance(*, generated: Array, reference: Array) -> float:
     Low means that every part of the real data has generated rows near it.
     """
     sets = Sets(generated=generated, reference=reference)
-    return float(distances(sets, "reference", "generated").mean())
+    return float(nearest_distances_of(sets, "reference", "generated").mean())
 
 
-def distances(sets: Sets, of: str, to: str) -> Float64:
+def nearest_distances_of(sets: Sets, of: str, to: str) -> Float64:
     """Return the distance of each row of one role to the nearest of another, float64 (n,)."""
     return sets.nearest(of, to).distances[:, 0]
 
@@ -50,10 +54,10 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
     training rows (Yoon et al. 2023); exact copies in the training set are merged first, and
     d₁ = 0 always counts.
     """
-    return memorized(Sets(generated=generated, train=train), ratio)
+    return memorized_rows_of(Sets(generated=generated, train=train), ratio)
 
 
-def memorized(sets: Sets, ratio: float = 1 / 3) -> NDArray[np.bool_]:
+def memorized_rows_of(sets: Sets, ratio: float = 1 / 3) -> NDArray[np.bool_]:
     """See `memorized_rows`."""
     if not 0 < ratio <= 1:
         raise InputError(f"ratio must lie in (0, 1]; got {ratio}")
@@ -74,25 +78,25 @@ def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) 
 
 
 def auth_pct(*, generated: Array, train: Array) -> float:
-    """Return the percentage of generated rows that are authentic, 0 … 100 (`authentic_rows`).
+    """Return the percentage of generated rows that are authentic, 0 … 100 (`auth_rows`).
 
     >>> auth_pct(generated=np.array([[0.1], [5.0]]), train=np.array([[0.0], [1.0]]))
     50.0
     """
-    return 100 * float(authentic_rows(generated=generated, train=train).mean())
+    return 100 * float(auth_rows(generated=generated, train=train).mean())
 
 
-def authentic_rows(*, generated: Array, train: Array) -> NDArray[np.bool_]:
+def auth_rows(*, generated: Array, train: Array) -> NDArray[np.bool_]:
     """Return which generated rows are authentic, bool (n,).
 
     A row is authentic if it is farther from its nearest training row than that row is from its
     own nearest neighbour in the training set (Alaa et al. 2022). Few authentic rows mean copying.
     """
-    return authentic(Sets(generated=generated, train=train))
+    return auth_rows_of(Sets(generated=generated, train=train))
 
 
-def authentic(sets: Sets) -> NDArray[np.bool_]:
-    """See `authentic_rows`; a training row with an exact copy has its neighbour at distance 0."""
+def auth_rows_of(sets: Sets) -> NDArray[np.bool_]:
+    """See `auth_rows`; a training row with an exact copy has its neighbour at distance 0."""
     train = sets["train_whole"]
     if len(train) < 2:
         raise InputError("AuthPct needs at least 2 training rows")

@@ -1,7 +1,7 @@
-"""Measures of sets whose rows lie in several places: neighbours, moments and copies, part by part.
+"""Measures of sets whose rows lie in several shards: neighbours, moments and copies.
 
-What is taken from nearest neighbours equals the measure of one place to the last bit. Moments are
-sums over parts, and agree to rounding.
+What is taken from nearest neighbours equals the measure in one process to the last bit. Moments are
+sums over shards, and agree to rounding.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.neighbors import Neighbors, in_order_of_first
-from entroloop.distances.spaces import Extent
 from entroloop.errors import InputError
-from entroloop.pools.hosts import Engine, Parts
+from entroloop.pools.hosts import PoolEngine, ShardedRows
 from entroloop.pools.rows import Rows, is_rows, rows_of
-from entroloop.samples import Array, Float64, as_vectors
+from entroloop.pools.shard import Shard
+from entroloop.samples import Array, Float64, as_vectors, invalid_rows
 
 Index = NDArray[np.int64]
 BLOCK_BYTES = 2**24  # of queries, sent to every part at once
 
 
-class SpreadSet:
-    """A set of rows over the places of an engine; see `spread`."""
+class ShardedSet:
+    """A set of rows over the shards of an engine; see `sharded`."""
 
-    def __init__(self, rows: Rows, parts: Parts) -> None:
-        self.rows, self.parts = rows, parts
+    def __init__(self, rows: Rows, shards: ShardedRows) -> None:
+        self.rows, self.shards = rows, shards
         self.shape = rows.shape
 
     def nearest(
@@ -47,7 +47,7 @@ class SpreadSet:
             rows = queries.part(first, last + 1).open()
             rows = np.asarray(rows if of is None else rows[index[some] - first])
             own = index[some] if exclude else None
-            found: list[Neighbors] = self.parts.ask("nearest", rows, own, k, "auto")
+            found = self.shards.ask(Shard.nearest, rows, own, k, "auto")
             distances = np.concatenate([f.distances for f in found], axis=1)
             indices = np.concatenate([f.indices for f in found], axis=1)
             order = np.lexsort((indices, distances))[:, :k]
@@ -57,7 +57,7 @@ class SpreadSet:
 
     def distinct(self) -> tuple[Index, Index]:
         """Return (first, inverse) as `neighbors.distinct_rows`, by 128-bit digests of the rows."""
-        digests = np.concatenate(self.parts.ask("digests"))
+        digests = np.concatenate(self.shards.ask(Shard.digests))
         _, first, inverse = np.unique(
             digests.view([("a", np.uint64), ("b", np.uint64)]).ravel(),
             return_index=True, return_inverse=True,
@@ -66,9 +66,9 @@ class SpreadSet:
 
     def moments(self) -> tuple[Float64, Float64]:
         """Return mean (d,) and covariance (d, d), divisor n − 1."""
-        extents: list[Extent] = self.parts.ask("extent")
-        centre = sum(extents[1:], extents[0]).centre_and_reach()[0]
-        found = self.parts.ask("moments", centre)
+        first, *others = self.shards.ask(Shard.extent)
+        centre = sum(others, first).centre_and_reach()[0]
+        found = self.shards.ask(Shard.moments, centre)
         n = sum(count for count, _, _ in found)
         if n < 2:
             raise InputError("the covariance needs at least 2 rows in each set")
@@ -78,8 +78,8 @@ class SpreadSet:
 
 
 @contextmanager
-def spread(x: Array | Rows, engine: Engine, name: str) -> Iterator[SpreadSet]:
-    """Spread rows over an engine's places, and let go of them at the end.
+def sharded(x: Array | Rows, engine: PoolEngine, name: str) -> Iterator[ShardedSet]:
+    """Distribute rows over an engine's shards, and let go of them at the end.
 
     Raises InputError that names the set for NaN or infinite values.
     """
@@ -91,57 +91,56 @@ def spread(x: Array | Rows, engine: Engine, name: str) -> Iterator[SpreadSet]:
             f"{name} must be numeric rows (n, d), at least one; got shape {rows.shape}, dtype "
             f"{rows.dtype}"
         )
-    places = engine.hold(rows)
+    hosts = engine.distribute(rows)
     try:
-        parts = Parts(places)
-        bad = [found for found in parts.ask("invalid") if found[0]]
-        if bad:
-            raise InputError(
-                f"{name} holds NaN or infinite values in {sum(n for n, _ in bad)} rows (the first: "
-                f"row {bad[0][1][0]}); remove or repair them"
-            )
-        yield SpreadSet(rows, parts)
+        shards = ShardedRows(hosts)
+        invalid = shards.ask(Shard.invalid)
+        if bad := sum(count for count, _ in invalid):
+            raise invalid_rows(name, bad, [i for _, first in invalid for i in first])
+        yield ShardedSet(rows, shards)
     finally:
-        places.close()
+        hosts.close()
 
 
-def distinct_epsilon(x: Any, engine: Engine, k: int, floor: float) -> tuple[Float64, int, int]:
+def distinct_epsilon(x: Any, engine: PoolEngine, k: int, floor: float) -> tuple[Float64, int, int]:
     """Return each row's distance to its k-th nearest distinct row, how many are distinct, and d.
 
     floor > 0: copies are not merged, and it is added. Raises InputError where k rows are not
     there.
     """
-    with spread(x, engine, "x") as held:
-        n, d = held.shape
+    with sharded(x, engine, "x") as rows:
+        n, d = rows.shape
         if not 1 <= k < n:
             raise InputError(f"k must be between 1 and n − 1 = {n - 1}; got {k}")
-        first, inverse = held.distinct()
+        first, inverse = rows.distinct()
         if floor > 0:
-            every = held.nearest(held.rows, k, exclude=True)
+            every = rows.nearest(rows.rows, k, exclude=True)
             return every.distances[:, -1] + floor, len(first), d
         if len(first) == 1:
             return np.zeros(n), 1, d
         if len(first) <= k:
             raise InputError(f"only {len(first)} of {n} rows are distinct; k = {k} needs {k + 1}")
-        held.parts.tell("keep", first)
-        merged = held.nearest(held.rows, k, first, exclude=True)
+        rows.shards.tell(Shard.keep_only, first)
+        merged = rows.nearest(rows.rows, k, first, exclude=True)
         return merged.distances[:, -1][inverse], len(first), d
 
 
-def nearest_distances(queries: Any, rows: Any, engine: Engine, names: tuple[str, str]) -> Float64:
+def nearest_distances(
+    queries: Any, rows: Any, engine: PoolEngine, names: tuple[str, str]
+) -> Float64:
     """Return the distance of each query to its nearest row (n,)."""
-    with spread(rows, engine, names[1]) as held, spread(queries, engine, names[0]) as asking:
-        if asking.shape[1] != held.shape[1]:
+    with sharded(rows, engine, names[1]) as others, sharded(queries, engine, names[0]) as asking:
+        if asking.shape[1] != others.shape[1]:
             raise InputError(
-                f"{names[0]} has {asking.shape[1]} values a row, {names[1]} {held.shape[1]}"
+                f"{names[0]} has {asking.shape[1]} values a row, {names[1]} {others.shape[1]}"
             )
-        return held.nearest(asking.rows, 1).distances[:, 0]
+        return others.nearest(asking.rows, 1).distances[:, 0]
 
 
-def moments_of(sets: dict[str, Any], engine: Engine, use: Callable[..., float]) -> float:
+def moments_of(sets: dict[str, Any], engine: PoolEngine, use: Callable[..., float]) -> float:
     """Return `use` of the moments of each set, in order."""
     found = []
     for name, x in sets.items():
-        with spread(x, engine, name) as held:
-            found.append(held.moments())
+        with sharded(x, engine, name) as rows:
+            found.append(rows.moments())
     return use(*found)

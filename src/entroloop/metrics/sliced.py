@@ -20,10 +20,10 @@ def sliced_wasserstein(
     seed (Bonneel et al. 2015). A shift by v gives ‖v‖/√d in expectation.
     """
     sets = Sets(generated=generated, reference=reference, seed=seed)
-    return sliced(sets, directions)
+    return sliced_wasserstein_of(sets, directions)
 
 
-def sliced(sets: Sets, directions: int = DIRECTIONS) -> float:
+def sliced_wasserstein_of(sets: Sets, directions: int = DIRECTIONS) -> float:
     """See `sliced_wasserstein`."""
     g, r = sets["generated"], sets["reference"]
     rng = rng_for(sets.seed, 0, "directions")

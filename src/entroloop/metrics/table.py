@@ -11,25 +11,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from entroloop.metrics.copying import (
-    copying,
+    c_t_of,
     cosine_distances,
-    likelihood_gap,
-    likelihood_lost,
-    memorization_informed,
+    fld_gap_of,
+    fld_rows_of,
+    mifid_of,
 )
-from entroloop.metrics.drift import coverage_lost, fidelity_lost, hubs, novelty_lost, spikiness
+from entroloop.metrics.drift import (
+    drift_coverage_of,
+    drift_fidelity_of,
+    drift_novelty_of,
+    hubness_of,
+    spikiness,
+)
 from entroloop.metrics.entropy import (
     duplicate_fraction,
     entropy_of,
-    maximum_likelihood_dimension,
-    two_nn,
+    intrinsic_dimension_mle_of,
+    intrinsic_dimension_of,
 )
-from entroloop.metrics.kernels import inception, kernel, vendi
-from entroloop.metrics.manifold import K, balls, covered
-from entroloop.metrics.moments import effective_rank, frechet, frechet_infinity, total_variance
-from entroloop.metrics.neighbourhood import authentic, distances, memorized
+from entroloop.metrics.kernels import inception_score_of, kernel_distance_of, vendi_score_of
+from entroloop.metrics.manifold import K, balls, coverage_rows_of
+from entroloop.metrics.moments import (
+    effective_rank,
+    frechet_distance_infinity_of,
+    frechet_distance_of,
+    total_variance,
+)
+from entroloop.metrics.neighbourhood import auth_rows_of, memorized_rows_of, nearest_distances_of
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.sliced import sliced
+from entroloop.metrics.sliced import sliced_wasserstein_of
 from entroloop.samples import Array, Float64
 
 G, T, R = "generated", "train", "reference"
@@ -39,7 +50,7 @@ WIDE = 1024  # features: beyond, what needs many eigendecompositions is taken on
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowStatistic:
     """Values of one role's rows, and the statistic of them (or of some of them, by index)."""
 
     values: Float64
@@ -61,7 +72,7 @@ class Metric:
     needs: tuple[str, ...]
     value: Callable[[Sets], float]
     says: str
-    rows: Callable[[Sets], Rows] | None = None
+    rows: Callable[[Sets], RowStatistic] | None = None
     resampled: str = ""
     every_row: bool = False
     counted: bool = False
@@ -95,7 +106,7 @@ def _mean_of(
         needs,
         lambda sets: statistic(rows(sets).astype(np.float64)),
         says,
-        lambda sets: Rows(rows(sets).astype(np.float64), statistic),
+        lambda sets: RowStatistic(rows(sets).astype(np.float64), statistic),
         resampled,
         every_row,
         bounds=bounds,
@@ -117,9 +128,9 @@ def _where(flagged: Callable[[Sets], Array]) -> Callable[[Sets], Float64]:
     return lambda sets: np.where(flagged(sets), _nearness(sets), -np.inf)
 
 
-def _copying_rows(sets: Sets) -> Rows:
-    found = copying(sets)
-    return Rows(np.arange(len(found.cells), dtype=np.float64),
+def _copying_rows(sets: Sets) -> RowStatistic:
+    found = c_t_of(sets)
+    return RowStatistic(np.arange(len(found.cells), dtype=np.float64),
                 lambda rows: found.statistic(rows.astype(np.int64)))  # fmt: skip
 
 
@@ -166,72 +177,75 @@ METRICS: dict[str, Metric] = {
         G, "the same at the estimated dimension of the set (TwoNN)", intrinsic=True
     ),
     "intrinsic_dimension": Metric(
-        (G,), lambda s: two_nn(s.own(G)),
+        (G,), lambda s: intrinsic_dimension_of(s.own(G)),
         "dimension of the surface that generated rows lie near (TwoNN)",
     ),
     "intrinsic_dimension_mle": Metric(
-        (G,), lambda s: maximum_likelihood_dimension(s.own(G)),
+        (G,), lambda s: intrinsic_dimension_mle_of(s.own(G)),
         "the same by maximum likelihood over 20 neighbours",
     ),
     "generalization_score": _mean_of(
-        (G, T), G, lambda s: distances(s, G, T),
+        (G, T), G, lambda s: nearest_distances_of(s, G, T),
         "mean distance to the nearest training row; low means memorization",
     ),
     "generalization_score_reference": _mean_of(
-        (R, T), R, lambda s: distances(s, R, T),
+        (R, T), R, lambda s: nearest_distances_of(s, R, T),
         "the same of held-out real rows: what a perfect generator would have",
     ),
     "memorized_fraction": _mean_of(
-        (G, T), G, memorized,
+        (G, T), G, memorized_rows_of,
         "share of generated rows three times nearer to one training row than to the next",
-        bounds=(0.0, 1.0), pairs=_where(memorized),
+        bounds=(0.0, 1.0), pairs=_where(memorized_rows_of),
     ),
     "auth_pct": _mean_of(
-        (G, T), G, authentic,
+        (G, T), G, auth_rows_of,
         "percentage farther from their training row than that is from its own neighbour",
-        scale=100.0, bounds=(0.0, 100.0), pairs=_where(lambda s: ~authentic(s)),
+        scale=100.0, bounds=(0.0, 100.0), pairs=_where(lambda s: ~auth_rows_of(s)),
         comparable="with dgm-eval's AuthPct",
     ),
     "c_t": Metric(
-        (G, T, R), lambda s: copying(s).statistic(),
+        (G, T, R), lambda s: c_t_of(s).statistic(),
         "are generated rows nearer to training rows than held-out rows are? far below 0: yes",
         _copying_rows, G, every_row=True, bounds=ANY, pairs=_nearness,
     ),
     "fld": _mean_of(
-        (G, T, R), R, likelihood_lost,
+        (G, T, R), R, fld_rows_of,
         "likelihood of held-out rows that is lost against training rows as the generated ones",
         bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "fld_gap": Metric(
-        (G, T, R), likelihood_gap,
+        (G, T, R), fld_gap_of,
         "FLD on training rows less that on held-out rows; below 0: overfit",
         every_row=True, counted=True, bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "mifid": Metric(
-        (G, T, R), memorization_informed,
+        (G, T, R), mifid_of,
         "Fréchet distance, made larger where generated rows point as training rows do",
         wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note,
     ),
     "frechet_distance": Metric(
-        (G, R), frechet, "distance of the two sets as Gaussians: quality and variety in one",
+        (G, R), frechet_distance_of,
+        "distance of the two sets as Gaussians: quality and variety in one",
         wide="no interval", comparable=FID, note=_rank_note,
     ),
     "frechet_distance_infinity": Metric(
-        (G, R), frechet_infinity, "the same extrapolated to infinitely many generated rows",
+        (G, R), frechet_distance_infinity_of,
+        "the same extrapolated to infinitely many generated rows",
         wide="on request", comparable=FID, note=_rank_note,
         bounds=ANY,
     ),
     "kernel_distance": Metric(
-        (G, R), kernel, "KID: as the Fréchet distance, unbiased at any number of rows",
+        (G, R), kernel_distance_of, "KID: as the Fréchet distance, unbiased at any number of rows",
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
         bounds=ANY,
     ),
     "inception_score": Metric(
-        (G, "probabilities"), inception, "are classes certain for each row, and many over all?",
+        (G, "probabilities"), inception_score_of,
+        "are classes certain for each row, and many over all?",
         comparable="with one-split inception scores of the same network",
     ),
     "sliced_wasserstein": Metric(
-        (G, R), sliced, "transport distance along 256 random lines",
+        (G, R), sliced_wasserstein_of, "transport distance along 256 random lines",
     ),
     "precision": Metric(
         (G, R), lambda s: float((balls(s) > 0).mean()),
@@ -248,12 +262,12 @@ METRICS: dict[str, Metric] = {
         "how many real neighbourhoods hold a generated row, over k", comparable=PRDC,
     ),
     "coverage": Metric(
-        (G, R), lambda s: float(covered(s).mean()),
+        (G, R), lambda s: float(coverage_rows_of(s).mean()),
         "share of real rows with a generated row in their neighbourhood",
         comparable=PRDC, bounds=(0.0, 1.0),
     ),
     "coverage_distance": Metric(
-        (G, R), lambda s: float(distances(s, R, G).mean()),
+        (G, R), lambda s: float(nearest_distances_of(s, R, G).mean()),
         "mean distance of a real row to its nearest generated row",
     ),
     "total_variance": Metric(
@@ -264,15 +278,16 @@ METRICS: dict[str, Metric] = {
         wide="no interval",
     ),
     "vendi_score": Metric(
-        (G,), lambda s: vendi(s, 1.0), "effective number of different rows (cosine similarity)",
+        (G,), lambda s: vendi_score_of(s, 1.0),
+        "effective number of different rows (cosine similarity)",
         wide="no interval", comparable="with vendi-score on the same features",
     ),
     "rke": Metric(
-        (G,), lambda s: vendi(s, 2.0), "effective number of modes (order 2)",
+        (G,), lambda s: vendi_score_of(s, 2.0), "effective number of modes (order 2)",
         wide="no interval", comparable="with vendi-score of order 2 on the same features",
     ),
     "hubness": Metric(
-        (G,), lambda s: hubs(s, G),
+        (G,), lambda s: hubness_of(s, G),
         "skewness of neighbour counts; above 1.4, distrust metrics of neighbours here",
         bounds=ANY,
     ),
@@ -282,15 +297,16 @@ METRICS: dict[str, Metric] = {
         bounds=ANY,
     ),
     "drift_fidelity": Metric(
-        (G, T, R), fidelity_lost, "loss of fidelity: generated rows farther from real ones",
+        (G, T, R), drift_fidelity_of, "loss of fidelity: generated rows farther from real ones",
         bounds=ANY,
     ),
     "drift_coverage": Metric(
-        (G, T, R), coverage_lost, "loss of coverage: real rows farther from generated ones",
+        (G, T, R), drift_coverage_of, "loss of coverage: real rows farther from generated ones",
         bounds=ANY,
     ),
     "drift_novelty": Metric(
-        (G, T, R), novelty_lost, "loss of novelty: nearer to training rows than to held-out ones",
+        (G, T, R), drift_novelty_of,
+        "loss of novelty: nearer to training rows than to held-out ones",
         bounds=ANY,
     ),
     "duplicate_fraction": Metric(

@@ -1,9 +1,9 @@
-"""A shard: rows that lie in one place, and what a selection asks of them.
+"""Lazy bounds on each row's distance to its nearest pick.
 
-A shard keeps, for every row, the value to its nearest pick as far as it has been computed. Values
-only fall as picks are added, so an old value is an upper bound, and a row whose upper bound is
-below what is asked for needs no work at all (lazy bounds). Where rows lie near a few directions,
-sketches tell which pairs of the others and the new picks still need a distance.
+For every row the value to its nearest pick is kept as far as it has been computed. Values only fall
+as picks are added, so that an old value is an upper bound, and a row whose bound is below what is
+asked for needs no work at all. Where rows lie near a few directions, sketches tell which pairs of
+the other rows and the new picks still need a distance. docs/selection-engine.md tells the whole.
 """
 
 from __future__ import annotations
@@ -29,12 +29,23 @@ AGAIN = 2**16  # distances: what another product costs
 LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
 
 
-class Shard:
-    """Rows (m, d) of a pool with their distances to the picks so far.
+class Bounds:
+    """Lazy bounds on the value of each row (m, d) to its nearest pick.
 
-    capacity, dtype: of the picks. weights: every value is multiplied by weights ** power. held:
-    keep a centred copy of the rows in memory; else they are read and centred anew for each use
-    (memory maps beyond memory). Results never depend on `held` or on the precision.
+    With v(x, p) the value of a row and a pick (see `Space`) and p_1 … p_count the picks so far, a
+    row i knows the first seen_i of them, and
+
+        least_i  ≈ min_{j ≤ seen_i} v(x_i, p_j), off by at most error_i, reached at j = where_i,
+        second_i ≤ any other v(x_i, p_j), j ≤ seen_i, by the same approximation,
+        upper_i  ≥ w_i min_{j ≤ count} v(x_i, p_j), −inf for a row that cannot be picked.
+
+    w_i is the weight of the row, to the power of the space. Minima only fall as picks are added, so
+    that `upper` holds however few picks a row knows. A row is *up to date* once seen_i = count.
+
+    selectable: mask of the rows that can be picked. capacity, dtype: of the picks. weights (m,):
+    they multiply distances. centred_copy: keep a centred copy of the rows in memory; else they are
+    read and centred anew for each use (memory maps beyond memory). Results never depend on
+    `centred_copy` or on the precision.
     """
 
     def __init__(
@@ -42,26 +53,26 @@ class Shard:
         rows: Array,
         space: Space,
         *,
-        open_rows: NDArray[np.bool_],
+        selectable: NDArray[np.bool_],
         capacity: int,
         dtype: Any = None,
         weights: Float64 | None = None,
-        held: bool = True,
+        centred_copy: bool = True,
         multiplier: Multiplier | None = None,
     ) -> None:
         self.rows, self.space = rows, space
-        self._weights = None if weights is None else weights**space.power
+        self._weights: Float64 | None = None if weights is None else space.value_of(weights)
         self._multiplier = multiplier or NumpyMultiplier()
-        self._held = held
-        self.dtype: Any = np.float32
+        self._centred_copy = centred_copy
+        self.dtype: Any = np.float32  # of the approximation
         m = len(rows)
-        self.open = open_rows.copy()
+        self.selectable = selectable.copy()
         self.least = np.full(m, np.inf)
         self.second = np.full(m, np.inf)
         self.where = np.zeros(m, dtype=np.int64)
         self.seen = np.zeros(m, dtype=np.int64)
         self.error = np.zeros(m)
-        self.upper = np.where(self.open, np.inf, -np.inf)  # weighted
+        self.upper = np.where(self.selectable, np.inf, -np.inf)
         self.count = 0  # of picks so far; at most `capacity`
         self._picks = np.empty((capacity, rows.shape[1]), dtype=dtype or rows.dtype)
         self._ready = False
@@ -70,9 +81,9 @@ class Shard:
     def _prepare(self) -> None:
         """Centre the rows in the present precision; a strategy that never asks never pays."""
         self._ready = True
-        if self._held:
+        if self._centred_copy:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
-            self._handle = self._multiplier.hold(prepared)
+            self._handle = self._multiplier.load(prepared)
             if isinstance(self.space, Euclidean) and self.dtype == np.float32:
                 m, d = self.rows.shape
                 sketch = sketch_for(m, d, prepared.__getitem__)
@@ -85,9 +96,9 @@ class Shard:
             for start in range(0, len(self.rows), 8192):
                 part = slice(start, start + 8192)
                 self.sizes[part] = self.space.prepare(self.rows[part], self.dtype)[1]
-        kind = self.dtype if self.space.power == 2 else np.float64
-        self._prepared_picks = np.empty(self._picks.shape, dtype=kind)
-        self._prepared_picks[: self.count], sizes = self.space.prepare(self.picks, self.dtype)
+        prepared, sizes = self.space.prepare(self.picks, self.dtype)
+        self._prepared_picks = np.empty(self._picks.shape, dtype=prepared.dtype)
+        self._prepared_picks[: self.count] = prepared
         self._largest = float(sizes.max(initial=0))
 
     @property
@@ -102,7 +113,10 @@ class Shard:
         if self.dtype == np.float64:
             return False
         self.dtype = np.float64
-        self._held, self._handle = False, None  # few rows still matter: centred as they are used
+        self._centred_copy, self._handle = (
+            False,
+            None,
+        )  # few rows still matter: centred as they are used
         self._sketches = None  # their bounds are those of float32
         self._prepare()
         self.seen[:] = 0
@@ -122,28 +136,29 @@ class Shard:
         self.count += len(rows)
         self._largest = max(self._largest, float(sizes.max(initial=0)))
 
-    def close(self, index: Array) -> None:
+    def exclude(self, index: Array) -> None:
         """Take rows out of what can still be picked."""
-        self.open[index] = False
+        self.selectable[index] = False
         self.upper[index] = -np.inf
 
     def tighten(self, index: Array, values: Float64) -> None:
         """Replace the bounds of rows that are up to date by their defining values, weighted."""
-        self.upper[index] = np.where(self.open[index], values, -np.inf)
+        self.upper[index] = np.where(self.selectable[index], values, -np.inf)
 
     def weights_of(self, index: Array) -> Float64:
-        """Return weights ** power of rows."""
+        """Return the weights of rows, to the power of the space."""
         return np.ones(len(index)) if self._weights is None else self._weights[index]
 
     def weighted(self, values: Float64, index: Array) -> Float64:
-        """Return values times weights ** power."""
+        """Return values times the weights of their rows, to the power of the space."""
         return values if self._weights is None else values * self._weights[index]
 
     def level_set(self, wanted: int, target: int) -> tuple[float, NDArray[np.int64], int]:
-        """Return a level, the rows whose value reaches it or may, and how many bounds were looked
-        at. Of the `wanted` largest bounds about `target` are left once they are up to date.
+        """Return a level, the rows whose value reaches it or may, and how many were brought up to
+        date. Of the `wanted` largest bounds about `target` are left once they are up to date.
 
-        The largest value certainly lies above the level. Level −1 takes all rows.
+        Every row that is not returned has value ≤ level, and some row certainly has more. Level −1
+        takes all selectable rows.
         """
         rank = wanted
         level = _at_rank(self.upper, rank)
@@ -165,7 +180,7 @@ class Shard:
         return level, index, reached
 
     def above(self, level: float) -> NDArray[np.int64]:
-        """Return the open rows whose value is at least `level`, or may be, up to date."""
+        """Return the selectable rows whose value is at least `level`, or may be, up to date."""
         index = np.flatnonzero(self.upper >= level)
         self.refresh(index)
         return index[self.upper[index] >= level]
@@ -176,7 +191,7 @@ class Shard:
         return self.weighted(values, index)
 
     def refresh(self, index: NDArray[np.int64]) -> None:
-        """Bring rows up to date with all picks."""
+        """Bring rows up to date with all picks, those that know least first."""
         if not self._ready:
             self._prepare()
         stale = index[self.seen[index] < self.count]
@@ -196,6 +211,7 @@ class Shard:
         for first, stop in _windows(seen, self.count):
             q = int(np.searchsorted(seen, stop))  # those that miss some of these picks
             skip = np.maximum(seen[:q] - first, 0)
+            # A pick farther than this can be neither the nearest nor a rival in doubt.
             limit = least[:q] + 2 * error[:q]
             near, (new, at, next_new) = self._nearest(index[:q], slice(first, stop), skip, limit)
             old = least[near]
@@ -208,14 +224,14 @@ class Shard:
         self.seen[index] = self.count
         upper = self.weighted(np.maximum(least, 0) + error, index)
         self.upper[index] = np.where(
-            self.open[index], np.minimum(upper, self.upper[index]), -np.inf
+            self.selectable[index], np.minimum(upper, self.upper[index]), -np.inf
         )
 
     def _nearest(
         self, index: NDArray[np.int64], some: slice, skip: NDArray[np.int64], limit: Float64
     ) -> tuple[NDArray[np.int64], LeastTwo]:
-        """Return the places of the rows that some picks, the first `skip` of them left out, may be
-        nearer to than `limit`, and their least two over those that may.
+        """Return the positions in `index` of rows that a pick of `some` may be nearer to than
+        `limit`, the first `skip_i` picks left out, and the least two values of each over those.
         """
         picks = self._prepared_picks[some]
         if self._sketches is None or not self._sketches.pay or not some.start:
@@ -238,12 +254,15 @@ class Shard:
         return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
-        if self._held:
+        if self._centred_copy:
             return self._multiplier.gather(self._handle, index)
-        return self._multiplier.hold(self.space.prepare(self.rows[index], self.dtype)[0])
+        return self._multiplier.load(self.space.prepare(self.rows[index], self.dtype)[0])
 
     def exact(self, index: NDArray[np.int64]) -> Float64:
-        """Return the defining values of rows that are up to date, weighted; inf without picks."""
+        """Return the defining values of rows that are up to date, weighted; inf without picks.
+
+        min_j v(x_i, p_j) in the float64 of the definition, whatever the approximation says.
+        """
         return self.weighted(self.unweighted(index), index)
 
     def unweighted(self, index: Array) -> Float64:
@@ -262,7 +281,7 @@ class Shard:
         return values
 
     def _scan(self, index: NDArray[np.int64]) -> Float64:
-        """Return the least defining value over all picks, by going through those in doubt."""
+        """Return the least defining value over all picks, taken of those within doubt."""
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
@@ -279,10 +298,10 @@ class Shard:
 
 
 def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of picks, first and stop, that rows are told together.
+    """Yield (first, stop) ranges of picks to process together.
 
-    seen: how many picks each row knows, sorted. A row is told again some that it knows where that
-    is less work than a range of its own.
+    seen: how many picks each row knows, sorted. Some picks are taken again for rows that know them
+    where that is less work than a range of its own.
     """
     starts, again = [int(seen[0])], 0
     for value, count in zip(*np.unique(seen, return_counts=True), strict=True):
@@ -296,7 +315,7 @@ def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
 
 
 def _at_rank(bounds: NDArray[np.float64], rank: int) -> float:
-    """Return the rank-th largest bound, −1 where there are not so many open rows."""
+    """Return the rank-th largest bound, −1 where there are fewer selectable rows."""
     if rank >= len(bounds):
         return -1.0
     level = float(np.partition(bounds, len(bounds) - rank)[len(bounds) - rank])

@@ -1,84 +1,88 @@
-"""Places: who holds the parts of a pool, and one way to talk to all of them.
+"""Who holds the shards of a pool, and one way to talk to all of them.
 
-A place may be lost at any moment (a killed process, a machine that goes). What a part was told is
-its whole state, so it is made again from its rows and told the same; the answer does not change.
+A host may be lost at any moment (a killed process, a machine that goes). What a shard was told is
+its whole state, so that it is made again from its rows and told the same; no answer changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from entroloop.pools.rows import Rows
-from entroloop.pools.shard import Call, Part
+from entroloop.pools.shard import Call, Shard
+from entroloop.samples import Array
 
-ATTEMPTS = 4  # at one question to a place that keeps being lost
+ATTEMPTS = 4  # at one question to a host that keeps being lost
 LOST = object()
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Places(Protocol):
-    """Parts of a pool, each in a place; part i holds the rows bounds[i] … bounds[i + 1]."""
+class Hosts(Protocol):
+    """The hosts of a pool's shards; shard i holds the rows bounds[i] … bounds[i + 1] − 1."""
 
     bounds: Sequence[int]
 
     def ask(self, requests: dict[int, list[Call]]) -> dict[int, Any]:
-        """Return each part's answer to its calls, `LOST` for a place that died over them."""
+        """Return each shard's answer to its calls, `LOST` for a host that died over them."""
 
     def rebuild(self, i: int) -> None:
-        """Open part i again, as it was before anything was said to it."""
+        """Make shard i again, as it was before its first call."""
 
     def close(self) -> None:
-        """Let go of all parts."""
+        """Let go of all shards."""
 
 
-class Engine(Protocol):
-    """Who has places: this process, or a cluster."""
+class PoolEngine(Protocol):
+    """What distributes the rows of a pool: a cluster, or this process."""
 
     name: str
+    workers: int  # how many shards there are at most
 
-    def hold(self, rows: Rows) -> Places:
-        """Spread rows over places."""
+    def distribute(self, rows: Rows) -> Hosts:
+        """Cut rows into shards, and give each to a host."""
 
 
-def cut(m: int, parts: int) -> list[int]:
-    """Return bounds of so many parts of m rows, as equal as can be.
+def cut(m: int, shards: int) -> list[int]:
+    """Return the bounds of so many shards of m rows, as equal as can be.
 
     >>> cut(7, 3)
     [0, 3, 5, 7]
     """
-    return [-(-m * i // parts) for i in range(parts + 1)]
+    return [-(-m * i // shards) for i in range(shards + 1)]
 
 
 class InProcess:
-    """Parts in this process, asked one after the other."""
+    """Shards in this process, asked one after the other."""
 
     def __init__(self, rows: Rows, bounds: Sequence[int]) -> None:
         self.bounds = bounds
         self._rows = rows
-        self._parts = [self._open(i) for i in range(len(bounds) - 1)]
+        self._shards = [self._made(i) for i in range(len(bounds) - 1)]
 
-    def _open(self, i: int) -> Part:
+    def _made(self, i: int) -> Shard:
         if len(self.bounds) == 2:
-            return Part(self._rows)
-        return Part(self._rows.part(self.bounds[i], self.bounds[i + 1]), self.bounds[i])
+            return Shard(self._rows)
+        return Shard(self._rows.part(self.bounds[i], self.bounds[i + 1]), self.bounds[i])
 
-    def part(self, i: int) -> Part:
-        """Return a part itself."""
-        return self._parts[i]
+    def shard(self, i: int) -> Shard:
+        """Return a shard itself."""
+        return self._shards[i]
 
     def ask(self, requests: dict[int, list[Call]]) -> dict[int, Any]:
-        """See `Places`."""
-        return {i: self._parts[i].answer(calls) for i, calls in requests.items()}
+        """See `Hosts`."""
+        return {i: self._shards[i].answer(calls) for i, calls in requests.items()}
 
     def rebuild(self, i: int) -> None:
-        """See `Places`."""
-        self._parts[i] = self._open(i)
+        """See `Hosts`."""
+        self._shards[i] = self._made(i)
 
     def close(self) -> None:
-        """See `Places`: nothing is to be done."""
+        """See `Hosts`: nothing to let go of."""
 
 
 def array_bytes(x: Any) -> int:
@@ -94,47 +98,59 @@ def array_bytes(x: Any) -> int:
     return 0
 
 
-class Parts:
-    """All parts of a pool: told things, and asked questions.
+class ShardedRows:
+    """All shards of a pool: told things, and asked questions, by methods of `Shard`.
 
-    What is told is sent along with the next question, so that a round is one message each way.
+    What is told travels with the next question, so that a round is one message each way.
     """
 
-    def __init__(self, places: Places) -> None:
-        self.bounds = places.bounds
-        self._places = places
-        self._told: list[list[Call]] = [[("open", ())] for _ in range(len(self))]
-        self._sent = [0] * len(self)
+    def __init__(self, hosts: Hosts) -> None:
+        self.bounds = hosts.bounds
+        self._hosts = hosts
+        self._told: list[list[Call]] = [[(Shard.load, ())] for _ in range(len(self))]
+        self._sent = [0] * len(self)  # how much of it each host has heard
         self.rounds = 0
-        self.bytes_moved = 0  # of arrays, where there are several places
+        self.bytes_moved = 0  # of arrays, where there are several shards
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def tell(self, name: str, *arguments: Any) -> None:
-        """Tell all parts the same."""
-        self.tell_each(name, [arguments] * len(self))
+    def tell(
+        self,
+        method: Callable[Concatenate[Shard, P], None],
+        *arguments: P.args,
+        **none: P.kwargs,  # ParamSpec asks for both; calls travel by position
+    ) -> None:
+        """Tell all shards the same."""
+        self.tell_each(method, [arguments] * len(self))
 
-    def tell_each(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> None:
-        """Tell each part its own."""
+    def tell_each(self, method: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+        """Tell each shard its own."""
         for told, own in zip(self._told, arguments, strict=True):
-            told.append((name, own))
+            told.append((method, own))
 
-    def ask(self, name: str, *arguments: Any) -> list[Any]:
-        """Ask all parts the same; return the answers in the order of the parts."""
-        return self.ask_each(name, [arguments] * len(self))
+    def ask(
+        self,
+        method: Callable[Concatenate[Shard, P], T],
+        *arguments: P.args,
+        **none: P.kwargs,
+    ) -> list[T]:
+        """Ask all shards the same; return the answers in the order of the shards."""
+        return self.ask_each(method, [arguments] * len(self))
 
-    def ask_each(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Ask each part its own.
+    def ask_each(self, method: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
+        """Ask each shard its own.
 
-        Raises RuntimeError where a place is lost again and again over one question.
+        Raises RuntimeError where a host is lost again and again over one question.
         """
         self.rounds += 1
-        answers: dict[int, Any] = {}
+        answers: dict[int, T] = {}
         waiting = list(range(len(self)))
         for _ in range(ATTEMPTS):
-            requests = {i: [*self._told[i][self._sent[i] :], (name, arguments[i])] for i in waiting}
-            found = self._places.ask(requests)
+            requests = {
+                i: [*self._told[i][self._sent[i] :], (method, arguments[i])] for i in waiting
+            }
+            found = self._hosts.ask(requests)
             if len(self) > 1:
                 self.bytes_moved += array_bytes(requests) + array_bytes(found)
             waiting = [i for i in waiting if found[i] is LOST]
@@ -144,23 +160,23 @@ class Parts:
             if not waiting:
                 return [answers[i] for i in range(len(self))]
             for i in waiting:
-                self._places.rebuild(i)
+                self._hosts.rebuild(i)
         raise RuntimeError(
-            f"the place of part {waiting[0]} was lost {ATTEMPTS} times over '{name}': it may need "
-            "more memory than there is"
+            f"the host of shard {waiting[0]} was lost {ATTEMPTS} times over '{method.__name__}': "
+            "it may need more memory than there is"
         )
 
-    def take(self, index: Any) -> Any:
+    def take(self, index: Any) -> Array:
         """Return rows of the pool (n, d), in the order given."""
         index = np.asarray(index, dtype=np.int64)
-        place = np.searchsorted(np.asarray(self.bounds), index, side="right") - 1
-        order = np.argsort(place, kind="stable")
-        answers = self.ask_each("take", [(index[place == i],) for i in range(len(self))])
+        shard = np.searchsorted(np.asarray(self.bounds), index, side="right") - 1
+        order = np.argsort(shard, kind="stable")
+        answers = self.ask_each(Shard.take, [(index[shard == i],) for i in range(len(self))])
         rows = np.concatenate(answers)
         out = np.empty_like(rows)
         out[order] = rows
         return out
 
     def close(self) -> None:
-        """Let go of the parts."""
-        self._places.close()
+        """Let go of the shards."""
+        self._hosts.close()

@@ -41,7 +41,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class HeldRows:
+class ArrayRows:
     """Rows in memory: a part of them travels with the one who opens it."""
 
     array: Array
@@ -56,9 +56,9 @@ class HeldRows:
         """See `Rows`."""
         return self.array.dtype
 
-    def part(self, start: int, stop: int) -> HeldRows:
+    def part(self, start: int, stop: int) -> ArrayRows:
         """See `Rows`."""
-        return HeldRows(np.ascontiguousarray(self.array[start:stop]))
+        return ArrayRows(np.ascontiguousarray(self.array[start:stop]))
 
     def open(self) -> Array:
         """See `Rows`."""
@@ -167,7 +167,7 @@ def rows_of(x: Array | Rows) -> Rows:
         first = x.offset - x.offset % mmap.ALLOCATIONGRANULARITY
         offset = first + _address(x) - _address(pages)
         return MappedRows(Path(x.filename).resolve(), x.dtype, (x.shape[0], x.shape[1]), offset)
-    return HeldRows(x)
+    return ArrayRows(x)
 
 
 def _address(x: Array) -> int:

@@ -1,8 +1,8 @@
-"""A part of a pool: rows that lie in one place, and the answers to what is asked of them.
+"""One worker's rows of a pool, and the queries it answers.
 
-A selection asks in rounds. In each, the part is told the picks made since, and answers with the few
+A selection asks in rounds. In each, a shard hears of the picks made since, and answers with the few
 rows that can come next, their defining values among them; how many rounds there are does not depend
-on how many rows a part has. Neighbours, moments and digests are asked in the same way.
+on how many rows a shard has. Neighbours, moments and digests are asked for in the same way.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.multipliers import Multiplier, multiplier_for
 from entroloop.distances.neighbors import Neighbors, nearest_in
-from entroloop.distances.spaces import Euclidean, Extent, Manhattan, Space, extent
-from entroloop.distances.transforms import Whitening, unit_rows
-from entroloop.pools.bounds import LARGEST, Shard
+from entroloop.distances.spaces import Extent, extent
+from entroloop.distances.table import DISTANCES, Transform
+from entroloop.pools.bounds import LARGEST, Bounds
 from entroloop.pools.rows import Rows
 from entroloop.samples import Array, Float64, nonfinite_rows
 from entroloop.system.memory import available_bytes
 
 END = np.iinfo(np.int64).max - 1  # of every visiting order
 Index = NDArray[np.int64]
-Call = tuple[str, tuple[Any, ...]]  # a method of `Part` and its arguments
+Call = tuple[Callable[..., Any], tuple[Any, ...]]  # a method of `Shard` and its arguments
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """Rows of a pool that can be picked next; those not named have a value of at most `level`.
+    """Rows of a pool that can be picked next; every row not listed has value ≤ `level`.
 
-    index: of the pool. values: defining values to all picks, weighted. precision: what the part
-    computes in. copies: nothing but copies of picks is left.
+    index: of the pool. values: defining values to all picks, weighted. weights: to the power of the
+    space. precision: what the approximation is computed in. copies: only copies of picks are left.
     """
 
     index: Index
@@ -47,12 +46,12 @@ class Candidates:
     copies: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Visited:
-    """Rows in visiting order whose value exceeds a level, up to a place in the order.
+    """Rows in visiting order whose value exceeds a level, up to a position in the order.
 
-    rank: the places of the rows. frontier: up to it no other row of the part exceeds the level.
-    largest: no row of the part has a larger value.
+    rank: the position of each row. frontier: up to it no other row exceeds the level. largest: an
+    upper bound of all values.
     """
 
     index: Index
@@ -64,109 +63,112 @@ class Visited:
     largest: float
 
 
-@dataclass(frozen=True)
-class Setup:
-    """How a part takes part in a selection.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a shard needs to start a selection.
 
-    open_rows: which of its rows can be picked. dtype: of the picks. held: keep a centred copy in
-    memory.
+    metric: a name in `DISTANCES`. extent: of the whole pool, so that all shards centre and scale
+    alike. selectable: mask of this shard's rows that can be picked. weights: of its rows, or None.
+    capacity: how many picks there will be at most, initial rows among them. dtype: of the picks as
+    stored. centred_copy: keep the rows centred in memory. device: auto, cpu or cuda. operations:
+    multiplications that the selection takes at most; they decide which multiplier pays.
     """
 
     metric: str
-    extent: Extent  # of the whole pool
-    open_rows: NDArray[np.bool_]
+    extent: Extent
+    selectable: NDArray[np.bool_]
     weights: Float64 | None
     capacity: int
     dtype: Any
-    held: bool
+    centred_copy: bool
     device: str
     operations: float
 
 
-class Part:
+class Shard:
     """Rows start, start + 1, … of a pool."""
 
     def __init__(self, rows: Rows, start: int = 0) -> None:
         self._source, self.start = rows, start
         self._kept: Index | None = None
 
-    def open(self) -> None:
-        """Open the rows; first of all that a part is told."""
+    def load(self) -> None:
+        """Open the rows: the first call that a shard gets."""
         self.rows = self._source.open()
 
     def answer(self, calls: Sequence[Call]) -> Any:
-        """Do what is asked, in order; return the last answer."""
+        """Carry out calls in order; return the last answer."""
         result = None
-        for name, arguments in calls:
-            result = getattr(self, name)(*arguments)
+        for method, arguments in calls:
+            result = method(self, *arguments)
         return result
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function makes of this part."""
+        """Return what a function makes of this shard."""
         return function(self, *arguments)
 
     # -- a selection ----------------------------------------------------------------------------
 
-    def room(self) -> tuple[str, int | None]:
-        """Return which machine this is, and what memory can still be taken there."""
+    def memory(self) -> tuple[str, int | None]:
+        """Return which machine this is, and how many bytes of memory are available there."""
         return gethostname(), available_bytes()
 
     def invalid(self) -> tuple[int, list[int]]:
-        """Return how many rows hold NaN or infinite values, and the first of them."""
+        """Return how many rows hold NaN or infinite values, and the first five of them."""
         found = self.start + nonfinite_rows(self.rows)
         return len(found), found[:5].tolist()
 
-    def transform(self, metric: str, whitening: Whitening | None) -> None:
-        """Bring the rows where the metric is Euclidean."""
-        if metric == "cosine":
-            self.rows = unit_rows(self.rows, self.start)
-        elif whitening is not None:
-            self.rows = whitening(self.rows, self.start)
+    def transform(self, transform: Transform) -> None:
+        """Map rows into the space where the metric is Euclidean."""
+        self.rows = transform(self.rows, self.start)
 
     def extent(self) -> Extent:
         """Return what a common centre follows from."""
         return extent(self.rows)
 
-    def begin(self, setup: Setup) -> None:
-        """Begin a selection without picks."""
-        space, multiplier = space_for(setup.metric, setup.extent, setup.device, setup.operations)
-        self.shard = Shard(
+    def start_selection(self, settings: Settings) -> None:
+        """Start a selection that has no picks yet."""
+        space, multiplier = DISTANCES[settings.metric].space_for(
+            settings.extent, device=settings.device, operations=settings.operations
+        )
+        self.bounds = Bounds(
             self.rows,
             space,
-            open_rows=setup.open_rows,
-            capacity=setup.capacity,
-            dtype=setup.dtype,
-            weights=setup.weights,
-            held=setup.held,
+            selectable=settings.selectable,
+            capacity=settings.capacity,
+            dtype=settings.dtype,
+            weights=settings.weights,
+            centred_copy=settings.centred_copy,
             multiplier=multiplier,
         )
-        self._left = setup.open_rows.copy()  # what could be picked and was not
+        self._unpicked = settings.selectable.copy()  # what could be picked and was not
         self._wanted = 0
         self._only_copies = False
 
     def add(self, rows: Array, index: Index) -> None:
-        """Take rows of the pool as picks; those of this part can no longer be picked."""
-        self.shard.add(rows)
-        self._left[self._own(index)] = False
-        self.close(index)
+        """Add picks of the pool; those of this shard can no longer be picked."""
+        self.bounds.add(rows)
+        self._unpicked[self._own(index)] = False
+        self.exclude(index)
 
-    def close(self, index: Index) -> None:
-        """Take rows of the pool, as far as they are here, out of what can be picked."""
-        self.shard.close(self._own(index))
+    def exclude(self, index: Index) -> None:
+        """Take those of these rows that are here out of what can be picked."""
+        self.bounds.exclude(self._own(index))
 
     def farthest(self, target: int) -> Candidates:
-        """Return about `target` rows of largest value, and the level that they certainly reach."""
-        shard = self.shard
-        wanted = self._wanted or target  # so many of the largest bounds give a block of that size
+        """Return about `target` rows of largest value, and a level that no other row exceeds."""
+        bounds = self.bounds
+        wanted = self._wanted or target  # so many of the largest bounds gave a block of that size
         empty = np.empty(0, dtype=np.int64)
         if self._only_copies:
             return self._candidates(empty, -1.0, copies=True)
         while True:
-            level, index, reached = shard.level_set(wanted, target)
-            if level < 0 and not (shard.exact(index) > 0).any():
+            level, index, reached = bounds.level_set(wanted, target)
+            if level < 0 and not (bounds.exact(index) > 0).any():
                 self._only_copies = True
                 return self._candidates(empty, -1.0, copies=True)
-            if len(index) <= LARGEST or not shard.raise_precision():
+            # Too many rows in doubt at one level: float32 cannot tell them apart.
+            if len(index) <= LARGEST or not bounds.raise_precision():
                 break
         self._wanted = int(
             np.clip(wanted * target / max(reached, 1), max(64, wanted / 2), 2 * wanted)
@@ -174,94 +176,103 @@ class Part:
         return self._candidates(index, level)
 
     def _candidates(self, index: Index, level: float, *, copies: bool = False) -> Candidates:
-        shard = self.shard
+        bounds = self.bounds
         return Candidates(
-            self.start + index, shard.rows[index], shard.exact(index), shard.weights_of(index),
-            level, str(np.dtype(shard.dtype)), copies,
-        )  # fmt: skip
+            index=self.start + index,
+            rows=bounds.rows[index],
+            values=bounds.exact(index),
+            weights=bounds.weights_of(index),
+            level=level,
+            precision=str(np.dtype(bounds.dtype)),
+            copies=copies,
+        )
 
     def set_order(self, rank: Index) -> None:
-        """Set the place of each row in the visiting order; −1 for rows that have none."""
+        """Set the position of each row in the visiting order; −1 for rows that have none."""
         order = np.argsort(rank, kind="stable")
         self._order = order[np.count_nonzero(rank < 0) :]
         self._rank = rank[self._order]
 
     def visit(self, position: int, level: float, count: int, strict: bool) -> Visited:
-        """Return the rows above a level among the next `count` that may be, from a place on.
+        """Return the rows above a level among the next `count` whose bound is, from a position on.
 
         strict: above, else at least at the level.
         """
-        shard, order = self.shard, self._order
+        bounds, order = self.bounds, self._order
         first = int(np.searchsorted(self._rank, position))
         above = np.greater if strict else np.greater_equal
-        ahead = first + np.flatnonzero(above(shard.upper[order[first:]], level))[:count]
+        ahead = first + np.flatnonzero(above(bounds.upper[order[first:]], level))[:count]
         whole = len(ahead) < count
-        shard.refresh(order[ahead])
-        may = ahead[above(shard.upper[order[ahead]], level)]
-        index, rank = order[may], self._rank[may]
-        values = shard.exact(index)
-        shard.tighten(index, values)
-        frontier = END if whole else int(self._rank[ahead[-1]])
+        bounds.refresh(order[ahead])
+        may = ahead[above(bounds.upper[order[ahead]], level)]
+        index = order[may]
+        values = bounds.exact(index)
+        bounds.tighten(index, values)
         return Visited(
-            self.start + index, rank, shard.rows[index], values, shard.weights_of(index),
-            frontier, float(shard.upper.max(initial=-np.inf)),
-        )  # fmt: skip
+            index=self.start + index,
+            rank=self._rank[may],
+            rows=bounds.rows[index],
+            values=values,
+            weights=bounds.weights_of(index),
+            frontier=END if whole else int(self._rank[ahead[-1]]),
+            largest=float(bounds.upper.max(initial=-np.inf)),
+        )
 
     def values_of(self, index: Index) -> Candidates:
-        """Return rows of the pool, as far as they are here, with their values to all picks."""
+        """Return those of these rows that are here, with their values to all picks."""
         own = self._own(index)
-        self.shard.refresh(own)
+        self.bounds.refresh(own)
         return self._candidates(own, -1.0)
 
-    def reach_from(self, row: Array) -> float:
-        """Return the largest weighted value of a row that can be picked to a given row."""
-        shard, largest = self.shard, -np.inf
-        every = np.flatnonzero(shard.open)
+    def largest_value_to(self, row: Array) -> float:
+        """Return the largest weighted value of a selectable row to a given row."""
+        bounds, largest = self.bounds, -np.inf
+        every = np.flatnonzero(bounds.selectable)
         for start in range(0, len(every), 8192):
             own = every[start : start + 8192]
-            values = shard.weighted(shard.space.exact(shard.rows[own], row), own)
+            values = bounds.weighted(bounds.space.exact(bounds.rows[own], row), own)
             largest = max(largest, float(values.max()))
         return largest
 
-    def uncovered(self) -> float:
+    def largest_unpicked(self) -> float:
         """Return the largest value, without weights, of a row that could be picked and was not."""
-        shard, best = self.shard, 0.0
-        left = np.flatnonzero(self._left)
-        bound = np.maximum(shard.least[left], 0) + shard.error[left]
-        order = np.argsort(-bound)
+        bounds, best = self.bounds, 0.0
+        left = np.flatnonzero(self._unpicked)
+        upper = np.maximum(bounds.least[left], 0) + bounds.error[left]
+        order = np.argsort(-upper)
         for start in range(0, len(order), 1024):  # most rows are far below the largest
             some = order[start : start + 1024]
-            if bound[some[0]] <= best:
+            if upper[some[0]] <= best:
                 break
-            shard.refresh(left[some])
-            best = max(best, float(shard.unweighted(left[some]).max()))
+            bounds.refresh(left[some])
+            best = max(best, float(bounds.unweighted(left[some]).max()))
         return best
 
     def take(self, index: Index) -> Array:
-        """Return rows of the pool, as far as they are here."""
+        """Return those of these rows that are here."""
         return np.asarray(self.rows[self._own(index)])
 
     def _own(self, index: Index) -> Index:
+        """Return which rows of the pool lie here, counted from this shard's first."""
         own = index - self.start
         return own[(own >= 0) & (own < len(self.rows))]
 
-    # -- what else is asked of rows -------------------------------------------------------------
+    # -- measures -------------------------------------------------------------------------------
 
     def nearest(self, queries: Array, own_index: Index | None, k: int, device: str) -> Neighbors:
-        """Return the k nearest rows of this part, squared distances; see `nearest_in`."""
+        """Return the k nearest rows of this shard, squared distances; see `nearest_in`."""
         if self._kept is None:
             return nearest_in([(self.rows, self.start)], queries, own_index, k, device)
         if own_index is not None:  # counted among the rows that are kept, −1 for others
             own = own_index - self.start
-            place = np.minimum(np.searchsorted(self._kept, own), max(len(self._kept) - 1, 0))
-            here = np.isin(own, self._kept)
-            own_index = np.where(here, place, -1)
+            position = np.minimum(np.searchsorted(self._kept, own), max(len(self._kept) - 1, 0))
+            own_index = np.where(np.isin(own, self._kept), position, -1)
         found = nearest_in([(self._kept_rows, 0)], queries, own_index, k, device)
         there = np.isfinite(found.distances)
         found.indices[there] = self.start + self._kept[found.indices[there]]
         return found
 
-    def keep(self, index: Index) -> None:
+    def keep_only(self, index: Index) -> None:
         """Leave out all but these rows of the pool from what can be a neighbour."""
         own = self._own(index)
         if len(own) < len(self.rows):
@@ -285,14 +296,3 @@ class Part:
             text = b"".join(blake2b(row, digest_size=16).digest() for row in x.view(np.uint8))
             out[start : start + 8192] = np.frombuffer(text, np.uint64).reshape(-1, 2)
         return out
-
-
-def space_for(
-    metric: str, whole: Extent, device: str, operations: float
-) -> tuple[Space, Multiplier]:
-    """Return the space of a pool, and who multiplies there."""
-    if metric == "manhattan":
-        return Manhattan(len(whole.total)), multiplier_for("cpu", 0)
-    multiplier = multiplier_for(device, operations)
-    centre, reach = whole.centre_and_reach()
-    return Euclidean(centre, reach, multiplier), multiplier

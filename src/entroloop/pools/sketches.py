@@ -74,7 +74,7 @@ class Sketch:
 
 
 class Sketches:
-    """The sketches of held rows (m, d) and of picks, and how much work they spare.
+    """The sketches of loaded rows (m, d) and of picks, and how much work they spare.
 
     handle: of the rows. prepared, sizes: rows and picks as `Space.prepare` returns them.
     """
@@ -89,7 +89,7 @@ class Sketches:
         capacity: int,
     ) -> None:
         self._sketch, self._space, self._handle = sketch, space, handle
-        self._rows = space.multiplier.hold(sketch.of_rows(prepared, sizes))
+        self._rows = space.multiplier.load(sketch.of_rows(prepared, sizes))
         self._picks = np.empty((capacity, sketch.width), np.float32)
         self._squares = np.empty(capacity)
         self._trial = TRIAL * len(prepared)
@@ -132,13 +132,13 @@ class Sketches:
         return least, j[first], np.minimum.reduceat(values, starts)
 
     def note(self, done: int, whole: int) -> None:
-        """Take note of the work that was done after a sketch, and would have been without it."""
+        """Record the work that was done after a sketch, and what it would have been without."""
         self._done += done
         self._whole += whole
 
     @property
     def pay(self) -> bool:
-        """Tell whether they save more than they cost, as far as is known."""
+        """Whether sketches have paid off so far."""
         return self._whole < self._trial or self._done <= WORTHLESS * self._whole
 
 

@@ -87,12 +87,12 @@ def entropy_against_score(view: StudyView) -> tuple[Figure, str] | None:
         )  # fmt: skip
     lay_out(figure, "ln generalization score", "entropy of the training set (nats)")
     if found.interval is None:
-        spread = "no interval: one seed"
+        interval = "no interval: one seed"
     else:
-        spread = f"95 % interval {found.interval[0]:.3f} … {found.interval[1]:.3f}"
+        interval = f"95 % interval {found.interval[0]:.3f} … {found.interval[1]:.3f}"
     text = (
         f"Pearson r = {found.r:.3f} over {found.n} points of {found.runs} runs "
-        f"({spread}{', bootstrap over runs' if found.interval else ''}); "
+        f"({interval}{', bootstrap over runs' if found.interval else ''}); "
         f"slope {found.slope:.4f} per nat{_slope_interval(found)}. The paper reports r = 0.91."
     )
     return figure, text

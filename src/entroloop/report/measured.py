@@ -14,7 +14,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.moments import spectrum
-from entroloop.metrics.neighbourhood import distances
+from entroloop.metrics.neighbourhood import nearest_distances_of
 from entroloop.report.figures import colour, lay_out
 from entroloop.report.images import Picture, grid, picture
 from entroloop.system.files import write_atomically
@@ -133,7 +133,7 @@ def _distances(sets: Sets) -> Figure | None:
     for i, (of, to) in enumerate(pairs):
         if not (sets.has(of) and sets.has(to)):
             continue
-        values = np.quantile(distances(sets, of, to), np.linspace(0, 1, 201))
+        values = np.quantile(nearest_distances_of(sets, of, to), np.linspace(0, 1, 201))
         figure.add_scatter(
             x=values.tolist(), y=np.linspace(0, 1, 201).tolist(), mode="lines",
             name=f"{of} to {to}", line={"color": colour(i)},

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from entroloop.errors import InputError
-from entroloop.samples import Array
+from entroloop.samples import Array, RealData
 from entroloop.store.folder import Store
 from entroloop.store.records import load_records
-from entroloop.store.stages import StoredReal, read_real, read_training_set
+from entroloop.store.stages import read_real, read_training_set
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StudyView:
         return int(self.config["data"]["n_train"])
 
     @cached_property
-    def real(self) -> StoredReal:
+    def real(self) -> RealData:
         """The real data."""
         return read_real(self.store)
 

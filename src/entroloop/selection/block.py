@@ -17,20 +17,31 @@ from entroloop.samples import Array, Float64
 class Block:
     """Rows of a block and their weighted values to all picks, those made in the block included.
 
-    values: defining values to the picks before the block. Up to `LARGEST` rows all distances are
-    computed at once; a larger block, which only exact ties can bring about, takes the definition
-    itself, one column a pick.
+    index: of the rows in the pool. values: defining values to the picks before the block. weights:
+    to the power of the space. Up to `LARGEST` rows all distances are computed at once; a larger
+    block, which only exact ties can bring about, takes the definition itself, one column a pick.
+
+    Within a block, with b_i the value to the picks before and M the matrix of values among its
+    rows, the value of row i is min(b_i, w_i min_p M_ip) over the block's picks p: M is float64 and
+    off by at most `error`, so that two rows are told apart only where they differ by more than
+    2 error, and by the definition otherwise.
     """
 
     def __init__(
-        self, index: NDArray[np.int64], rows: Array, values: Float64, weights: Float64, space: Space
+        self,
+        *,
+        index: NDArray[np.int64],
+        rows: Array,
+        values: Float64,
+        weights: Float64,
+        space: Space,
     ) -> None:
         self.index, self.rows, self.base, self.weights = index, rows, values, weights
         self._space = space
-        self.values = values.copy()
+        self.values = values.copy()  # −inf for rows that cannot be picked any more
         self._picks = np.empty(len(index), dtype=np.int64)
         self._taken = np.empty(len(index))  # values when taken, off by less than the error
-        self.count = 0
+        self.count = 0  # of picks in this block
         self._matrix: Float64 | None = None
         self.error = 0.0
         if len(index) <= LARGEST:
@@ -41,50 +52,50 @@ class Block:
 
     @property
     def picks(self) -> NDArray[np.int64]:
-        """The places of the picks so far, in order."""
+        """The positions of the picks so far, in order."""
         return self._picks[: self.count]
 
-    def take(self, place: int) -> None:
+    def take(self, position: int) -> None:
         """Pick a row: the values of the others fall."""
-        self._taken[self.count] = self.values[place]
-        self._picks[self.count] = place
+        self._taken[self.count] = self.values[position]
+        self._picks[self.count] = position
         self.count += 1
         if self._matrix is None:
-            others = self._space.exact(self.rows, self.rows[place]) * self.weights
+            others = self._space.exact(self.rows, self.rows[position]) * self.weights
         else:
-            others = self._matrix[place]
+            others = self._matrix[position]
         np.minimum(self.values, others, out=self.values)
-        self.values[place] = -np.inf
+        self.values[position] = -np.inf
 
-    def drop(self, places: Array) -> None:
+    def drop(self, positions: Array) -> None:
         """Take rows out of what can be picked."""
-        self.values[places] = -np.inf
+        self.values[positions] = -np.inf
 
     def best(self) -> int:
-        """Return the place of the row of largest value; the lowest index of the pool wins ties."""
+        """Return the position of the row of largest value; the lowest index wins ties."""
         values = self.values
-        place = int(values.argmax())
+        position = int(values.argmax())
         if self._matrix is None:
-            return place  # values are the defining ones, and argmax takes the first of equals
-        largest = values[place]
-        values[place] = -np.inf
+            return position  # values are the defining ones, and argmax takes the first of equals
+        largest = values[position]
+        values[position] = -np.inf
         next_largest = values[values.argmax()]
-        values[place] = largest
+        values[position] = largest
         if next_largest < largest - 2 * self.error:
-            return place
+            return position
         rivals = np.flatnonzero(values >= largest - 2 * self.error)
         return int(rivals[int(np.argmax([self.defining(int(r)) for r in rivals]))])
 
-    def defining(self, place: int) -> float:
+    def defining(self, position: int) -> float:
         """Return the defining value of a row to all picks so far, weighted."""
         if self._matrix is None or not self.count:
-            return float(self.values[place])
-        picks, limit = self.picks, self.values[place] + 2 * self.error
-        near = picks[self._matrix[picks, place] <= limit]
+            return float(self.values[position])
+        picks, limit = self.picks, self.values[position] + 2 * self.error
+        near = picks[self._matrix[picks, position] <= limit]
         if not len(near):
-            return float(self.base[place])
-        found = self._space.exact(self.rows[near], self.rows[place])
-        return min(float(self.base[place]), float(found.min() * self.weights[place]))
+            return float(self.base[position])
+        found = self._space.exact(self.rows[near], self.rows[position])
+        return min(float(self.base[position]), float(found.min() * self.weights[position]))
 
     def radii(self) -> Float64:
         """Return the defining value of each pick when it was taken."""

@@ -1,4 +1,4 @@
-"""The journal of a selection: its picks so far, from which it goes on after a stop."""
+"""The checkpoint of a selection: its picks so far, from which it goes on after a stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from entroloop.system.files import write_atomically
 SHARE = 0.05  # of the time, at most, goes into writing
 
 
-class Journal:
+class Checkpoint:
     """A file of picks, replaced whole after a block; `identity` tells which selection it is of.
 
     Picks that were not written yet are made again, and are the same.
@@ -28,7 +28,7 @@ class Journal:
         self.indices: list[int] = []
         self.values: list[float] = []
         self.duplicates = 0
-        self.state: dict[str, float] = {}
+        self.state: dict[str, float] = {}  # what the strategy needs beside its picks
         self._rest_until = 0.0
         if path.exists():
             self._read()
@@ -42,13 +42,13 @@ class Journal:
                 duplicates, state = facts["duplicates"], facts["state"]
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{self._path} is no journal of a selection ({error}); remove it"
+                f"{self._path} is no checkpoint of a selection ({error}); move it away"
             ) from None
-        if same:  # else it is of another selection: this one begins anew
+        if same:  # else it is of another selection: this one starts anew
             self.indices, self.values = indices, values
             self.duplicates, self.state = duplicates, state
 
-    def commit(
+    def update(
         self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
     ) -> None:
         """Write the picks so far, unless the last time was short ago and took long."""
@@ -74,5 +74,5 @@ class Journal:
             )
         except OSError as error:
             raise InputError(
-                f"the journal {self._path} cannot be written: {error.strerror or error}"
+                f"the checkpoint {self._path} cannot be written: {error.strerror or error}"
             ) from None

@@ -1,177 +1,207 @@
-"""The pool: its rows in the space of a metric, and the memory that a selection takes."""
+"""A selection's view of its pool: queries to all shards, answered as if the rows lay in one place.
+
+Every shard sends its rows of largest value and a level that no row it kept back exceeds; the
+largest of these levels holds for the pool. Which rows make a block depends on how a pool is cut,
+what is picked from it does not.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from entroloop.distances.transforms import Whitening, unit_rows
-from entroloop.errors import InputError
-from entroloop.pools.hosts import Parts, Places
-from entroloop.pools.rows import MappedRows, Rows
-from entroloop.pools.shard import Setup, space_for
-from entroloop.pools.sketches import sketch_bytes
-from entroloop.samples import Array
-from entroloop.selection.budget import Cost, cost
-from entroloop.selection.rounds import Rounds
-from entroloop.system.memory import available_bytes
+from entroloop.distances.spaces import Space
+from entroloop.distances.table import DISTANCES, Distance, Transform
+from entroloop.pools.hosts import Hosts, ShardedRows
+from entroloop.pools.rows import Rows
+from entroloop.pools.shard import Candidates, Settings, Shard, Visited
+from entroloop.samples import Array, Float64, invalid_rows
+from entroloop.selection.budget import Budget
 
-METRICS = {
-    "euclidean": "‖a − b‖",
-    "cosine": "‖a/‖a‖ − b/‖b‖‖, a monotone function of the angle",
-    "manhattan": "Σ |a − b|",
-    "mahalanobis": "‖W(a − b)‖, W whitening the pool",
-}
+Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a selection will take: bytes beyond the pool itself, and multiplications at most."""
+class Pool:
+    """A pool that is picked from: which rows can be, the picks so far, and what can come next.
 
-    bytes: int
-    operations: float
-    held: bool
-    available: int | None
-    parts: int = 1
-    cost: Cost | None = None  # of greedy, in several places
+    sharded: all shards. distance, space: how its rows, transformed, are compared. selectable: mask
+    of the rows that can still be picked. initial: rows that counted as chosen from the start, as
+    they are compared. count: of picks so far, initial rows among them.
+    """
 
-    def __str__(self) -> str:
-        size = f"{self.bytes / 2**30:.2f} GiB beyond the pool"
-        work = f"at most {self.operations:.1e} operations"
-        text = f"{size}, {work}" + ("" if self.held else ", rows read anew for each use")
-        if self.cost is None:
-            return text
-        network = self.cost.network_bytes / 2**30
-        return (
-            f"{text}, in each of {self.parts} places; greedily about {self.cost.rounds} rounds, "
-            f"{network:.2g} GiB over the network, {self.cost.seconds:.0f} s"
+    def __init__(
+        self, sharded: ShardedRows, distance: Distance, space: Space, selectable: NDArray[np.bool_]
+    ) -> None:
+        self.sharded, self.distance, self.space = sharded, distance, space
+        self.selectable = selectable.copy()
+        self.initial: Array = np.empty((0, 0))
+        self.count = 0
+        self.precision = "float32"
+        self._share = np.full(len(sharded), 1 / len(sharded))  # of a block, by shard
+
+    def __len__(self) -> int:
+        return len(self.selectable)
+
+    def add(self, rows: Array, index: Index) -> None:
+        """Add picks; an index of −1 stands for a row from outside the pool."""
+        self.sharded.tell(Shard.add, rows, index)
+        self.selectable[index[index >= 0]] = False
+        self.count += len(rows)
+
+    def exclude(self, index: Index) -> None:
+        """Take rows, ascending, out of what can be picked."""
+        self.selectable[index] = False
+        cuts = np.searchsorted(index, self.sharded.bounds)
+        self.sharded.tell_each(Shard.exclude, [(index[a:b],) for a, b in pairwise(cuts)])
+
+    def farthest(self, target: int) -> Candidates:
+        """Return about `target` rows of largest value, and a level that no other row exceeds."""
+        if len(self.sharded) == 1:
+            [found] = self.sharded.ask(Shard.farthest, target)
+            self.precision = max(self.precision, found.precision)
+            return found
+        own = np.maximum(np.ceil(target * self._share), 16).astype(int)
+        answers = self.sharded.ask_each(Shard.farthest, [(int(t),) for t in own])
+        level = max(a.level for a in answers)
+        kept = [a.values >= level for a in answers]
+        counts = np.array([k.sum() for k in kept]) + 1
+        self._share = (self._share + counts / counts.sum()) / 2
+        self.precision = max([self.precision, *(a.precision for a in answers)])
+        return Candidates(
+            **_together(answers, kept, ("index", "rows", "values", "weights")),
+            level=level,
+            precision=self.precision,
+            copies=all(a.copies for a in answers),
         )
 
+    def set_order(self, order: Index) -> None:
+        """Set the order in which `visit` goes: rows of the pool."""
+        rank = np.full(len(self), -1, dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        bounds = self.sharded.bounds
+        self.sharded.tell_each(Shard.set_order, [(rank[a:b],) for a, b in pairwise(bounds)])
 
-def plan(rows: Rows, n: int, metric: str, initial: int, copies: int = 0, parts: int = 1) -> Plan:
-    """Return what the selection of n rows will take, in each of so many places.
+    def visit(self, position: int, level: float, count: int, *, strict: bool = True) -> Visited:
+        """Return the rows above a level among about the next `count` that may be."""
+        count = -(-count // len(self.sharded))
+        answers = self.sharded.ask(Shard.visit, position, level, count, strict)
+        if len(answers) == 1:
+            return answers[0]
+        frontier = min(a.frontier for a in answers)
+        kept = [a.rank <= frontier for a in answers]
+        columns = _together(answers, kept, ("index", "rank", "rows", "values", "weights"))
+        order = np.argsort(columns["rank"])
+        columns = {name: column[order] for name, column in columns.items()}
+        return Visited(**columns, frontier=frontier, largest=max(a.largest for a in answers))
 
-    copies: float64 arrays of the pool's size that the strategy makes.
-    """
-    (m, d), dtype = rows.shape, rows.dtype
-    m = -(-m // parts)
-    item = 8 if metric in ("cosine", "mahalanobis") else dtype.itemsize
-    transformed = m * d * 8 if metric in ("cosine", "mahalanobis") else 0
-    picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
-    state = m * (5 * 8 + 8 + 10)
-    working = 256 * 2**20
-    available = available_bytes()
-    least = transformed + picks + state + working + copies * m * d * 8
-    copy = m * d * (8 if metric == "manhattan" else 4) + sketch_bytes(m + n + initial, d)
-    # A memory map is left on disk where a copy would take more than half of what there is.
-    limit = float("inf") if available is None else available / 2 / parts
-    if isinstance(rows, MappedRows):
-        limit = min(limit, 2**30)
-    held = least + copy <= limit
-    operations = 2.0 * m * (n + initial) * d
-    of_all = cost(rows.shape[0], n, d, item, parts) if parts > 1 else None
-    return Plan(least + copy * held, operations, held, available, parts, of_all)
+    def row(self, index: int) -> Candidates:
+        """Return one row with its value to all picks."""
+        answers = self.sharded.ask(Shard.values_of, np.array([index]))
+        return next(a for a in answers if len(a.index))
 
+    def largest_value_to(self, row: Array) -> float:
+        """Return the largest weighted value of a selectable row to a given row."""
+        return float(max(self.sharded.ask(Shard.largest_value_to, row)))
 
-def check(plan: Plan) -> None:
-    """Refuse what cannot fit.
-
-    Raises InputError that says what it would take and what there is.
-    """
-    if plan.available is not None and plan.bytes > plan.available:
-        _refuse(plan.bytes, plan.available, "")
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A pool ready to be picked from, and the rows that count as chosen already."""
-
-    pool: Rounds
-    given: Array
+    def largest_unpicked(self) -> float:
+        """Return the largest value, without weights, of a row that could be picked and was not."""
+        return float(max(self.sharded.ask(Shard.largest_unpicked)))
 
 
-def begin(
-    places: Places,
+def open_pool(
+    hosts: Hosts,
     rows: Rows,
-    needs: Plan,
+    budget: Budget,
+    *,
     metric: str,
-    open_rows: Array,
-    weights: Array | None,
-    initial: Array,
+    selectable: NDArray[np.bool_],
+    weights: Float64 | None,
+    initial: Index,
     outside: Array,
     n: int,
     device: str,
-    *,
     checked: bool = True,
-) -> Begun:
-    """Tell all parts of a pool what a selection is about.
+) -> Pool:
+    """Send every shard its settings; return the opened pool, the initial rows added as picks.
 
-    checked: the rows are known to hold neither NaN nor infinite values.
+    hosts: of the shards of `rows`. selectable: mask of the rows that can be picked. initial: rows
+    of the pool, outside: other rows (k, d), that count as chosen already. n: how many picks there
+    will be at most. checked: the rows are known to hold neither NaN nor infinite values.
 
-    Raises InputError for NaN or infinite values.
+    Raises InputError for NaN or infinite values, or too little memory on a machine.
     """
-    parts = Parts(places)
-    if len(parts) > 1:
-        _check_rooms(parts.ask("room"), needs.bytes)
+    sharded, distance = ShardedRows(hosts), DISTANCES[metric]
+    if len(sharded) > 1:
+        budget.check_machines(sharded.ask(Shard.memory))
     if not checked:
-        _refuse_invalid(parts.ask("invalid"))
-    if metric == "cosine":
-        outside = unit_rows(outside)
-    whitening = Whitening.of(lambda: _blocks(rows, outside)) if metric == "mahalanobis" else None
-    if whitening is not None:
-        outside = whitening(outside)
-    parts.tell("transform", metric, whitening)
-    first, *others = parts.ask("extent")
-    whole = sum(others, first)
-    given = len(initial) + len(outside)
-    kept = parts.take(initial)
-    bounds = parts.bounds
-    parts.tell_each("begin", [
-        (Setup(
-            metric, whole, open_rows[a:b], None if weights is None else weights[a:b],
-            n + given, np.result_type(kept, outside) if len(outside) else kept.dtype, needs.held,
-            device, needs.operations,
-        ),)
-        for a, b in pairwise(bounds)
-    ])  # fmt: skip
+        _refuse_invalid(sharded.ask(Shard.invalid))
+    if distance.learn is not None:
+        transform: Transform = distance.learn(lambda: _blocks(rows, outside))
+        outside = transform(outside, 0)
+        sharded.tell(Shard.transform, transform)
+    first, *others = sharded.ask(Shard.extent)
+    extent = sum(others, first)
+    kept = sharded.take(initial)
     chosen = np.concatenate([kept, outside]) if len(outside) else kept
-    space, _ = space_for(metric, whole, "cpu", 0)
-    pool = Rounds(parts, space, open_rows)
-    if given:
+    sharded.tell_each(Shard.start_selection, [
+        (Settings(
+            metric=metric,
+            extent=extent,
+            selectable=selectable[a:b],
+            weights=None if weights is None else weights[a:b],
+            capacity=n + len(chosen),
+            dtype=chosen.dtype,
+            centred_copy=budget.centred_copy,
+            device=device,
+            operations=budget.operations,
+        ),)
+        for a, b in pairwise(sharded.bounds)
+    ])  # fmt: skip
+    pool = Pool(sharded, distance, distance.space_for(extent)[0], selectable)
+    pool.initial = chosen
+    if len(chosen):
         pool.add(chosen, np.concatenate([initial, np.full(len(outside), -1)]))
-    return Begun(pool, chosen)
-
-
-def _refuse(needed: int, free: int, where: str) -> None:
-    raise InputError(
-        f"this selection takes {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free{where};"
-        " choose fewer rows, features of fewer values, or a smaller dtype"
-    )
-
-
-def _check_rooms(rooms: list[tuple[str, int | None]], needed: int) -> None:
-    """Refuse what does not fit on a machine together with its other parts."""
-    for host, parts in Counter(host for host, _ in rooms).items():
-        free = [room for name, room in rooms if name == host and room is not None]
-        if free and parts * needed > min(free):
-            _refuse(parts * needed, min(free), f" on {host}, for {parts} parts")
+    return pool
 
 
 def _refuse_invalid(found: list[tuple[int, list[int]]]) -> None:
-    bad = sum(count for count, _ in found)
-    if bad:
-        shown = ", ".join(str(i) for _, first in found for i in first)
-        raise InputError(
-            f"the pool holds NaN or infinite values in {bad} rows (rows {shown}); remove or repair "
-            "them"
-        )
+    if bad := sum(count for count, _ in found):
+        raise invalid_rows("the pool", bad, [i for _, first in found for i in first])
 
 
 def _blocks(rows: Rows, outside: Array) -> Iterator[Array]:
     for start in range(0, rows.shape[0], 4096):
         yield rows.part(start, min(start + 4096, rows.shape[0])).open()
     yield outside
+
+
+def _together(
+    answers: Sequence[Any], kept: Sequence[Array], names: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        name: np.concatenate([getattr(a, name)[k] for a, k in zip(answers, kept, strict=True)])
+        for name in names
+    }
+
+
+def only(found: Candidates, positions: Array) -> Candidates:
+    """Return the candidates at these positions, in this order."""
+    columns: dict[str, Any] = {
+        name: getattr(found, name)[positions] for name in ("index", "rows", "values", "weights")
+    }
+    return replace(found, **columns)
+
+
+def visited_then(visited: Visited, found: Candidates) -> Candidates:
+    """Return the rows visited, followed by the candidates that are not among them."""
+    new = ~np.isin(found.index, visited.index)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(visited, name), getattr(found, name)[new]])
+        for name in ("index", "rows", "values", "weights")
+    }
+    return replace(found, **columns)

@@ -10,49 +10,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import nearest
 from entroloop.distances.spaces import Space
+from entroloop.distances.table import Distance
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
 from entroloop.samples import Array
-from entroloop.selection.rounds import Rounds
+from entroloop.selection.pool import Pool
 from entroloop.selection.state import Picks
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Context:
     """What a choice was made from.
 
-    rows: in the metric's space; where they lie elsewhere, those that are asked for (`some`: their
-    indices, ascending). candidates: which could be chosen. given: initial rows. groups: the group
-    of every row of the pool, or None. uncovered: the largest value of a candidate that was not
-    chosen, where that is known.
+    rows: all rows of the pool, transformed, or, where they lie in other processes, those that are
+    asked for: `fetched` has their indices, ascending. distance, space: how rows were compared.
+    candidates: mask of the rows that could be chosen. initial: rows that counted as chosen. groups:
+    the group of every row of the pool, or None. largest_unpicked: the largest value of a candidate
+    that was not chosen, where that is known. next_value: the value of one pick more, likewise.
     """
 
     rows: Array
+    distance: Distance
     space: Space
     candidates: NDArray[np.bool_]
-    given: Array
+    initial: Array
     groups: Any = None
-    uncovered: float | None = None
-    some: NDArray[np.int64] | None = None
+    largest_unpicked: float | None = None
+    fetched: NDArray[np.int64] | None = None
     next_value: float | None = None
 
     def take(self, index: NDArray[np.int64]) -> Array:
         """Return rows by their index in the pool."""
-        taken: Array = self.rows[index if self.some is None else np.searchsorted(self.some, index)]
+        own = index if self.fetched is None else np.searchsorted(self.fetched, index)
+        taken: Array = self.rows[own]
         return taken
 
 
-def away(context: Context, pool: Rounds, picks: Picks, seed: int) -> Context:
-    """Return the context with what it needs of a pool that is about to be let go of."""
+def fetch(context: Context, pool: Pool, picks: Picks, seed: int) -> Context:
+    """Fetch the rows that lazy properties need before the pool closes."""
     index = np.array(picks.indices, dtype=np.int64)
-    untold = index[pool.open[index]]
-    if len(untold):
-        pool.add(pool.parts.take(untold), untold)
+    not_added = index[pool.selectable[index]]  # by strategies that never ask for distances
+    if len(not_added):
+        pool.add(pool.sharded.take(not_added), not_added)
     drawn = drawn_at_random(context.candidates, len(picks.indices), seed)
-    some = np.union1d(index, drawn)
-    return replace(context, rows=pool.parts.take(some), uncovered=pool.uncovered(), some=some)
+    fetched = np.union1d(index, drawn)
+    return replace(
+        context,
+        rows=pool.sharded.take(fetched),
+        largest_unpicked=pool.largest_unpicked(),
+        fetched=fetched,
+    )
 
 
 def drawn_at_random(candidates: NDArray[np.bool_], n: int, seed: int) -> NDArray[np.int64]:
@@ -68,8 +76,8 @@ class Selection:
     at fixed parameters, are the choice of k. radii: float64 (n,), the distance of each pick to
     those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
     "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
-    seed: what drew. rounds, bytes_moved: questions to the pool, and what went to and
-    fro in arrays where it lies in several places. precision: "float64" where float32 could not
+    seed: what drew. rounds, bytes_moved: questions to the pool, and the bytes of arrays that were
+    sent either way where it lies in several shards. precision: "float64" where float32 could not
     tell rows apart and the blocks fell back to it; the picks are those of the definition.
 
     `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
@@ -87,18 +95,18 @@ class Selection:
     context: Context | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, picks: Picks, seed: int, pool: Rounds, context: Context) -> Selection:
+    def of(cls, picks: Picks, seed: int, pool: Pool, context: Context) -> Selection:
         """Return the result of a strategy."""
         values = np.array(picks.values, dtype=np.float64)
         return cls(
             np.array(picks.indices, dtype=np.int64),
-            np.sqrt(values) if context.space.power == 2 else values,
+            context.space.distance_of(values),
             "duplicates" if picks.duplicates else "n",
             picks.duplicates,
             seed,
             pool.precision,
-            pool.parts.rounds,
-            pool.parts.bytes_moved,
+            pool.sharded.rounds,
+            pool.sharded.bytes_moved,
             replace(context, next_value=picks.next_value),
         )
 
@@ -117,19 +125,16 @@ class Selection:
     @cached_property
     def coverage_radius(self) -> float:
         """The largest distance of a candidate that was not chosen to its nearest chosen row."""
-        made = self._from
-        if made.uncovered is not None:
-            return float(made.uncovered ** (1 / made.space.power))
-        left = made.candidates.copy()
+        source = self._from
+        if source.largest_unpicked is not None:
+            return float(source.space.distance_of(source.largest_unpicked))
+        left = source.candidates.copy()
         left[self.indices] = False
         if not left.any():
             return 0.0
-        rows = made.take(np.flatnonzero(left))
-        chosen = np.concatenate([made.take(self.indices), made.given])
-        if made.space.power == 2:
-            return float(nearest(rows, chosen).distances.max())
-        blocks = (rows[start : start + 256] for start in range(0, len(rows), 256))
-        return max(float(made.space.tile(b, np.empty(0), chosen).min(axis=1).max()) for b in blocks)
+        rows = source.take(np.flatnonzero(left))
+        chosen = np.concatenate([source.take(self.indices), source.initial])
+        return float(source.distance.nearest(rows, chosen).max())
 
     @cached_property
     def approximation(self) -> float | None:
@@ -144,8 +149,7 @@ class Selection:
             return None
         if value == 0:
             return 1.0
-        radius = value ** (1 / self._from.space.power)
-        return float(2 * self.coverage_radius / radius)
+        return float(2 * self.coverage_radius / self._from.space.distance_of(value))
 
     @cached_property
     def shares(self) -> dict[str, float]:

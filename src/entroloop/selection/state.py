@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.errors import InputError
 from entroloop.pools.shard import Candidates, Visited
 from entroloop.samples import Array, Float64
 from entroloop.selection.block import Block
-from entroloop.selection.checkpoint import Journal
-from entroloop.selection.rounds import Rounds
+from entroloop.selection.checkpoint import Checkpoint
+from entroloop.selection.pool import Pool
+from entroloop.system.progress_line import Progress
 
-Progress = Callable[[int, int], None]  # called with the picks made and the picks wanted
+Index = NDArray[np.int64]
 
 
 @dataclass
@@ -33,56 +35,71 @@ class Picks:
         return self.n - len(self.indices)
 
 
-@dataclass
-class Task:
+@dataclass(kw_only=True)
+class SelectionState:
     """What a strategy works on.
 
-    pool: asked in rounds, with rows that may not be picked closed and initial rows added as picks.
-    rows: all features (m, d), for strategies that need the pool in one place; None elsewhere.
-    groups: (m,) int64 or None; quotas: how many picks each group still takes. journal: what was
-    picked before a stop, and where what is picked now is written.
+    pool: the rows, those that may not be picked excluded and initial rows added as picks. n: how
+    many picks are wanted. width: values a row. rows: all rows (m, d), transformed, for strategies
+    that need the pool in one process; None over shards. groups: (m,) or None, the group of each
+    row; quotas: how many picks each group still takes. weighted: whether weights multiply
+    distances. progress: called with the picks made and wanted. checkpoint: the picks made before a
+    stop, and where new ones are written.
     """
 
-    pool: Rounds
+    pool: Pool
     n: int
     seed: int
     width: int
     rows: Array | None = None
-    groups: NDArray[np.int64] | None = None
-    quotas: NDArray[np.int64] | None = None
+    groups: Index | None = None
+    quotas: Index | None = None
     weighted: bool = False
     progress: Progress | None = None
-    journal: Journal | None = None
+    checkpoint: Checkpoint | None = None
 
     @property
     def rng(self) -> np.random.Generator:
-        """A generator by the seed."""
+        """A new generator by the seed."""
         return np.random.default_rng(self.seed)
 
     @property
-    def open_rows(self) -> NDArray[np.int64]:
-        """The rows that can be picked."""
-        return np.flatnonzero(self.pool.open)
+    def selectable(self) -> Index:
+        """The rows that can still be picked, ascending."""
+        return np.flatnonzero(self.pool.selectable)
 
-    def begin(self) -> Picks:
-        """Return the picks made before a stop, told to the pool again, or none."""
+    def resumed_picks(self) -> Picks:
+        """Return the picks made before a stop, added to the pool again, or none."""
         picks = Picks(self.n)
-        if self.journal is not None and self.journal.indices:
-            picks.indices, picks.values = self.journal.indices, self.journal.values
-            picks.duplicates = self.journal.duplicates
+        if self.checkpoint is not None and self.checkpoint.indices:
+            picks.indices, picks.values = self.checkpoint.indices, self.checkpoint.values
+            picks.duplicates = self.checkpoint.duplicates
             index = np.array(picks.indices, dtype=np.int64)
-            self.pool.add(self.pool.parts.take(index), index)
+            self.pool.add(self.pool.sharded.take(index), index)
             for row in picks.indices:
-                self.count_group(row)
-            self._close_full_groups(index)
+                self.count_in_group(row)
+            self._exclude_full_groups(index)
         return picks
 
     def block(self, found: Candidates | Visited) -> Block:
         """Return a block of rows that can come next."""
-        return Block(found.index, found.rows, found.values, found.weights, self.pool.space)
+        return Block(
+            index=found.index,
+            rows=found.rows,
+            values=found.values,
+            weights=found.weights,
+            space=self.pool.space,
+        )
 
-    def count_group(self, row: int) -> int | None:
-        """Count a pick to its group; return the group if it is full now."""
+    def take(self, block: Block, position: int) -> None:
+        """Pick a row within a block; a group that is full with it leaves the block."""
+        block.take(position)
+        full = self.count_in_group(int(block.index[position]))
+        if full is not None and self.groups is not None:
+            block.drop(np.flatnonzero(self.groups[block.index] == full))
+
+    def count_in_group(self, row: int) -> int | None:
+        """Count a pick against the quota of its group; return the group if it is full now."""
         if self.groups is None or self.quotas is None:
             return None
         group = int(self.groups[row])
@@ -90,14 +107,14 @@ class Task:
         return group if self.quotas[group] == 0 else None
 
     def accept(self, picks: Picks, block: Block, **state: float) -> None:
-        """Make a block's picks picks of the pool; full groups are closed.
+        """Add the picks of a block to the pool, and exclude groups that are full.
 
-        state: what a strategy needs to go on from here, beside its picks.
+        state: what the strategy needs to go on from here, beside its picks.
         """
         index = block.index[block.picks]
-        self._note(picks, index, block.radii(), state)
+        self._record(picks, index, block.radii(), state)
         self.pool.add(block.rows[block.picks], index)
-        self._close_full_groups(index)
+        self._exclude_full_groups(index)
 
     def fill_with_duplicates(self, picks: Picks, index: Array) -> None:
         """Take rows at distance 0 in the order given, as many as are missing and quotas allow."""
@@ -106,24 +123,48 @@ class Task:
             if picks.missing == len(chosen):
                 break
             if self.quotas is None or self.groups is None or self.quotas[self.groups[row]] > 0:
-                self.count_group(row)
+                self.count_in_group(row)
                 chosen.append(row)
-        self.pool.open[chosen] = False
-        self._note(picks, np.array(chosen, dtype=np.int64), np.zeros(len(chosen)), {})
+        self.pool.selectable[chosen] = False
+        self._record(picks, np.array(chosen, dtype=np.int64), np.zeros(len(chosen)), {})
 
-    def _note(
-        self, picks: Picks, index: NDArray[np.int64], values: Float64, state: dict[str, float]
-    ) -> None:
+    def picks_in_order(self, order: Array) -> Picks:
+        """Return the first rows of an order, as many of each group as its quota allows."""
+        if self.groups is not None and self.quotas is not None:
+            groups = self.groups[order]
+            kept = [np.flatnonzero(groups == g)[:q] for g, q in enumerate(self.quotas)]
+            order = order[np.sort(np.concatenate(kept))]
+        chosen = order[: self.n].tolist()
+        return Picks(self.n, chosen, [np.nan] * len(chosen))
+
+    def features(self, index: Index) -> Float64:
+        """Return rows of the pool in float64, for strategies that need it in one process."""
+        if self.rows is None:
+            raise InputError("this strategy needs the pool in one process, not over shards")
+        x: Float64 = self.rows[index].astype(np.float64)
+        return x
+
+    def selectable_groups(self) -> Iterator[tuple[Index, int]]:
+        """Yield the selectable rows and the number of picks of each group, or of the pool."""
+        rows = self.selectable
+        if self.groups is None or self.quotas is None:
+            yield rows, self.n
+            return
+        for group, quota in enumerate(self.quotas.tolist()):
+            if quota:
+                yield rows[self.groups[rows] == group], quota
+
+    def _record(self, picks: Picks, index: Index, values: Float64, state: dict[str, float]) -> None:
         picks.indices += index.tolist()
         picks.values += values.tolist()
         picks.duplicates += int((values == 0).sum())
-        if self.journal is not None:
-            self.journal.commit(picks.indices, picks.values, picks.duplicates, state)
+        if self.checkpoint is not None:
+            self.checkpoint.update(picks.indices, picks.values, picks.duplicates, state)
         if self.progress is not None:
             self.progress(len(picks.indices), picks.n)
 
-    def _close_full_groups(self, index: NDArray[np.int64]) -> None:
+    def _exclude_full_groups(self, index: Index) -> None:
         if self.groups is not None and self.quotas is not None:
             full = np.unique(self.groups[index])
             for group in full[self.quotas[full] == 0]:
-                self.pool.close(np.flatnonzero(self.groups == group))
+                self.pool.exclude(np.flatnonzero(self.groups == group))

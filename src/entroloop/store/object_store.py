@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 from entroloop.store.folder import StageInfo, Store
 from entroloop.system.files import cache_folder, sha256
@@ -81,7 +81,7 @@ class ObjectStore(Store):
         try:
             self._fetch_file("study.json")
         except Exception as error:  # each store has errors of its own kind
-            told = " ".join(str(error).split())[:200]
+            told = one_line(error, 200)
             raise InputError(f"{self._url} cannot be reached: {told}") from None
         if not (self.root / "study.json").exists():
             shutil.rmtree(self.root, ignore_errors=True)  # the mirror of what is there no more

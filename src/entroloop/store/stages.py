@@ -1,4 +1,4 @@
-"""What the stages of a study hold: the real data, training sets as tables, rows gathered."""
+"""What the stages of a study hold: real data, and training sets as tables of where rows are."""
 
 from __future__ import annotations
 
@@ -11,27 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.data import RealData
 from entroloop.errors import InputError
-from entroloop.samples import Array, SampleSet, concatenate
-from entroloop.selection import Selection
+from entroloop.samples import RealData, SampleSet, concatenate
 from entroloop.store.folder import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class StoredReal:
-    """The stored real data, memory-mapped."""
-
-    data: Array
-    labels: NDArray[np.int64] | None
-    image_shape: tuple[int, ...] | None
-
-    def samples(self) -> SampleSet:
-        """Return it as generation 0."""
-        return SampleSet.of_generation(self.data, 0, self.labels)
 
 
 def real_key(real: RealData) -> str:
@@ -55,7 +40,7 @@ def write_real(store: Store, key: str, real: RealData) -> None:
             np.save(folder / "labels.npy", real.labels)
 
 
-def read_real(store: Store) -> StoredReal:
+def read_real(store: Store) -> RealData:
     """Return the real data of the study folder."""
     identity = store.identity()
     info = store.info("real", identity["real"]) if identity else None
@@ -64,7 +49,7 @@ def read_real(store: Store) -> StoredReal:
     folder = store.path("real", identity["real"])
     labels = folder / "labels.npy"
     shape = info.about["image_shape"]
-    return StoredReal(
+    return RealData(
         np.load(folder / "data.npy", mmap_mode="r", allow_pickle=False),
         np.load(labels, allow_pickle=False) if labels.exists() else None,
         tuple(shape) if shape else None,
@@ -87,14 +72,14 @@ class TrainingSet:
 
     @classmethod
     def selected(
-        cls, kept: SampleSet | None, candidates: SampleSet, selection: Selection
+        cls,
+        kept: SampleSet | None,
+        candidates: SampleSet,
+        indices: NDArray[np.int64],
+        radii: NDArray[np.float64],
     ) -> TrainingSet:
-        """Return the kept rows followed by the picks in their order."""
-        picks = cls(
-            candidates.take(selection.indices),
-            np.arange(len(selection.indices), dtype=np.int64),
-            selection.radii,
-        )
+        """Return the kept rows followed by the picks (their indices and radii) in order."""
+        picks = cls(candidates.take(indices), np.arange(len(indices), dtype=np.int64), radii)
         if kept is None:
             return picks
         before = cls.whole(kept)

@@ -1,4 +1,6 @@
-"""From a configuration to objects, through tables: the only place where a name finds its code."""
+"""From a configuration to objects: the tables of sources and generators, and all that is checked
+before any work.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,14 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from pydantic import BaseModel
 
-from entroloop.data import RealData, Source, check_sizes
+from entroloop.data import Source, check_sizes
+from entroloop.distances.table import DISTANCES
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.generators import Generator
 from entroloop.metrics import METRICS
-from entroloop.selection import NEED_MORE, STRATEGIES, select
-from entroloop.selection.pool import METRICS as DISTANCES
+from entroloop.samples import RealData
+from entroloop.selection import STRATEGIES, select
 from entroloop.study.config import ArmConfig, Settings, StudyConfig, validate_settings
 from entroloop.study.paradigms import PARADIGMS, Composition
 
@@ -73,8 +76,10 @@ class Built:
         return next(arm for arm in self.arms if arm.config.name == name)
 
 
-def build(config: StudyConfig) -> Built:
+def build(config: StudyConfig, *, try_out: bool = True) -> Built:
     """Return the objects of a study; every name and setting is checked here, before any work.
+
+    try_out: let each strategy select from a line of numbers, to hear what it refuses.
 
     Raises InputError that names the key and the nearest valid value.
     """
@@ -84,7 +89,7 @@ def build(config: StudyConfig) -> Built:
         if "probabilities" in metric.needs:
             raise InputError(f"metrics.extra: {name} needs class probabilities; use `measure`")
     extractor = extractor_for(config.metrics.features, where="metrics.features")
-    arms = [_arm(arm, source.n_train) for arm in config.arms]
+    arms = [_arm(arm, source.n_train, try_out=try_out) for arm in config.arms]
     return Built(config, source, arms, extractor)
 
 
@@ -104,29 +109,42 @@ def check_data(built: Built, real: RealData) -> None:
             )
 
 
-def _arm(arm: ArmConfig, n_train: int) -> Arm:
+def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     where = f"arm '{arm.name}'"
     paradigm = _row(PARADIGMS, "paradigm", arm.paradigm, where)
     strategy = _row(STRATEGIES, "strategy", arm.strategy, where)
-    if arm.strategy in NEED_MORE:
-        raise InputError(
-            f"{where}: the strategy {arm.strategy} needs {NEED_MORE[arm.strategy]}=, which a study "
-            "does not give; use it through `select`"
-        )
     _row(DISTANCES, "metric", arm.metric, where)
     extractor = extractor_for(arm.features, where=where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
-    own = {"task", "order"}
-    _check_arguments(strategy, arm.strategy_args, "strategy_args", own, where)
+    own = {"state", *strategy.reserved, *([strategy.needs] if strategy.needs else [])}
+    _check_arguments(strategy.pick, arm.strategy_args, "strategy_args", own, where)
     generator = _settings(GENERATORS, "generator", arm.generator, f"generator of {where}")
     built = Arm(arm, cast(Generator, generator), extractor)
     try:
-        built.compose(2, n_train)
-        pool = 1.0 + np.arange(arm.oversample * n_train, dtype=np.float64)[:, None]
-        select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args)
+        composition = built.compose(2, n_train)
+        if try_out:
+            _try_out(arm, n_train)
     except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
         raise InputError(f"{where}: {error}") from None
+    if strategy.needs == "real" and 0 not in composition.candidates:
+        raise InputError(
+            f"{where}: the strategy {arm.strategy} tells real candidates from others, and the "
+            f"paradigm {arm.paradigm} has no real ones; take accumulate_subsample"
+        )
     return built
+
+
+def _try_out(arm: ArmConfig, n_train: int) -> None:
+    """Select from a line of numbers: what a strategy refuses, it refuses before any training."""
+    m = arm.oversample * n_train
+    pool = 1.0 + np.arange(max(m, 10), dtype=np.float64)[:, None]
+    needed = {
+        "reference": pool[:2],
+        "real": np.arange(len(pool)) % 2 == 0,
+        "scores": pool[:, 0],
+    }
+    more = {name: needed[name] for name in [STRATEGIES[arm.strategy].needs] if name}
+    select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args, **more)
 
 
 def _row(table: Mapping[str, T], kind: str, name: str, where: str) -> T:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from entroloop.errors import InputError, unknown_name
+from entroloop.errors import InputError, one_line, unknown_name
 
 Settings = dict[str, Any]
 
@@ -98,7 +98,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> 
     """Return the validated configuration of a preset's name, a YAML file or a mapping.
 
     overrides: nested dicts or dotted keys; a list is replaced, a dict is merged, except that
-    another `name` or `source` starts afresh. `arms.<name or place>.<key>` reaches one arm.
+    another `name` or `source` starts afresh. `arms.<name or number>.<key>` reaches one arm.
 
     Raises InputError that names the key, what is wrong with it, and the nearest valid one.
     """
@@ -132,7 +132,7 @@ def _read(source: str | Path) -> Settings:
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{source} is not valid YAML: {one_line(error)}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{source} must hold a mapping of keys, such as 'generations: 6'")
     return raw
@@ -192,15 +192,15 @@ def _merged(old: Settings, new: Settings) -> Settings:
 def _changed_arms(raw: Settings, changes: Settings) -> list[Settings]:
     arms = [dict(arm) for arm in raw.get("arms", []) if isinstance(arm, dict)]
     names = [_arm_name({**raw, **arm}, arm) for arm in arms]
-    for place, change in changes.items():
-        if place in names:
-            index = names.index(place)
-        elif str(place).isdigit() and int(place) < len(arms):
-            index = int(place)
+    for key, change in changes.items():
+        if key in names:
+            index = names.index(key)
+        elif str(key).isdigit() and int(key) < len(arms):
+            index = int(key)
         else:
-            raise unknown_name("arm", place, names)
+            raise unknown_name("arm", key, names)
         if not isinstance(change, dict):
-            raise InputError(f"arms.{place} takes a key, such as arms.{place}.oversample=2")
+            raise InputError(f"arms.{key} takes a key, such as arms.{key}.oversample=2")
         arms[index] = _merged(arms[index], change)
     return arms
 
@@ -223,7 +223,7 @@ def _validated(raw: Settings, where: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(top)
     except ValidationError as error:
-        raise InputError(one_line(error, where)) from None
+        raise InputError(first_problem(error, where)) from None
 
 
 def _full_arm(arm: Any, index: int, shared: Settings, where: str) -> Settings:
@@ -240,13 +240,13 @@ def _full_arm(arm: Any, index: int, shared: Settings, where: str) -> Settings:
     return full
 
 
-def one_line(error: ValidationError, where: str) -> str:
+def first_problem(error: ValidationError, where: str) -> str:
     """Return the first problem that pydantic found, in one line."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    key = ".".join(str(part) for part in first["loc"]) or "the whole"
     given = "" if first["type"] == "missing" else f" (got {_short(first.get('input'))})"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{place} in {where}: {message[0].lower()}{message[1:]}{given}"
+    return f"{key} in {where}: {message[0].lower()}{message[1:]}{given}"
 
 
 def _short(value: Any) -> str:
@@ -254,15 +254,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def validate_settings(model: type[BaseModel], raw: Settings, place: str) -> BaseModel:
+def validate_settings(model: type[BaseModel], raw: Settings, where: str) -> BaseModel:
     """Return the settings object of a generator, source, …; InputError names the key."""
     for key in raw:
         if key not in model.model_fields:
-            raise unknown_name("key", key, model.model_fields, place)
+            raise unknown_name("key", key, model.model_fields, where)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise InputError(one_line(error, place)) from None
+        raise InputError(first_problem(error, where)) from None
 
 
 def fingerprint(content: Any) -> str:

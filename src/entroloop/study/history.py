@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.data import split_order
-from entroloop.samples import SampleSet, concatenate
+from entroloop.distances.neighbors import nearest
+from entroloop.features import Extractor
+from entroloop.samples import SampleSet, as_vectors, concatenate
+from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_real, read_training_set
 from entroloop.study.build import Built
@@ -73,6 +77,29 @@ class History:
         if composition.fresh[1] > composition.fresh[0]:
             parts.append(self.fresh(*composition.fresh))
         return concatenate(parts) if parts else None
+
+    def needed_by(
+        self, strategy: Strategy, candidates: SampleSet, features: Extractor
+    ) -> dict[str, Any]:
+        """Return the argument that a strategy cannot work without, by name, or nothing.
+
+        reference: the real training rows (the held-out reference judges, and selects nothing).
+        real: which candidates are real. scores: minus the distance of each candidate to the nearest
+        real training row, itself left out, so that it is high where a row looks most like others.
+        """
+        if strategy.needs is None:
+            return {}
+        if strategy.needs == "real":
+            return {"real": candidates.provenance == 0}
+        real = self.real_train()
+        rows = as_vectors(features(real.data))
+        if strategy.needs == "reference":
+            return {"reference": rows}
+        found = nearest(as_vectors(features(candidates.data)), rows, 2)
+        own = candidates.source_index[:, None] == real.source_index[found.indices]
+        itself = own & (candidates.provenance == 0)[:, None]
+        others = np.where(itself, np.inf, found.distances)
+        return {"scores": -others.min(axis=1)}
 
     def training_set(self) -> SampleSet:
         """The training set of this step."""

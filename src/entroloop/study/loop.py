@@ -6,8 +6,6 @@ common and a run that was stopped goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from entroloop.errors import InputError
@@ -15,27 +13,28 @@ from entroloop.generators import Model, draw
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
-from entroloop.selection import select
+from entroloop.selection import STRATEGIES, select
 from entroloop.store.folder import Store
 from entroloop.store.records import to_json
 from entroloop.store.stages import TrainingSet
 from entroloop.study.build import Built
 from entroloop.study.history import History
 from entroloop.study.plan import Step
+from entroloop.system.progress_line import Progress, ProgressOf
 
-Note = Callable[[str, float], None]  # called with a stage and the share of it that is done
 
-
-def run_generation(step: Step, built: Built, store: Store, device: str, note: Note) -> None:
+def run_generation(
+    step: Step, built: Built, store: Store, device: str, progress_of: ProgressOf
+) -> None:
     """Make the four stages of one generation, as far as they are not there yet."""
     history = History(step, built, store)
     if not store.info("training_set", step.training_set):
-        note("training_set", 0.0)
+        progress_of("training_set")(0, 1)
         with store.commit("training_set", step.training_set) as folder:
             compose_and_select(step, built, history, device).write(folder)
-    fit_and_sample(step, built, store, history, device, note)
+    fit_and_sample(step, built, store, history, device, progress_of)
     if not store.info("record", step.record):
-        note("record", 0.0)
+        progress_of("record")(0, 1)
         with store.commit("record", step.record) as folder:
             values = measure_generation(step, built, history)
             (folder / "record.json").write_text(to_json(values))
@@ -50,49 +49,64 @@ def compose_and_select(step: Step, built: Built, history: History, device: str) 
     if kept is not None and composition.n_select == 0:
         return TrainingSet.whole(kept)
     candidates = concatenate([history.generation(g) for g in composition.candidates])
-    by_quota = arm.strategy == "random" and len(composition.candidates) > 1
+    features = built.arm(arm.name).extractor.fitted_to(history.real_train().data)
+    by_generation = STRATEGIES[arm.strategy].equal_generations and len(composition.candidates) > 1
     selection = select(
-        built.arm(arm.name).extractor.fitted_to(history.real_train().data)(candidates.data),
+        features(candidates.data),
         composition.n_select,
         arm.strategy,
         metric=arm.metric,
-        groups=candidates.provenance if by_quota else None,
+        groups=candidates.provenance if by_generation else None,
         quota="equal",
         seed=seed_for(step.seed, step.generation, "select"),
         device=device,
         **arm.strategy_args,
+        **history.needed_by(STRATEGIES[arm.strategy], candidates, features),
     )
-    return TrainingSet.selected(kept, candidates, selection)
+    return TrainingSet.selected(kept, candidates, selection.indices, selection.radii)
 
 
 def fit_and_sample(
-    step: Step, built: Built, store: Store, history: History, device: str, note: Note
+    step: Step,
+    built: Built,
+    store: Store,
+    history: History,
+    device: str,
+    progress_of: ProgressOf,
 ) -> None:
     """Train the generator of this generation, and draw as many samples as the plan wants."""
     generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
-    threads = built.config.threads
     if not store.info("model", step.model):
-        training_set = history.training_set()
-        note("model", 0.0)
+        progress = progress_of("model")
+        progress(0, 1)
         with store.commit("model", step.model) as folder:
-            generator.fit(
-                training_set,
-                seed=step.fit_seed,
-                device=device,
-                threads=threads,
-                progress=lambda share: note("model", share),
-                scratch=store.scratch(step.model),
-                previous=store.path("model", step.previous_model) if step.previous_model else None,
-            ).save(folder)
+            fit_model(step, built, store, history, device, progress).save(folder)
     have, wanted = len(store.samples(step.samples)), step.n_samples
     if have < wanted:
         # The stored model samples, never the one just trained: fresh or resumed, the same bits.
-        model = generator.load(store.path("model", step.model), device=device, threads=threads)
+        folder = store.path("model", step.model)
+        model = generator.load(folder, device=device, threads=built.config.threads)
         store.add_samples(
             step.samples,
-            lambda: draw(model, seed, g, have, wanted, lambda share: note("samples", share)),
+            lambda: draw(model, seed, g, have, wanted, progress_of("samples")),
             **_classes(model, seed, g),
         )
+
+
+def fit_model(
+    step: Step, built: Built, store: Store, history: History, device: str, progress: Progress
+) -> Model:
+    """Return the model of this generation, trained on its training set."""
+    previous = step.previous_model
+    return built.arm(step.arm.name).generator.fit(
+        history.training_set(),
+        seed=step.fit_seed,
+        device=device,
+        threads=built.config.threads,
+        progress=progress,
+        scratch=store.scratch(step.model),
+        previous=store.path("model", previous) if previous else None,
+    )
 
 
 def _classes(model: Model, seed: int, generation: int) -> dict[str, object]:
@@ -123,11 +137,11 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
     wanted = [name for name in built.config.metrics.extra if name not in RECORDED]
-    extra = {name: _if_it_can_be_taken(name, sets) for name in wanted}
+    extra = {name: _value_or_nan(name, sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})
 
 
-def _if_it_can_be_taken(name: str, sets: Sets) -> float:
+def _value_or_nan(name: str, sets: Sets) -> float:
     """Return a metric, NaN where these sets have none: a study does not stop for that."""
     try:
         return METRICS[name].value(sets)

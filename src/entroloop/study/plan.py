@@ -8,23 +8,27 @@ keys of what it touches and of nothing else.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from entroloop.seeding import seed_for
 from entroloop.store.folder import FORMAT
-from entroloop.study.build import Built
+from entroloop.study.build import Arm, Built
 from entroloop.study.config import ArmConfig, fingerprint
 from entroloop.study.paradigms import Composition
 
+STAGES = ("training_set", "model", "samples", "record")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One generation of one run: what it is made from, and the keys of its stages.
 
-    history: the samples keys of generations 1 … g−1. previous, previous_model: the training set
-    and the model of the generation before.
-    n_samples: how many samples any step of the plan wants of this model.
+    composition: what the training set is made of, None in generation 1, which has real data.
+    history: the samples keys of generations 1 … g−1. previous, previous_model: the keys of the
+    training set and the model of the generation before. training_set, model, samples, record: the
+    keys of this generation's stages. n_samples: how many samples any step of the plan wants of this
+    model.
     """
 
     arm: ArmConfig
@@ -41,9 +45,14 @@ class Step:
     n_samples: int
 
     @property
-    def place(self) -> tuple[str, int, int]:
+    def identity(self) -> tuple[str, int, int]:
         """Arm, seed and generation."""
         return self.arm.name, self.seed, self.generation
+
+    @property
+    def run(self) -> tuple[str, int]:
+        """Arm and seed."""
+        return self.arm.name, self.seed
 
     @property
     def fit_seed(self) -> int:
@@ -55,96 +64,109 @@ class Step:
         return {kind: getattr(self, kind) for kind in STAGES}
 
 
-STAGES = ("training_set", "model", "samples", "record")
-
-
 def plan(built: Built, real_key: str, device: str) -> list[Step]:
     """Return the steps of a study in an order in which each comes after what it needs."""
-    config = built.config
+    config, keys = built.config, _Keys(built, real_key, device)
     steps: list[Step] = []
     for seed in config.seeds:
         for arm in built.arms:
-            history: tuple[str, ...] = ()
-            previous: str | None = None
-            previous_model: str | None = None
+            run: list[Step] = []
             for generation in range(1, config.generations + 1):
-                step = _step(
-                    built, arm.config, seed, generation, history, previous, previous_model,
-                    real_key, device,
-                )  # fmt: skip
-                steps.append(step)
-                history, previous = (*history, step.samples), step.training_set
-                previous_model = step.model
+                run.append(keys.step(arm, seed, generation, run))
+            steps += run
     wanted: dict[str, int] = defaultdict(int)
     for step in steps:
         wanted[step.samples] = max(wanted[step.samples], step.n_samples)
-    steps = [Step(**{**step.__dict__, "n_samples": wanted[step.samples]}) for step in steps]
+    steps = [replace(step, n_samples=wanted[step.samples]) for step in steps]
     return sorted(steps, key=lambda step: step.generation)
 
 
-def _step(
-    built: Built,
-    arm: ArmConfig,
-    seed: int,
-    generation: int,
-    history: tuple[str, ...],
-    previous: str | None,
-    previous_model: str | None,
-    real_key: str,
-    device: str,
-) -> Step:
-    config = built.config
-    objects = built.arm(arm.name)
-    base = {"format": FORMAT, "real": real_key, "seed": seed}
-    split = base | {"n_train": config.n_train}
-    composition = None
-    training_set: Any = split | {"stage": "training_set"}
-    if generation > 1:
-        composition = objects.compose(generation, config.n_train)
-        training_set |= {
-            "generation": generation,
-            "composition": asdict(composition),
-            "inputs": [history[g - 1] for g in composition.candidates if g > 0],
-            "previous": previous if composition.previous else None,
-            "n_reference": config.n_reference if composition.fresh[1] else None,
-            "strategy": [arm.strategy, arm.strategy_args, objects.extractor.identity, arm.metric],
-            "oversample": arm.oversample,
-        }
-    training_key = fingerprint(training_set)
-    training, sampling = objects.generator_settings()
-    model_key = fingerprint(
-        base
-        | {
+class _Keys:
+    """Makes steps with their keys: what enters a key stands in the method that makes it."""
+
+    def __init__(self, built: Built, real_key: str, device: str) -> None:
+        self.built, self.config = built, built.config
+        self.real_key, self.device = real_key, device
+
+    def step(self, arm: Arm, seed: int, generation: int, before: list[Step]) -> Step:
+        """Return a generation of a run, given the steps before it."""
+        config = self.config
+        history = tuple(step.samples for step in before)
+        previous = before[-1].training_set if before else None
+        previous_model = before[-1].model if before else None
+        composition = arm.compose(generation, config.n_train) if before else None
+        training_set = self._training_set(arm, seed, generation, composition, history, previous)
+        model = self._model(arm, seed, generation, training_set, previous_model)
+        samples = fingerprint(
+            {"stage": "samples", "model": model, "sampling": arm.generator_settings()[1]}
+        )
+        return Step(
+            arm=arm.config,
+            seed=seed,
+            generation=generation,
+            composition=composition,
+            history=history,
+            previous=previous,
+            previous_model=previous_model,
+            training_set=training_set,
+            model=model,
+            samples=samples,
+            record=self._record(seed, [training_set, model, samples]),
+            n_samples=arm.config.oversample * config.n_train,
+        )
+
+    def _base(self, seed: int) -> dict[str, Any]:
+        return {"format": FORMAT, "real": self.real_key, "seed": seed}
+
+    def _split(self, seed: int) -> dict[str, Any]:
+        return self._base(seed) | {"n_train": self.config.n_train}
+
+    def _training_set(
+        self,
+        arm: Arm,
+        seed: int,
+        generation: int,
+        composition: Composition | None,
+        history: tuple[str, ...],
+        previous: str | None,
+    ) -> str:
+        content = self._split(seed) | {"stage": "training_set"}
+        if composition is not None:
+            own = arm.config
+            content |= {
+                "generation": generation,
+                "composition": asdict(composition),
+                "inputs": [history[g - 1] for g in composition.candidates if g > 0],
+                "previous": previous if composition.previous else None,
+                "n_reference": self.config.n_reference if composition.fresh[1] else None,
+                "strategy": [own.strategy, own.strategy_args, arm.extractor.identity, own.metric],
+                "oversample": own.oversample,
+            }
+        return fingerprint(content)
+
+    def _model(
+        self, arm: Arm, seed: int, generation: int, training_set: str, previous_model: str | None
+    ) -> str:
+        content = self._base(seed) | {
             "stage": "model",
             "generation": generation,
-            "training_set": training_key,
-            "generator": training,
-            "device": device,
-            "threads": config.threads if device == "cpu" else None,
+            "training_set": training_set,
+            "generator": arm.generator_settings()[0],
+            "device": self.device,
+            "threads": self.config.threads if self.device == "cpu" else None,
         }
-        | ({"previous": previous_model} if objects.generator.needs_previous else {})
-    )
-    samples_key = fingerprint({"stage": "samples", "model": model_key, "sampling": sampling})
-    record_key = fingerprint(
-        split
-        | {
-            "stage": "record",
-            "keys": [training_key, model_key, samples_key],
-            "n_reference": config.n_reference,
-            "metrics": config.metrics.model_dump() | {"features": built.extractor.identity},
-        }
-    )
-    return Step(
-        arm,
-        seed,
-        generation,
-        composition,
-        history,
-        previous,
-        previous_model,
-        training_key,
-        model_key,
-        samples_key,
-        record_key,
-        arm.oversample * config.n_train,
-    )
+        if arm.generator.needs_previous:
+            content["previous"] = previous_model
+        return fingerprint(content)
+
+    def _record(self, seed: int, keys: list[str]) -> str:
+        metrics = self.config.metrics.model_dump() | {"features": self.built.extractor.identity}
+        return fingerprint(
+            self._split(seed)
+            | {
+                "stage": "record",
+                "keys": keys,
+                "n_reference": self.config.n_reference,
+                "metrics": metrics,
+            }
+        )

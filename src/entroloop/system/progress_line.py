@@ -1,33 +1,76 @@
-"""Progress of a selection on standard error: what it will take, picks made, time left."""
+"""Progress of long work: how it is reported, and one line of it on standard error."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Self
 
-from entroloop.selection.state import Progress
+Progress = Callable[[int, int], None]  # called with how much is done, and of how much
+ProgressOf = Callable[[str], Progress]  # the progress of work that consists of parts with names
 
 
-def progress_on_stderr(planned: str) -> Progress:
-    """Return a function that tells the plan when the first picks are made, then the progress: a
-    line that is written over on a terminal, a plain line every ten seconds otherwise.
+def no_progress(done: int, total: int) -> None:
+    """Report nothing: the `Progress` of work that nobody watches."""
+
+
+def no_progress_of(name: str) -> Progress:  # noqa: ARG001
+    """Report nothing of any part of the work: the `ProgressOf` nobody watches."""
+    return no_progress
+
+
+class ProgressLine:
+    """One line on standard error: what is being done, how much of it, and the time left.
+
+    The line is written over on a terminal; elsewhere a plain line is written every ten seconds.
     """
-    terminal = sys.stderr.isatty()
-    began = last = time.monotonic()
-    told = False
 
-    def tell(made: int, wanted: int) -> None:
-        nonlocal last, told
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._began = self._last = time.monotonic()
+        self._name, self._total, self._shown = "", 0, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._terminal and self._shown:
+            print(file=sys.stderr)
+
+    def of(self, name: str) -> Progress:
+        """Return the progress of a part of the work, which the line calls by this name."""
+        return partial(self._show, name)
+
+    def _show(self, name: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if not told:
-            told = True
-            print(f"selecting {planned}", file=sys.stderr)
-        ended = made == wanted
-        if now - last > (0.5 if terminal else 10.0) or (ended and terminal):
-            last = now
-            left = (now - began) * (wanted - made) / max(made, 1)
-            text = f"selected {made:,} of {wanted:,}, {left:.0f} s left"
-            start, end = ("\r", "\n" if ended else "") if terminal else ("", "\n")
-            print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
+        if name != self._name:  # parts of one total, such as metrics, are one piece of work
+            if total != self._total:
+                self._began, self._total = now, total
+            self._name = name
+        ended = done == total and self._shown
+        if now - self._last < (0.3 if self._terminal else 10.0) and not (ended and self._terminal):
+            return
+        self._last, self._shown = now, True
+        left = (now - self._began) * (total - done) / max(done, 1)
+        text = f"{name}: {done:,} of {total:,}" + (f", about {left:.0f} s left" if done else "")
+        start, end = ("\r\x1b[K", "") if self._terminal else ("", "\n")
+        print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
-    return tell
+
+def selection_progress(planned: str) -> Progress:
+    """Return a progress that first tells what a selection takes, and ends its line with it."""
+    line = ProgressLine()
+    announced = False
+
+    def show(made: int, wanted: int) -> None:
+        nonlocal announced
+        if not announced:
+            announced = True
+            print(f"selecting {planned}", file=sys.stderr)
+        line.of("selected")(made, wanted)
+        if made == wanted:
+            line.__exit__()
+
+    return show

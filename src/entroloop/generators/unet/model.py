@@ -1,7 +1,7 @@
-"""Image diffusion with diffusers' U-Net, as in the paper: settings, and the trained model.
+"""Image diffusion with diffusers' U-Net, as in the paper: the generator, and the trained model.
 
-Training is in `unet_training.py`, sampling in `unet_sampling.py`. A model is stored as a diffusers
-pipeline folder that `DDPMPipeline.from_pretrained` loads, plus model.json for the rows' format.
+A model is stored as a diffusers pipeline folder that `DDPMPipeline.from_pretrained` loads, plus
+model.json for the rows' format.
 """
 
 from __future__ import annotations
@@ -10,71 +10,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from entroloop.errors import InputError
-from entroloop.generators import Progress
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
+from entroloop.generators.unet.sampling import noise_scheduler, sample
+from entroloop.generators.unet.settings import SIZES, UNetSettings
+from entroloop.generators.unet.training import Training, train
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.memory import freed_memory_kept
-
-# Block widths, layers a block, groups of the norms. The paper's have attention in the fifth down
-# and the second up block; `tiny` is for CPUs, with attention in its last down and first up block.
-SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
-    "tiny": ((16, 32, 32), 1, 8),
-    **{f"unet{w}": ((w, w, 2 * w, 2 * w, 4 * w, 4 * w), 2, 16) for w in (32, 48, 64, 128)},
-}
+from entroloop.system.progress_line import Progress
 
 
-class UNetDiffusion(BaseModel):
-    """Settings of training and sampling; the defaults are the paper's.
-
-    steps: optimizer steps; None takes `epochs` passes over the training set. ema: an exponential
-    moving average of the weights (diffusers' EMAModel with power 3/4, at most this decay) samples
-    in place of the last ones; None: no average. precision: of the forward pass, bf16 and fp16 on a
-    GPU. init: each generation's network from new weights, or from those of the generation before.
-    classes: train class-conditionally on labels 0 … classes − 1, each dropped with `label_dropout`;
-    samples take classes with the training set's shares, and guidance_scale w follows
-    ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
-
-    checkpoint_every: steps between checkpoints, from which a killed training goes on.
-    sampler_steps of 1,000 with ddpm is the paper's; dpm_solver++ needs 20.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    SAMPLING: ClassVar[tuple[str, ...]] = (
-        "sampler", "sampler_steps", "sampling_batch", "guidance_scale",
-    )  # fmt: skip
-    name: Literal["unet_diffusion"] = "unet_diffusion"
-    size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
-    prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
-    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
-    train_timesteps: int = Field(default=1000, ge=2)
-    epochs: int = Field(default=501, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=128, ge=1)
-    accumulation: int = Field(default=1, ge=1)
-    lr: float = Field(default=1e-4, gt=0)
-    betas: tuple[float, float] = (0.95, 0.999)
-    weight_decay: float = Field(default=1e-6, ge=0)
-    warmup: int = Field(default=500, ge=0)
-    gradient_clip: float = Field(default=1.0, gt=0)
-    ema: float | None = Field(default=None, gt=0, lt=1)
-    init: Literal["scratch", "finetune"] = "scratch"
-    classes: int | None = Field(default=None, ge=2)
-    label_dropout: float = Field(default=0.1, ge=0, lt=1)
-    guidance_scale: float = Field(default=1.0, ge=0)
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    compile: bool = False
-    checkpoint_every: int = Field(default=1000, ge=1)
-    sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
-    sampler_steps: int = Field(default=1000, ge=2)
-    sampling_batch: int = Field(default=256, ge=1)
+class UNetDiffusion(UNetSettings):
+    """A U-Net that is trained on images, with the settings of `UNetSettings`."""
 
     def fit(
         self,
@@ -88,8 +41,6 @@ class UNetDiffusion(BaseModel):
         previous: Path | None = None,
     ) -> UNetDiffusionModel:
         """Train a U-Net; `scratch` holds the checkpoints of a training that was stopped."""
-        from entroloop.generators.unet.training import Training, train
-
         row_format = RowFormat.of(training_set.data)
         check_images(row_format, self)
         shares = self.shares_of(training_set)
@@ -98,20 +49,9 @@ class UNetDiffusion(BaseModel):
                 unet = load_network(previous)
             else:
                 unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
-            training = Training(self, unet, training_set, seed, device, threads)
+            training = Training(self, unet, training_set, seed=seed, device=device, threads=threads)
             unet = train(training, progress, scratch)
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
-
-    @property
-    def needs_previous(self) -> bool:
-        """Tell whether training starts from the model of the generation before."""
-        return self.init == "finetune"
-
-    @model_validator(mode="after")
-    def _guidance_needs_classes(self) -> Self:
-        if self.guidance_scale != 1 and self.classes is None:
-            raise ValueError("guidance_scale needs classes: how many the labels name")
-        return self
 
     def shares_of(self, training_set: SampleSet) -> list[float] | None:
         """Return how often each class occurs, None for a model without classes.
@@ -150,11 +90,6 @@ class UNetDiffusion(BaseModel):
         unet = load_network(folder).to(device).eval()
         return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads, shares)
 
-    @property
-    def stride(self) -> int:
-        """What height and width are padded to a multiple of."""
-        return int(2 ** (len(SIZES[self.size][0]) - 1))
-
     def network(self, shape: tuple[int, ...], seed: int) -> Any:
         """Return a new U-Net for images of a shape (h, w, c), its weights by the seed."""
         import torch
@@ -184,7 +119,7 @@ class UNetDiffusion(BaseModel):
 class UNetDiffusionModel:
     """A trained U-Net with the format of its training rows."""
 
-    settings: UNetDiffusion
+    settings: UNetSettings
     row_format: RowFormat
     unet: Any
     device: str
@@ -198,8 +133,6 @@ class UNetDiffusionModel:
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return one image a seed, uint8; the noise of an image comes from its seed alone."""
-        from entroloop.generators.unet.sampling import sample
-
         with intra_op_threads(self.threads), freed_memory_kept():
             x = sample(self.settings, self.unet, seeds, labels, self.device)
         height, width = self.row_format.shape[:2]
@@ -210,8 +143,6 @@ class UNetDiffusionModel:
     def save(self, folder: Path) -> None:
         """Write a diffusers pipeline: model_index.json, unet/, scheduler/; and model.json."""
         from diffusers import DDPMPipeline
-
-        from entroloop.generators.unet.sampling import noise_scheduler
 
         DDPMPipeline(self.unet.cpu(), noise_scheduler(self.settings)).save_pretrained(folder)
         self.unet.to(self.device)
@@ -235,7 +166,7 @@ def padded(length: int, stride: int) -> int:
     return -(-length // stride) * stride
 
 
-def check_images(row_format: RowFormat, settings: UNetDiffusion) -> None:
+def check_images(row_format: RowFormat, settings: UNetSettings) -> None:
     """Refuse rows that are no uint8 images of 1 or 3 channels, or too small for the network."""
     shape = row_format.shape
     if len(shape) != 3 or row_format.dtype != "uint8" or shape[2] not in (1, 3):

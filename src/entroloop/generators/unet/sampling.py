@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.unet.settings import UNetSettings
 from entroloop.samples import Array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from entroloop.generators.unet.model import UNetDiffusion
 
-
-def noise_scheduler(settings: UNetDiffusion) -> Any:
+def noise_scheduler(settings: UNetSettings) -> Any:
     """Return the scheduler of training, and of sampling with ddpm."""
     from diffusers import DDPMScheduler
 
     return DDPMScheduler(**_common(settings), clip_sample=True)
 
 
-def sampling_scheduler(settings: UNetDiffusion) -> Any:
+def sampling_scheduler(settings: UNetSettings) -> Any:
     """Return the scheduler that the settings name, its steps set."""
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
@@ -54,7 +53,7 @@ def frame(unet: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _common(settings: UNetDiffusion) -> dict[str, Any]:
+def _common(settings: UNetSettings) -> dict[str, Any]:
     return {
         "num_train_timesteps": settings.train_timesteps,
         "beta_schedule": settings.beta_schedule,
@@ -63,7 +62,7 @@ def _common(settings: UNetDiffusion) -> dict[str, Any]:
 
 
 def sample(
-    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+    settings: UNetSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
 ) -> Array:
     """Return images in [−1, 1], float32 (len(seeds), c, h, w); image i depends on seeds[i] and
     labels[i].
@@ -89,7 +88,7 @@ def sample(
 
 
 def _sample(
-    settings: UNetDiffusion, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+    settings: UNetSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
 ) -> Array:
     import torch
     from diffusers.utils.torch_utils import randn_tensor
@@ -116,7 +115,7 @@ def _sample(
 
 
 def _predictor(
-    settings: UNetDiffusion, unet: Any, labels: Array | None, device: str
+    settings: UNetSettings, unet: Any, labels: Array | None, device: str
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the network's prediction as a function of (x, t), guided where that is asked for."""
     import torch

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.generators import Progress
 from entroloop.generators.cpu_threads import BatchInParts
+from entroloop.generators.unet.sampling import frame, noise_scheduler
+from entroloop.generators.unet.settings import UNetSettings
 from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
+from entroloop.system.progress_line import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from entroloop.generators.unet.model import UNetDiffusion
 
 REPORTS = 100  # looks at the loss in a training; each waits for the device
 
@@ -46,7 +47,7 @@ def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
                     "generator.lr or generator.gradient_clip, or take precision no"
                     + (" (the last checkpoint is kept)" if scratch is not None else "")
                 )
-            progress(done / training.total)
+            progress(done, training.total)
         if scratch is not None and done % checkpoint_every == 0 and done < training.total:
             training.save(scratch)
     unet = training.finished()
@@ -64,48 +65,71 @@ class Training:
 
     def __init__(
         self,
-        settings: UNetDiffusion,
+        settings: UNetSettings,
         unet: Any,
         training_set: SampleSet,
+        *,
         seed: int,
         device: str,
         threads: int,
     ) -> None:
         import torch
+
+        self.settings, self.device = settings, device
+        self.accelerator = self._new_accelerator()
+        self._place_data(training_set, frame(unet))
+        self._size_batches(len(self.images))
+        self._prepare_network(unet.to(device))
+        self._share_batches(threads)
+        # x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (Ho et al. 2020, equation 4).
+        alphas = noise_scheduler(settings).alphas_cumprod.to(device)
+        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
+        self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
+        self.order = torch.empty(0, dtype=torch.int64, device=device)
+        self.step = 0
+
+    def _new_accelerator(self) -> Any:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
-        from diffusers.training_utils import EMAModel
 
-        from entroloop.generators.unet.sampling import frame, noise_scheduler
-
-        self.settings = settings
         AcceleratorState._reset_state(reset_partial_state=True)  # another model's precision
-        self.accelerator = Accelerator(
-            cpu=device == "cpu",
-            mixed_precision=settings.precision,
-            gradient_accumulation_steps=settings.accumulation,
+        return Accelerator(
+            cpu=self.device == "cpu",
+            mixed_precision=self.settings.precision,
+            gradient_accumulation_steps=self.settings.accumulation,
         )
+
+    def _place_data(self, training_set: SampleSet, size: tuple[int, int]) -> None:
+        """Bring images (n, c, h, w) uint8, and classes, to the device; size: to pad them to."""
+        import torch
+
         data = np.asarray(training_set.data)
         images = torch.from_numpy(np.ascontiguousarray(data.transpose(0, 3, 1, 2)))
-        self.images = images.to(device)
+        self.images = images.to(self.device)
         self.labels = None
-        if settings.classes is not None and training_set.labels is not None:
-            self.labels = torch.from_numpy(training_set.labels).to(device)
-        self.pad = _padding(images.shape[2], images.shape[3], frame(unet))
-        n = len(images)
-        size = min(settings.batch_size, n)
-        self.size = size
-        world = self.accelerator.num_processes
+        if self.settings.classes is not None and training_set.labels is not None:
+            self.labels = torch.from_numpy(training_set.labels).to(self.device)
+        self.pad = _padding(images.shape[2], images.shape[3], size)
+
+    def _size_batches(self, n: int) -> None:
+        """Decide how many images a step takes, which of them are this process's, and all steps."""
+        settings, world = self.settings, self.accelerator.num_processes
+        self.size = min(settings.batch_size, n)
         self.part = slice(self.accelerator.process_index, None, world)
-        if size % world:
+        if self.size % world:
             raise InputError(
-                f"a batch of {size} does not divide among {world} processes; change "
+                f"a batch of {self.size} does not divide among {world} processes; change "
                 "generator.batch_size or the number of processes"
             )
-        per_epoch = math.ceil(n / size)
-        self.total = settings.steps or settings.epochs * per_epoch
-        unet = unet.to(device)
-        if device == "cuda":
+        self.total = settings.steps or settings.epochs * math.ceil(n / self.size)
+
+    def _prepare_network(self, unet: Any) -> None:
+        """Set up the network, the average of its weights and the optimizer."""
+        import torch
+        from diffusers.training_utils import EMAModel
+
+        settings = self.settings
+        if self.device == "cuda":
             unet = unet.to(memory_format=torch.channels_last)
         self.plain = unet
         self.ema = None if settings.ema is None else EMAModel(
@@ -118,18 +142,24 @@ class Training:
         self.unet, self.optimizer = self.accelerator.prepare(unet, optimizer)
         if settings.compile:
             self.unet = torch.compile(self.unet)
+
+    def _share_batches(self, threads: int) -> None:
+        """Give each thread of a CPU a part of a batch, where that can be."""
+        import torch
+
         # Threads cannot share what torch compiles or the generator of dropout, and processes add up
         # their gradients as they are computed.
-        together = world > 1 or settings.compile or settings.precision == "fp16" or _drops_out(unet)
+        settings = self.settings
+        together = (
+            self.accelerator.num_processes > 1
+            or settings.compile
+            or settings.precision == "fp16"
+            or _drops_out(self.plain)
+        )
         self.in_parts = None
-        if device == "cpu" and threads > 1 and not together:
-            self.in_parts = BatchInParts(list(unet.parameters()), min(threads, size))
+        if self.device == "cpu" and threads > 1 and not together:
+            self.in_parts = BatchInParts(list(self.plain.parameters()), min(threads, self.size))
             torch.set_num_threads(1)  # until the training ends, see `UNetDiffusion.fit`
-        alphas = noise_scheduler(settings).alphas_cumprod.to(device)
-        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
-        self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
-        self.order = torch.empty(0, dtype=torch.int64, device=device)
-        self.step = 0
 
     def advance(self) -> Tensor:
         """Make one optimizer step; return its loss, which stays on the device."""

@@ -1,1 +1,57 @@
-"""One file per strategy of selection, and the table of them."""
+"""One file per strategy of selection, and the table of them; what a selection is lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from entroloop.selection.state import Picks
+from entroloop.selection.strategies.center_matching import center_matching
+from entroloop.selection.strategies.coreset import composable_coreset
+from entroloop.selection.strategies.covariance_matching import covariance_matching
+from entroloop.selection.strategies.ds3 import ds3
+from entroloop.selection.strategies.greedy import greedy
+from entroloop.selection.strategies.kmeans import kmeans
+from entroloop.selection.strategies.latent_space_filter import latent_space_filter
+from entroloop.selection.strategies.random import random
+from entroloop.selection.strategies.semdedup import semdedup
+from entroloop.selection.strategies.threshold_decay import threshold_decay
+from entroloop.selection.strategies.top_quality import top_quality
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """What is known of a strategy before it runs.
+
+    pick: makes the picks of a `SelectionState`; its keyword arguments are the strategy's. sharded:
+    its pool can lie in several shards. needs: an argument that it cannot work without, which a
+    study hands over: `reference` rows, which rows are `real`, or `scores`. reserved: arguments that
+    a study does not take, since they belong to one pool. copies: float64 arrays of the pool's size
+    that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and goes on from
+    there. equal_generations: from several generations a study has it take equal shares.
+    """
+
+    pick: Callable[..., Picks]
+    sharded: bool = False
+    needs: str | None = None
+    reserved: tuple[str, ...] = ()
+    copies: int = 0
+    checkpointed: bool = False
+    equal_generations: bool = False
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy(pick=random, sharded=True, equal_generations=True),
+    "greedy": Strategy(pick=greedy, sharded=True, checkpointed=True),
+    "threshold_decay": Strategy(
+        pick=threshold_decay, sharded=True, checkpointed=True, reserved=("order",)
+    ),
+    "composable_coreset": Strategy(pick=composable_coreset, sharded=True),
+    "kmeans": Strategy(pick=kmeans, copies=3),
+    "center_matching": Strategy(pick=center_matching, copies=3),
+    "covariance_matching": Strategy(pick=covariance_matching, copies=7),
+    "ds3": Strategy(pick=ds3, needs="reference", copies=3),
+    "semdedup": Strategy(pick=semdedup, copies=3),
+    "latent_space_filter": Strategy(pick=latent_space_filter, needs="real", copies=4),
+    "top_quality": Strategy(pick=top_quality, needs="scores"),
+}

@@ -1,8 +1,8 @@
 """A composable core-set: two rounds whatever is chosen, and a choice that is only nearly greedy's.
 
-Each part of the pool picks greedily among its own rows; the choice is made greedily among those.
+Each shard of the pool picks greedily among its own rows; the choice is made greedily among those.
 Its coverage radius is at most four times the least possible (Malkomes et al. 2015); with more rows
-from each part it comes nearer to greedy's two times (Ceccarello et al. 2019). What a run can be
+from each shard it comes nearer to greedy's two times (Ceccarello et al. 2019). What a run can be
 sure of is `Selection.approximation`.
 """
 
@@ -16,99 +16,121 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.pools.hosts import InProcess
-from entroloop.pools.rows import HeldRows
-from entroloop.pools.shard import Part
+from entroloop.pools.rows import ArrayRows
+from entroloop.pools.shard import Shard
 from entroloop.samples import Array, Float64
-from entroloop.selection.pool import begin, plan
-from entroloop.selection.state import Picks, Task
+from entroloop.selection.budget import budget_for
+from entroloop.selection.pool import open_pool
+from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies.greedy import greedy
 
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """Rows in one place to pick from greedily, and what was picked already."""
+@dataclass(frozen=True, kw_only=True)
+class _Subpool:
+    """Rows in this process to pick from greedily, and rows that were picked already (`initial`)."""
 
     rows: Array
-    open_rows: NDArray[np.bool_]
+    selectable: NDArray[np.bool_]
     weights: Float64 | None
-    given: Array
+    initial: Array
     groups: Index | None
     quotas: Index | None
     metric: str
 
     def greedy(self, n: int, seed: int) -> Picks:
-        held = HeldRows(self.rows)
-        begun = begin(
-            InProcess(held, [0, len(self.rows)]), held, plan(held, n, self.metric, len(self.given)),
-            self.metric, self.open_rows, self.weights, np.empty(0, dtype=np.int64), self.given, n,
-            "auto",
-        )  # fmt: skip
-        width = self.rows.shape[1]
-        task = Task(begun.pool, n, seed, width, None, self.groups, self.quotas)
-        return greedy(task)
+        rows = ArrayRows(self.rows)
+        pool = open_pool(
+            InProcess(rows, [0, len(self.rows)]),
+            rows,
+            budget_for(rows, n, self.metric, initial=len(self.initial)),
+            metric=self.metric,
+            selectable=self.selectable,
+            weights=self.weights,
+            initial=np.empty(0, dtype=np.int64),
+            outside=self.initial,
+            n=n,
+            device="auto",
+        )
+        state = SelectionState(
+            pool=pool,
+            n=n,
+            seed=seed,
+            width=self.rows.shape[1],
+            groups=self.groups,
+            quotas=self.quotas,
+        )
+        return greedy(state)
 
 
-def composable_coreset(task: Task, *, oversample: float = 1.0) -> Picks:
-    """Pick n rows, approximately as greedy does: from `oversample` · n picks of each part.
+def composable_coreset(state: SelectionState, *, oversample: float = 1.0) -> Picks:
+    """Pick n rows, approximately as greedy does: from `oversample` · n picks of each shard.
 
-    With groups, of each group by its quota. In one place this is greedy.
+    With groups, of each group by its quota. In one shard this is greedy.
 
     Raises InputError for oversample below 1.
     """
     number = isinstance(oversample, int | float) and not isinstance(oversample, bool)
     if not number or not 1 <= oversample < np.inf:
         raise InputError(f"oversample must be at least 1; got {oversample!r}")
-    parts, bounds = task.pool.parts, task.pool.parts.bounds
-    if len(parts) == 1:
-        return greedy(task)
-    metric = "euclidean" if task.pool.space.power == 2 else "manhattan"
-    plain = task.groups is None and not task.pool.count and not task.weighted
+    sharded = state.pool.sharded
+    if len(sharded) == 1:
+        return greedy(state)
+    metric = state.pool.distance.transformed
+    plain = state.groups is None and not state.pool.count and not state.weighted
     extra = int(plain)  # one pick more tells how near to the best the choice is
-    quotas = None if task.quotas is None else np.ceil(oversample * task.quotas).astype(np.int64)
-    count = int(np.ceil(oversample * (task.n + extra)))
-    whole = task.groups
-    groups = [None if whole is None else whole[a:b] for a, b in pairwise(bounds)]
-    found = parts.ask_each(
-        "apply", [(picks_of, metric, count, task.seed, group, quotas) for group in groups]
+    quotas = None if state.quotas is None else np.ceil(oversample * state.quotas).astype(np.int64)
+    count = int(np.ceil(oversample * (state.n + extra)))
+    groups = state.groups
+    own = [None if groups is None else groups[a:b] for a, b in pairwise(sharded.bounds)]
+    found = sharded.ask_each(
+        Shard.apply, [(picks_of, metric, count, state.seed, of_shard, quotas) for of_shard in own]
     )
-    index = np.concatenate([f[0] for f in found])
+    index, rows, weights = (np.concatenate([f[i] for f in found]) for i in range(3))
     order = np.argsort(index)
-    index, rows, weights = (
-        index[order],
-        *(np.concatenate([f[i] for f in found])[order] for i in (1, 2)),
+    index, rows, weights = index[order], rows[order], weights[order]
+    union = _Subpool(
+        rows=rows,
+        selectable=np.ones(len(rows), dtype=bool),
+        weights=weights if state.weighted else None,
+        initial=found[0][3],
+        groups=None if groups is None else groups[index],
+        quotas=None if state.quotas is None else state.quotas.copy(),
+        metric=metric,
     )
-    union = _Problem(
-        rows, np.ones(len(rows), dtype=bool), weights if task.weighted else None, found[0][3],
-        None if whole is None else whole[index],
-        None if task.quotas is None else task.quotas.copy(), metric,
-    )  # fmt: skip
-    made = union.greedy(min(task.n + extra, len(rows)), task.seed)
-    places = np.array(made.indices[: task.n])
-    picks = Picks(task.n, index[places].tolist(), made.values[: task.n])
+    made = union.greedy(min(state.n + extra, len(rows)), state.seed)
+    chosen = np.array(made.indices[: state.n])
+    picks = Picks(state.n, index[chosen].tolist(), made.values[: state.n])
     picks.duplicates = picks.values.count(0.0)
     if extra:
-        picks.next_value = made.values[task.n] if len(made.values) > task.n else 0.0
-    task.pool.add(rows[places], index[places])
+        picks.next_value = made.values[state.n] if len(made.values) > state.n else 0.0
+    state.pool.add(rows[chosen], index[chosen])
     return picks
 
 
 def picks_of(
-    part: Part, metric: str, count: int, seed: int, groups: Index | None, quotas: Index | None
+    shard: Shard, metric: str, count: int, seed: int, groups: Index | None, quotas: Index | None
 ) -> tuple[Index, Array, Float64, Array]:
-    """Return a part's greedy picks: index, rows, weights; and the rows that were given."""
-    shard = part.shard
-    every = np.arange(len(part.rows))
-    weights = shard.weights_of(every) ** (1 / shard.space.power)
-    open_rows, given = shard.open, shard.picks.copy()
+    """Return a shard's greedy picks (index, rows, weights), and the rows that were given."""
+    bounds = shard.bounds
+    weights: Float64 = bounds.space.distance_of(bounds.weights_of(np.arange(len(shard.rows))))
+    selectable, initial = bounds.selectable, bounds.picks.copy()
     if groups is not None and quotas is not None:  # no more of a group than are here
-        quotas = np.minimum(quotas, np.bincount(groups[open_rows], minlength=len(quotas)))
-        open_rows = open_rows & (quotas[groups] > 0)
+        quotas = np.minimum(quotas, np.bincount(groups[selectable], minlength=len(quotas)))
+        selectable = selectable & (quotas[groups] > 0)
         count = int(quotas.sum())
-    count = min(count, int(open_rows.sum()))
+    count = min(count, int(selectable.sum()))
     own = np.empty(0, dtype=np.int64)
     if count:
-        problem = _Problem(part.rows, open_rows, weights, given, groups, quotas, metric)
-        own = np.array(problem.greedy(count, seed).indices, dtype=np.int64)
-    return part.start + own, np.asarray(part.rows[own]), weights[own], given
+        subpool = _Subpool(
+            rows=shard.rows,
+            selectable=selectable,
+            weights=weights,
+            initial=initial,
+            groups=groups,
+            quotas=quotas,
+            metric=metric,
+        )
+        own = np.array(subpool.greedy(count, seed).indices, dtype=np.int64)
+    return shard.start + own, np.asarray(shard.rows[own]), weights[own], initial

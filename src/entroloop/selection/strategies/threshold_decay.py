@@ -1,7 +1,7 @@
 """Threshold decay: accept in visiting order what is far enough, then lower the threshold.
 
 The paper's Threshold Decay Filter, with the certainty and at the speed of greedy selection: rows
-are treated in blocks, one after the other within a block by the block's own distances, and one
+are visited in blocks, one after the other within a block by the block's own distances, and one
 multiply applies a block's picks to the rows that may still matter. A row whose upper bound is below
 the threshold is passed over without any work.
 """
@@ -11,20 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.spaces import Space
 from entroloop.errors import InputError
 from entroloop.samples import Array
 from entroloop.selection.block import Block
-from entroloop.selection.rounds import joined, without
-from entroloop.selection.state import Picks, Task
+from entroloop.selection.pool import only, visited_then
+from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies.greedy import greedy, take_first
 
 BLOCK = 512  # rows that are visited at once
-SPREAD_BLOCK = 1536  # of a pool in several places: fewer rounds
+SHARDED_BLOCK = 1536  # of a pool over several shards: fewer rounds
 LARGEST_DECAY = 1 - 1e-7
+DECAYS_AT_ONCE = 4096
 
 
 def threshold_decay(
-    task: Task,
+    state: SelectionState,
     *,
     threshold: float | None = None,
     decay: float | None = None,
@@ -44,11 +46,11 @@ def threshold_decay(
 
     Raises InputError for values outside these ranges, or an order that is no permutation.
     """
-    places = _checked_order(task, order)
+    visiting = _checked_order(state, order)
     if strength is not None:
         if threshold is not None or decay is not None:
             raise InputError("give strength, or threshold and decay, not both")
-        return _by_strength(task, places, _number("strength", strength))
+        return _by_strength(state, visiting, _number("strength", strength))
     decay = 0.95 if decay is None else _number("decay", decay)
     if not 0 <= decay <= LARGEST_DECAY:
         raise InputError(
@@ -56,11 +58,11 @@ def threshold_decay(
             "take the strategy greedy)"
         )
     if threshold is None:
-        threshold = _default_threshold(task, places)
+        threshold = _default_threshold(state, visiting)
     threshold = _number("threshold", threshold)
     if not 0 <= threshold < np.inf:
         raise InputError(f"threshold must be finite and not negative; got {threshold}")
-    return _passes(task, places, threshold, decay)
+    return _passes(state, visiting, threshold, decay)
 
 
 def _number(name: str, value: object) -> float:
@@ -69,35 +71,35 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _passes(task: Task, order: NDArray[np.int64], tau: float, decay: float) -> Picks:
-    pool, picks = task.pool, task.begin()
-    power, position = pool.space.power, 0
-    if task.journal is not None:
-        tau = task.journal.state.get("tau", tau)
-        position = int(task.journal.state.get("position", 0))
+def _passes(state: SelectionState, order: NDArray[np.int64], tau: float, decay: float) -> Picks:
+    """Pass over the rows, from a threshold τ on, until all picks are made."""
+    pool, picks = state.pool, state.resumed_picks()
+    position = 0
+    if state.checkpoint is not None:
+        tau = state.checkpoint.state.get("tau", tau)
+        position = int(state.checkpoint.state.get("position", 0))
     pool.set_order(order)
     while picks.missing:
-        largest = _visit(task, picks, tau, position)
+        largest = _visit(state, picks, tau, position)
         if not picks.missing:
             break
         if tau == 0 or largest <= 0:  # what is left is at distance 0
-            task.fill_with_duplicates(picks, order[pool.open[order]])
+            state.fill_with_duplicates(picks, order[pool.selectable[order]])
             break
-        tau, position = _next_threshold(tau, decay, largest, power), 0
+        tau, position = _next_threshold(tau, decay, largest, pool.space), 0
     return picks
 
 
-def _next_threshold(tau: float, decay: float, largest: float, power: int) -> float:
+def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> float:
     """Return the first of decay τ, decay² τ, … that a value up to `largest` may exceed.
 
     Multiplied step by step, as passes that accept nothing would do.
     """
     while True:
-        steps = np.full(4096, decay)
+        steps = np.full(DECAYS_AT_ONCE, decay)
         steps[0] = tau * decay
         taus = np.multiply.accumulate(steps)
-        levels = taus * taus if power == 2 else taus
-        found = np.flatnonzero((levels < largest) | (taus == 0))
+        found = np.flatnonzero((space.value_of(taus) < largest) | (taus == 0))
         if len(found):
             return float(taus[found[0]])
         if taus[-1] == taus[-2]:  # the smallest numbers round to themselves: the limit is 0
@@ -105,103 +107,106 @@ def _next_threshold(tau: float, decay: float, largest: float, power: int) -> flo
         tau = float(taus[-1])
 
 
-def _visit(task: Task, picks: Picks, tau: float, position: int) -> float:
-    """Make one pass from a place in the order: accept what has a value > τ² to all accepted.
+def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> float:
+    """Make one pass from a position in the order: accept what has a value > τ² to all accepted.
 
-    Returns a bound of all values.
+    Returns an upper bound of all values.
     """
-    pool, largest = task.pool, np.inf
-    level = tau * tau if pool.space.power == 2 else tau
+    pool, largest = state.pool, np.inf
+    level = float(pool.space.value_of(tau))
     while picks.missing and position < len(pool):
-        found = pool.visit(position, level, BLOCK if len(pool.parts) == 1 else SPREAD_BLOCK)
+        found = pool.visit(position, level, BLOCK if len(pool.sharded) == 1 else SHARDED_BLOCK)
         position, largest = found.frontier + 1, found.largest
         if len(found.index):
-            block = task.block(found)  # with defining values: a value at the threshold decides
-            _accept_in_order(task, block, level, picks.missing)
-            task.accept(picks, block, tau=tau, position=position)
+            block = state.block(found)
+            _accept_in_order(state, block, level, picks.missing)
+            state.accept(picks, block, tau=tau, position=position)
     return largest
 
 
-def _accept_in_order(task: Task, block: Block, level: float, missing: int) -> None:
-    place = 0
-    while missing:
-        far = block.values[place:] > level - block.error
+def _accept_in_order(state: SelectionState, block: Block, level: float, missing: int) -> None:
+    """Accept the rows of a block, in order, whose defining value exceeds the level."""
+    position = 0
+    while missing and position < len(block.index):
+        far = block.values[position:] > level - block.error
         step = int(far.argmax())
         if not far[step]:
             return
-        place += step
-        if block.values[place] > level + block.error or block.defining(place) > level:
-            block.take(place)
+        position += step
+        if block.values[position] > level + block.error or block.defining(position) > level:
+            state.take(block, position)
             missing -= 1
-            full = task.count_group(int(block.index[place]))
-            if full is not None and task.groups is not None:
-                block.drop(np.flatnonzero(task.groups[block.index] == full))
-        place += 1
-        if place == len(block.index):
-            return
+        position += 1
 
 
-def _by_strength(task: Task, order: NDArray[np.int64], strength: float) -> Picks:
+def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: float) -> Picks:
     if not 0 <= strength <= 1:
         raise InputError(f"strength must lie in [0, 1]; got {strength}")
     if strength == 1:
-        return greedy(task, first=None if task.pool.count else int(order[0]))
-    pool, picks = task.pool, task.begin()
-    share = strength * strength if pool.space.power == 2 else strength
+        return greedy(state, first=None if state.pool.count else int(order[0]))
+    pool, picks = state.pool, state.resumed_picks()
+    share = float(pool.space.value_of(strength))
     if not pool.count:
-        take_first(task, picks, int(order[0]))
+        take_first(state, picks, int(order[0]))
     pool.set_order(order)
     target, ahead = BLOCK // 2, BLOCK // 2
     while picks.missing:
         farthest = pool.farthest(target)
         if farthest.copies and share > 0:
-            task.fill_with_duplicates(picks, order[pool.open[order]])
+            state.fill_with_duplicates(picks, order[pool.selectable[order]])
             break
         largest = float(farthest.values.max(initial=0.0))
         # A level near the largest value keeps the rows that may be eligible few.
         level = max(farthest.level, 0.95 * largest or -1.0)
-        farthest = without(farthest, np.flatnonzero(farthest.values >= level))
+        farthest = only(farthest, np.flatnonzero(farthest.values >= level))
         visited = pool.visit(0, max(share * level, 0.0), ahead, strict=False)
-        block = task.block(joined(farthest, visited))
-        _pick_by_share(task, block, share, level, len(visited.index), picks.missing)
-        task.accept(picks, block)
+        block = state.block(visited_then(visited, farthest))
+        _pick_by_share(state, block, share, level, len(visited.index), picks.missing)
+        state.accept(picks, block)
         # Where none of those ahead was eligible, look further ahead.
         ahead = BLOCK // 2 if block.count else 2 * ahead
     return picks
 
 
 def _pick_by_share(
-    task: Task, block: Block, share: float, level: float, eligible: int, missing: int
+    state: SelectionState, block: Block, share: float, level: float, eligible: int, missing: int
 ) -> None:
-    """Pick the first eligible row of at least `share` of the largest value, while that is known."""
+    """Pick the first eligible row of at least `share` of the largest value, while that is known.
+
+    The first `eligible` rows of the block are in visiting order, the others have large values. No
+    row outside the block has a larger value than `level`.
+    """
     while missing:
-        largest_at = block.best()
-        largest = block.values[largest_at]
-        if share == 0:
-            found = np.flatnonzero(block.values[:eligible] > -np.inf)
-        elif (block.count and largest - block.error <= level) or largest == -np.inf:
+        found = _eligible(block, share, level, eligible)
+        if found is None or not len(found):
             return
-        else:
-            if largest <= block.error and block.defining(largest_at) <= 0:
-                return
-            doubt = 2 * block.error
-            found = np.flatnonzero(block.values[:eligible] >= share * largest - doubt)
-            if len(found) and block.values[found[0]] <= share * largest + doubt:
-                limit = share * block.defining(largest_at)
-                found = found[[block.defining(int(place)) >= limit for place in found]]
-        if not len(found):
-            return
-        block.take(int(found[0]))
+        state.take(block, int(found[0]))
         missing -= 1
-        full = task.count_group(int(block.index[found[0]]))
-        if full is not None and task.groups is not None:
-            block.drop(np.flatnonzero(task.groups[block.index] == full))
 
 
-def _checked_order(task: Task, order: Array | None) -> NDArray[np.int64]:
-    m = len(task.pool)
+def _eligible(block: Block, share: float, level: float, eligible: int) -> NDArray[np.int64] | None:
+    """Return the positions of rows that reach their share; None where the largest is not known."""
+    if share == 0:
+        return np.flatnonzero(block.values[:eligible] > -np.inf)
+    best = block.best()
+    largest = block.values[best]
+    if (block.count and largest - block.error <= level) or largest == -np.inf:
+        return None
+    if largest <= block.error and block.defining(best) <= 0:
+        return None
+    doubt = 2 * block.error
+    found = np.flatnonzero(block.values[:eligible] >= share * largest - doubt)
+    if len(found) and block.values[found[0]] <= share * largest + doubt:
+        limit = share * block.defining(best)
+        found = found[[block.defining(int(position)) >= limit for position in found]]
+    return found
+
+
+def _checked_order(state: SelectionState, order: Array | None) -> NDArray[np.int64]:
+    """Return the selectable rows in visiting order."""
+    m = len(state.pool)
     if order is None:
-        order = task.rng.permutation(m)
+        order = state.rng.permutation(m)
     order = np.asarray(order)
     if (
         order.dtype.kind not in "iu"
@@ -209,11 +214,9 @@ def _checked_order(task: Task, order: Array | None) -> NDArray[np.int64]:
         or not np.array_equal(np.sort(order), np.arange(m))
     ):
         raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
-    places: NDArray[np.int64] = order[task.pool.open[order]].astype(np.int64)
-    return places
+    return order[state.pool.selectable[order]].astype(np.int64)
 
 
-def _default_threshold(task: Task, order: NDArray[np.int64]) -> float:
-    pool = task.pool
-    largest = pool.reach_from(pool.parts.take(order[:1])[0])
-    return float(np.sqrt(largest)) if pool.space.power == 2 else largest
+def _default_threshold(state: SelectionState, order: NDArray[np.int64]) -> float:
+    pool = state.pool
+    return float(pool.space.distance_of(pool.largest_value_to(pool.sharded.take(order[:1])[0])))

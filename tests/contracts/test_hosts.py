@@ -12,7 +12,7 @@ import entroloop as el
 from entroloop.data.embeddings import ParquetRows
 from entroloop.metrics.entropy import duplicate_fraction
 from entroloop.pools.hosts import ATTEMPTS, LOST, InProcess
-from entroloop.pools.rows import HeldRows, JoinedRows, MappedRows, rows_of
+from entroloop.pools.rows import ArrayRows, JoinedRows, MappedRows, rows_of
 
 lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=16),
@@ -28,17 +28,17 @@ class Cuts:
     def __init__(self, *cuts, lose=None):
         self.cuts, self.lose = cuts, lose
 
-    def hold(self, rows):
+    def distribute(self, rows):
         bounds = [0, *sorted(min(c, rows.shape[0]) for c in self.cuts), rows.shape[0]]
-        places = InProcess(rows, bounds)
-        return places if self.lose is None else Losing(places, self.lose)
+        hosts = InProcess(rows, bounds)
+        return hosts if self.lose is None else Losing(hosts, self.lose)
 
 
 class Losing:
-    """Places that are lost now and then, before or after they did what was asked."""
+    """Hosts that are lost now and then, before or after they did what was asked."""
 
-    def __init__(self, places, lose):
-        self.bounds, self._places, self._lose = places.bounds, places, lose
+    def __init__(self, hosts, lose):
+        self.bounds, self._hosts, self._lose = hosts.bounds, hosts, lose
         self.lost = 0
         self._just_rebuilt = set()
 
@@ -46,20 +46,20 @@ class Losing:
         gone = {i: "" if i in self._just_rebuilt else self._lose() for i in requests}
         self._just_rebuilt.clear()
         done = {i: calls for i, calls in requests.items() if gone[i] != "before"}
-        answers = self._places.ask(done)
+        answers = self._hosts.ask(done)
         return {i: LOST if gone[i] else answers[i] for i in requests}
 
     def rebuild(self, i):
         self.lost += 1
         self._just_rebuilt.add(i)
-        self._places.rebuild(i)
+        self._hosts.rebuild(i)
 
     def close(self):
-        self._places.close()
+        self._hosts.close()
 
 
 class Gone:
-    """One place that is never there."""
+    """One host that is never there."""
 
     bounds = (0, 100)
 
@@ -120,12 +120,12 @@ def test_every_option_gives_the_same_picks_in_parts(rng, strategy, options, cuts
     if options.get("groups"):
         options = options | {"groups": rng.integers(0, 3, 1400)}
     alone = el.select(x, 400, strategy, **options)
-    spread = el.select(x, 400, strategy, engine=Cuts(*cuts), **options)
-    same(spread, alone)
-    assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
-    assert spread.entropy == alone.entropy
-    assert spread.entropy_random == alone.entropy_random
-    assert spread.shares == alone.shares
+    sharded = el.select(x, 400, strategy, engine=Cuts(*cuts), **options)
+    same(sharded, alone)
+    assert sharded.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-12)
+    assert sharded.entropy == alone.entropy
+    assert sharded.entropy_random == alone.entropy_random
+    assert sharded.shares == alone.shares
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
@@ -186,9 +186,9 @@ def test_outside_rows_of_another_dtype_count_in_parts(rng):
 def test_a_sorted_pool_whose_far_rows_lie_in_one_part_takes_tens_of_rounds(rng):
     x = rng.standard_normal((20_000, 8)).astype(np.float32)
     x = x[np.argsort(np.square(x).sum(axis=1))]
-    spread = el.select(x, 4000, first=0, engine=Cuts(5000, 10_000, 15_000))
-    same(spread, el.select(x, 4000, first=0))
-    assert spread.rounds < 60
+    sharded = el.select(x, 4000, first=0, engine=Cuts(5000, 10_000, 15_000))
+    same(sharded, el.select(x, 4000, first=0))
+    assert sharded.rounds < 60
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -196,25 +196,28 @@ def test_a_sorted_pool_whose_far_rows_lie_in_one_part_takes_tens_of_rounds(rng):
 def test_places_lost_at_random_rounds_change_nothing(strategy, share, seed, monkeypatch):
     # Smaller blocks make more rounds to be lost in.
     monkeypatch.setattr(
-        import_module("entroloop.selection.strategies.greedy"), "SPREAD_BLOCK_ROWS", 40
+        import_module("entroloop.selection.strategies.greedy"), "SHARDED_BLOCK_ROWS", 40
     )
     monkeypatch.setattr(
-        import_module("entroloop.selection.strategies.threshold_decay"), "SPREAD_BLOCK", 40
+        import_module("entroloop.selection.strategies.threshold_decay"), "SHARDED_BLOCK", 40
     )
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((900, 6)).astype(np.float32)
     lose = lambda: rng.choice(["", "before", "after"], p=[1 - share, share / 2, share / 2])  # noqa: E731
     engine = Cuts(250, 600, lose=lose)
     held = []
-    hold, engine.hold = engine.hold, lambda rows: held.append(hold(rows)) or held[-1]
+    distribute, engine.distribute = (
+        engine.distribute,
+        lambda rows: held.append(distribute(rows)) or held[-1],
+    )
     same(el.select(x, 300, strategy, engine=engine), el.select(x, 300, strategy))
-    assert held[0].lost > 0
+    assert made[0].lost > 0
 
 
-def test_a_place_that_is_always_lost_ends_the_selection(rng):
+def test_a_host_that_is_always_lost_ends_the_selection(rng):
     x = rng.standard_normal((100, 3))
     engine = Cuts(50)
-    engine.hold = lambda rows: Gone()
+    engine.distribute = lambda rows: Gone()
     with pytest.raises(RuntimeError, match=f"lost {ATTEMPTS} times"):
         el.select(x, 10, engine=engine)
 
@@ -223,19 +226,19 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("engine", [None, Cuts(300, 500)], ids=["one place", "parts"])
+@pytest.mark.parametrize("engine", [None, Cuts(300, 500)], ids=["one host", "parts"])
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [("greedy", {}), ("threshold_decay", {}), ("threshold_decay", {"strength": 0.4})],
 )
-def test_a_stopped_selection_goes_on_from_its_journal(
+def test_a_stopped_selection_goes_on_from_its_checkpoint(
     rng, tmp_path, monkeypatch, strategy, options, engine
 ):
-    journal = import_module("entroloop.selection.checkpoint")
-    monkeypatch.setattr(journal, "SHARE", 1e9)  # write after every block
+    checkpoint = import_module("entroloop.selection.checkpoint")
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)  # write after every block
     x = rng.standard_normal((2000, 5)).astype(np.float32)
     groups = rng.integers(0, 4, 2000)
-    path = tmp_path / "journal.npz"
+    path = tmp_path / "checkpoint.npz"
     alone = el.select(x, 900, strategy, groups=groups, **options)
     made = []
 
@@ -249,33 +252,33 @@ def test_a_stopped_selection_goes_on_from_its_journal(
 
     for limit in (200, 500):
         with pytest.raises(StopError):
-            el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+            el.select(x, 900, strategy, groups=groups, engine=engine, checkpoint=path,
                       progress=stop_at(limit), **options)  # fmt: skip
     made.clear()
-    again = el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+    again = el.select(x, 900, strategy, groups=groups, engine=engine, checkpoint=path,
                       progress=stop_at(10**9), **options)  # fmt: skip
     assert made[0] >= 200  # it did not begin anew
     same(again, alone)
     made.clear()
-    whole = el.select(x, 900, strategy, groups=groups, engine=engine, journal=path,
+    whole = el.select(x, 900, strategy, groups=groups, engine=engine, checkpoint=path,
                       progress=stop_at(0), **options)  # fmt: skip
     assert not made  # it was complete
     same(whole, alone)
 
 
-def test_a_journal_of_another_selection_is_not_used(rng, tmp_path):
+def test_a_checkpoint_of_another_selection_is_not_used(rng, tmp_path):
     x = rng.standard_normal((500, 5))
-    path = tmp_path / "journal.npz"
+    path = tmp_path / "checkpoint.npz"
 
     def stop(done, wanted):
         raise StopError
 
     with pytest.raises(StopError):
-        el.select(x, 100, journal=path, first=3, progress=stop)
-    same(el.select(x, 100, journal=path, first=4), el.select(x, 100, first=4))
-    path.write_bytes(b"not a journal")
-    with pytest.raises(el.InputError, match="no journal"):
-        el.select(x, 100, journal=path)
+        el.select(x, 100, checkpoint=path, first=3, progress=stop)
+    same(el.select(x, 100, checkpoint=path, first=4), el.select(x, 100, first=4))
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(el.InputError, match="no checkpoint"):
+        el.select(x, 100, checkpoint=path)
 
 
 @pytest.mark.parametrize("cuts", [(), (400,), (0, 10, 799)], ids=len)
@@ -303,7 +306,7 @@ def test_entropy_of_equal_rows_over_parts_is_minus_infinity():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x, e: el.select(x, 5, "kmeans", engine=e), "needs the pool in one place"),
+        (lambda x, e: el.select(x, 5, "kmeans", engine=e), "needs the pool in one process"),
         (lambda x, e: el.select(np.where(x > 2, np.nan, x), 5, engine=e), "NaN or infinite"),
         (lambda x, e: el.select(np.vstack([x, 0 * x[:1]]), 5, metric="cosine", engine=e), "zero"),
         (lambda x, e: el.knn_entropy(x, 0, engine=e), "k must be"),
@@ -322,7 +325,7 @@ def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatc
     x = rng.standard_normal((100, 4))
     monkeypatch.setattr(Part, "room", lambda self: ("here", 700 * 2**20))
     el.select(x, 5, engine=Cuts(50))
-    message = r"takes 0.8 GiB and 0.7 GiB are free on here, for 3 parts; choose fewer rows"
+    message = r"takes 0.8 GiB and 0.7 GiB are free on here, for 3 shards; choose fewer rows"
     with pytest.raises(el.InputError, match=message):
         el.select(x, 5, engine=Cuts(30, 60))
 
@@ -331,13 +334,13 @@ def test_the_plan_of_parts_tells_rounds_bytes_and_time(rng, capsys):
     x = rng.standard_normal((3000, 8)).astype(np.float32)
     found = el.select(x, 500, engine=Cuts(1000), progress=True)
     told = capsys.readouterr().err
-    assert "in each of 2 places; greedily about 20 rounds" in told
+    assert "in each of 2 shards; greedily about 20 rounds" in told
     assert "GiB over the network" in told
     assert 1 < found.rounds < 40
     assert found.bytes_moved > 500 * 8 * 4
 
 
-def test_a_journal_of_another_order_is_not_used(rng, tmp_path):
+def test_a_checkpoint_of_another_order_is_not_used(rng, tmp_path):
     x, path = rng.standard_normal((3000, 4)), tmp_path / "j.npz"
     orders = [np.arange(3000), np.arange(3000)]
     orders[1][3:-3] = rng.permutation(orders[1][3:-3])  # printed, they look the same
@@ -346,22 +349,22 @@ def test_a_journal_of_another_order_is_not_used(rng, tmp_path):
         raise StopError
 
     with pytest.raises(StopError):
-        el.select(x, 300, "threshold_decay", order=orders[0], journal=path, progress=stop)
-    found = el.select(x, 300, "threshold_decay", order=orders[1], journal=path)
+        el.select(x, 300, "threshold_decay", order=orders[0], checkpoint=path, progress=stop)
+    found = el.select(x, 300, "threshold_decay", order=orders[1], checkpoint=path)
     same(found, el.select(x, 300, "threshold_decay", order=orders[1]))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", np.ones(3).tobytes()])
-def test_a_damaged_journal_is_told(rng, tmp_path, content):
+def test_a_damaged_checkpoint_is_told(rng, tmp_path, content):
     (tmp_path / "j.npz").write_bytes(content)
-    with pytest.raises(el.InputError, match="no journal of a selection"):
-        el.select(rng.random((9, 2)), 3, journal=tmp_path / "j.npz")
+    with pytest.raises(el.InputError, match="no checkpoint of a selection"):
+        el.select(rng.random((9, 2)), 3, checkpoint=tmp_path / "j.npz")
 
 
-def test_a_journal_that_cannot_be_written_is_told(rng, tmp_path):
+def test_a_checkpoint_that_cannot_be_written_is_told(rng, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(el.InputError, match="cannot be written"):
-        el.select(rng.random((9, 2)), 3, journal=tmp_path / "file" / "j.npz")
+        el.select(rng.random((9, 2)), 3, checkpoint=tmp_path / "file" / "j.npz")
 
 
 def test_the_layout_of_a_pool_does_not_decide():
@@ -379,9 +382,9 @@ def test_rows_that_lie_elsewhere_are_checked_there(rng):
     x[7, 1] = np.nan
     for engine in (Cuts(), Cuts(20)):
         with pytest.raises(el.InputError, match=r"1 rows \(rows 7\)"):
-            el.select(HeldRows(x), 5, metric="manhattan", engine=engine)
+            el.select(ArrayRows(x), 5, metric="manhattan", engine=engine)
     with pytest.raises(el.InputError, match="numeric rows"):
-        el.select(HeldRows(x.astype(complex)), 5, engine=Cuts())
+        el.select(ArrayRows(x.astype(complex)), 5, engine=Cuts())
     assert len(el.select(np.nan_to_num(x).tolist(), 5, engine=Cuts(9)).indices) == 5
     for bad in (np.empty((0, 3)), np.empty((4, 0)), np.array([["a"]])):
         with pytest.raises(el.InputError, match="x must be numeric rows"):
@@ -410,7 +413,7 @@ def test_memory_maps_are_opened_from_their_file(rng, tmp_path):
         assert isinstance(rows, MappedRows)
         assert np.array_equal(rows.open(), view)
         assert np.array_equal(rows.part(5, 40).open(), view[5:40])
-    assert isinstance(rows_of(mapped[::2]), HeldRows)  # not one stretch of the file
+    assert isinstance(rows_of(mapped[::2]), ArrayRows)  # not one stretch of the file
     assert np.array_equal(rows_of(mapped[:, 1:]).part(2, 9).open(), x[2:9, 1:])
     same(el.select(mapped, 50, engine=Cuts(999)), el.select(x, 50))
     (tmp_path / "x.npy").unlink()
@@ -431,7 +434,7 @@ def test_row_groups_of_parquet_are_read_where_they_are_used(rng, tmp_path):
         for start, stop in ((0, 1000), (100, 300), (128, 256), (999, 1000)):
             assert np.array_equal(rows.part(start, stop).open(), x[start:stop])
         assert np.array_equal(rows.part(200, 800).part(50, 300).open(), x[250:500])
-    both = JoinedRows.of([rows, HeldRows(x[:77].astype(np.float64)), rows])
+    both = JoinedRows.of([rows, ArrayRows(x[:77].astype(np.float64)), rows])
     whole = np.concatenate([x, x[:77], x])
     assert np.array_equal(both.part(990, 1100).open(), whole[990:1100])
     same(el.select(both, 80, engine=Cuts(700, 1500)), el.select(whole.astype(float), 80))
@@ -439,7 +442,7 @@ def test_row_groups_of_parquet_are_read_where_they_are_used(rng, tmp_path):
 
 def test_sources_of_different_widths_are_refused(rng):
     with pytest.raises(el.InputError, match="rows of 3 and of 4 values"):
-        JoinedRows.of([HeldRows(np.ones((2, 4))), HeldRows(np.ones((2, 3)))])
+        JoinedRows.of([ArrayRows(np.ones((2, 4))), ArrayRows(np.ones((2, 3)))])
 
 
 @pytest.mark.parametrize(

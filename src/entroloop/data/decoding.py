@@ -1,0 +1,90 @@
+"""Encoded images as arrays: what can be decoded, and what is refused or skipped."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from entroloop.errors import InputError, one_line
+from entroloop.samples import Array
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
+Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+
+
+@dataclass
+class DecodedImages:
+    """Images of one size, which of the items they are, and reason by name of the others."""
+
+    data: Array
+    kept: list[int]
+    skipped: dict[str, str]
+
+
+def read_images(
+    items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
+) -> DecodedImages:
+    """Decode items (name, content) to images of one size and one number of channels.
+
+    Raises InputError for mixed sizes, or no readable image; with `strict` for one corrupt image.
+    """
+    rows: list[Array] = []
+    kept, skipped = [], {}
+    for i, (name, content) in enumerate(items):
+        try:
+            image = decode(content)
+            image = image if change is None else change(image)
+        except InputError as error:
+            raise InputError(f"{place}, image {name}: {error}") from None
+        except (OSError, ValueError, SyntaxError) as error:
+            if strict:
+                raise InputError(f"{place}: image {name} cannot be read: {error}") from None
+            skipped[name] = one_line(error)
+            continue
+        if rows and image.shape != rows[0].shape:
+            raise InputError(
+                f"{place}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
+                "all to one size and one mode (grey or colour)"
+            )
+        rows.append(image)
+        kept.append(i)
+    if not rows:
+        raise InputError(f"{place}: not one image could be read ({len(skipped)} are corrupt)")
+    return DecodedImages(np.stack(rows), kept, skipped)
+
+
+def decode(content: bytes) -> Array:
+    """Return an encoded image as uint8 (h, w, 1) if it is grey, else (h, w, 3)."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(io.BytesIO(content))
+        except Image.DecompressionBombError as error:
+            raise InputError(f"an image looks like a bomb: {error}") from None
+        except UnidentifiedImageError:  # its text names an object by its address in memory
+            raise ValueError("cannot identify image: it has no known format") from None
+    with opened as image:
+        if image.width * image.height > LARGEST_IMAGE:
+            raise InputError(
+                f"an image of {image.width} × {image.height} pixels looks like a bomb; "
+                "take it out of the pool"
+            )
+        if image.mode in ("I", "F"):
+            raise ValueError(f"mode {image.mode} has no range of values that could become 0..255")
+        if image.mode.startswith("I;16"):
+            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
+        grey = image.mode in ("1", "L", "LA", "La")
+        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels[..., None] if grey else pixels
+
+
+def _size(image: Array) -> str:
+    kind = "grey" if image.shape[2] == 1 else "colour"
+    return f"{image.shape[1]} × {image.shape[0]} {kind}"

@@ -1,0 +1,76 @@
+"""Settings of image diffusion with a U-Net: what is trained and how, and how it samples."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Block widths, layers a block, groups of the norms. The paper's have attention in the fifth down
+# and the second up block; `tiny` is for CPUs, with attention in its last down and first up block.
+SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "tiny": ((16, 32, 32), 1, 8),
+    **{f"unet{w}": ((w, w, 2 * w, 2 * w, 4 * w, 4 * w), 2, 16) for w in (32, 48, 64, 128)},
+}
+
+
+class UNetSettings(BaseModel):
+    """Settings of training and sampling; the defaults are the paper's.
+
+    steps: optimizer steps; None takes `epochs` passes over the training set. ema: an exponential
+    moving average of the weights (diffusers' EMAModel with power 3/4, at most this decay) samples
+    in place of the last ones; None: no average. precision: of the forward pass, bf16 and fp16 on a
+    GPU. init: each generation's network from new weights, or from those of the generation before.
+    classes: train class-conditionally on labels 0 … classes − 1, each dropped with `label_dropout`;
+    samples take classes with the training set's shares, and guidance_scale w follows
+    ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
+
+    checkpoint_every: steps between checkpoints, from which a killed training goes on.
+    sampler_steps of 1,000 with ddpm is the paper's; dpm_solver++ needs 20.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    SAMPLING: ClassVar[tuple[str, ...]] = (
+        "sampler", "sampler_steps", "sampling_batch", "guidance_scale",
+    )  # fmt: skip
+    name: Literal["unet_diffusion"] = "unet_diffusion"
+    size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
+    prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
+    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
+    train_timesteps: int = Field(default=1000, ge=2)
+    epochs: int = Field(default=501, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    lr: float = Field(default=1e-4, gt=0)
+    betas: tuple[float, float] = (0.95, 0.999)
+    weight_decay: float = Field(default=1e-6, ge=0)
+    warmup: int = Field(default=500, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    init: Literal["scratch", "finetune"] = "scratch"
+    classes: int | None = Field(default=None, ge=2)
+    label_dropout: float = Field(default=0.1, ge=0, lt=1)
+    guidance_scale: float = Field(default=1.0, ge=0)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    compile: bool = False
+    checkpoint_every: int = Field(default=1000, ge=1)
+    sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
+    sampler_steps: int = Field(default=1000, ge=2)
+    sampling_batch: int = Field(default=256, ge=1)
+
+    @model_validator(mode="after")
+    def _guidance_needs_classes(self) -> Self:
+        if self.guidance_scale != 1 and self.classes is None:
+            raise ValueError("guidance_scale needs classes: how many the labels name")
+        return self
+
+    @property
+    def needs_previous(self) -> bool:
+        """Whether training starts from the model of the generation before."""
+        return self.init == "finetune"
+
+    @property
+    def stride(self) -> int:
+        """What height and width are padded to a multiple of."""
+        return int(2 ** (len(SIZES[self.size][0]) - 1))

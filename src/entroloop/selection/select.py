@@ -1,0 +1,347 @@
+"""`select`: checks what is asked, opens the pool, has the strategy pick, and returns the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.distances.table import DISTANCES
+from entroloop.errors import InputError, unknown_name
+from entroloop.pools.hosts import Hosts, InProcess, PoolEngine
+from entroloop.pools.rows import ArrayRows, Rows, is_rows, rows_of
+from entroloop.samples import Array, Float64, as_vectors, check_rows
+from entroloop.selection.budget import Budget, budget_for
+from entroloop.selection.checkpoint import Checkpoint
+from entroloop.selection.pool import open_pool
+from entroloop.selection.quotas import QUOTAS
+from entroloop.selection.result import Context, Selection, fetch
+from entroloop.selection.state import Picks, SelectionState
+from entroloop.selection.strategies import STRATEGIES
+from entroloop.system.progress_line import Progress, selection_progress
+
+Index = NDArray[np.int64]
+
+
+def select(
+    x: Any,
+    n: int,
+    strategy: str = "greedy",
+    *,
+    metric: str = "euclidean",
+    initial: Any = None,
+    candidates: Any = None,
+    groups: Any = None,
+    quota: str = "proportional",
+    weights: Any = None,
+    seed: int = 0,
+    device: str = "auto",
+    engine: PoolEngine | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | Progress = False,
+    **strategy_args: Any,
+) -> Selection:
+    """Choose n rows of the pool x (m, d), float16/32/64 or uint8; memory maps are read in blocks.
+
+    metric: euclidean, cosine, manhattan or mahalanobis. initial: indices of the pool (1-d,
+    integer) or rows from outside it (2-d) that count as chosen already and are never returned.
+    candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
+    "proportional" or "equal": exact numbers from each group, distances taken across all.
+    weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. engine: what
+    distributes the pool over several processes (`RayEngine`; not for every strategy); the picks are
+    the same. checkpoint: a file that keeps the picks of greedy and threshold_decay, from which the
+    same call goes on after a stop; remove it once the result is safe. progress: True for what it
+    will take and its progress on standard error, or a function of (made, wanted); an exception that
+    it raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
+    (threshold_decay); see the strategies.
+
+    Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
+    in no table, groups too small, or too little memory.
+
+    >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
+    [0, 2]
+    """
+    _check_names(strategy, metric, quota, engine)
+    rows, array = _as_rows(x, engine)
+    request = _Request.of(
+        rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
+        weights=weights,
+    )  # fmt: skip
+    with _hosts(rows, array, engine) as hosts:
+        budget = _checked_budget(rows, request, metric, strategy, len(hosts.bounds) - 1)
+        pool = open_pool(
+            hosts,
+            rows,
+            budget,
+            metric=metric,
+            selectable=request.selectable,
+            weights=request.weights,
+            initial=request.initial,
+            outside=request.outside,
+            n=request.n,
+            device=device,
+            checked=array is not None,
+        )
+        kept = None
+        if checkpoint is not None:
+            identity = request.identity() | {
+                "rows": rows.identity(), "strategy": strategy, "seed": seed, "metric": metric,
+                "args": {k: _plain(v) for k, v in strategy_args.items()},
+                "given": _digest(pool.initial),
+            }  # fmt: skip
+            kept = Checkpoint(Path(checkpoint), identity)
+        here = hosts.shard(0).rows if isinstance(hosts, InProcess) else None
+        state = SelectionState(
+            pool=pool,
+            n=request.n,
+            seed=seed,
+            width=rows.shape[1],
+            rows=here,
+            groups=request.groups,
+            quotas=request.quotas,
+            weighted=request.weights is not None,
+            progress=_progress(progress, f"{request.n:,} of {len(pool):,} rows: {budget}"),
+            checkpoint=kept,
+        )
+        picks = _picked(strategy, state, strategy_args)
+        context = Context(
+            rows=pool.initial if here is None else here,
+            distance=pool.distance,
+            space=pool.space,
+            candidates=request.selectable,
+            initial=pool.initial,
+            groups=groups,
+        )
+        if engine is not None:
+            context = fetch(context, pool, picks, seed)
+        if kept is not None:
+            kept.finish(picks.indices, picks.values, picks.duplicates)
+    return Selection.of(picks, seed, pool, context)
+
+
+def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | None) -> None:
+    _check_name("strategy", strategy, STRATEGIES)
+    _check_name("metric", metric, DISTANCES)
+    _check_name("quota", quota, QUOTAS)
+    if engine is not None and not STRATEGIES[strategy].sharded:
+        able = ", ".join(name for name, row in STRATEGIES.items() if row.sharded)
+        raise InputError(
+            f"strategy {strategy} needs the pool in one process; on engine {engine.name} take one "
+            f"of {able}"
+        )
+
+
+def _check_name(kind: str, name: str, table: dict[str, Any]) -> None:
+    if name not in table:
+        raise unknown_name(kind, name, table)
+
+
+def _as_rows(x: Any, engine: PoolEngine | None) -> tuple[Rows, Array | None]:
+    """Return the pool as rows, and as an array whose values were checked, where it is one here."""
+    if engine is not None and is_rows(x):
+        if x.dtype.kind not in "fiu" or 0 in x.shape:
+            raise InputError(
+                f"the pool must be numeric rows (n, d); got shape {x.shape}, dtype {x.dtype}"
+            )
+        return x, None
+    array = as_vectors(_as_array(x))
+    check_rows(array, "the pool")
+    return rows_of(array), array
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What was asked for, checked.
+
+    n: how many picks. selectable: mask of the rows that can be picked. initial: rows of the pool,
+    outside: other rows, that count as chosen. groups: the group of each row, by number; quotas: how
+    many picks each takes. weights: of each row.
+    """
+
+    n: int
+    selectable: NDArray[np.bool_]
+    initial: Index
+    outside: Array
+    groups: Index | None
+    quotas: Index | None
+    weights: Float64 | None
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, int],
+        n: Any,
+        *,
+        candidates: Any,
+        initial: Any,
+        groups: Any,
+        quota: str,
+        weights: Any,
+    ) -> _Request:
+        m, d = shape
+        selectable = np.ones(m, dtype=bool)
+        if candidates is not None:
+            selectable[:] = False
+            selectable[_checked_index(candidates, m, "candidates")] = True
+        index, outside = _initial_rows(initial, m, d)
+        selectable[index] = False
+        allowed = int(selectable.sum())
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= allowed:
+            raise InputError(f"n must be a whole number in 1 … {allowed} (the candidates); got {n}")
+        of_group = quotas = None
+        if groups is not None:
+            of_group, quotas = _groups_and_quotas(groups, selectable, int(n), quota)
+            selectable &= quotas[of_group] > 0
+        return cls(
+            n=int(n),
+            selectable=selectable,
+            initial=index,
+            outside=outside,
+            groups=of_group,
+            quotas=quotas,
+            weights=_checked_weights(weights, m),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this request from others, as JSON can hold it."""
+        return {
+            "n": self.n, "open": _digest(self.selectable), "groups": _digest(self.groups),
+            "quotas": _digest(self.quotas), "weights": _digest(self.weights),
+        }  # fmt: skip
+
+
+@contextmanager
+def _hosts(rows: Rows, array: Array | None, engine: PoolEngine | None) -> Iterator[Hosts]:
+    if engine is not None:
+        hosts = engine.distribute(rows)
+    else:
+        assert array is not None  # rows that are not here come with an engine
+        hosts = InProcess(ArrayRows(array), [0, len(array)])
+    try:
+        yield hosts
+    finally:
+        hosts.close()
+
+
+def _checked_budget(
+    rows: Rows, request: _Request, metric: str, strategy: str, shards: int
+) -> Budget:
+    budget = budget_for(
+        rows,
+        request.n,
+        metric,
+        initial=len(request.initial) + len(request.outside),
+        copies=STRATEGIES[strategy].copies,
+        shards=shards,
+    )
+    budget.check()
+    return budget
+
+
+def _picked(strategy: str, state: SelectionState, strategy_args: dict[str, Any]) -> Picks:
+    try:
+        return STRATEGIES[strategy].pick(state, **strategy_args)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise InputError(f"strategy {strategy}: {str(error).split('() ')[-1]}") from None
+
+
+def _as_array(x: Any) -> Array:
+    if type(x).__module__.startswith("torch"):
+        x = x.detach().cpu().numpy()
+    return x if isinstance(x, np.ndarray) else np.asarray(x)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it, arrays by a hash of all that they hold."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    array = np.asarray(value)
+    return _digest(array.astype(str) if array.dtype == object else array)
+
+
+def _digest(x: Any) -> str | None:
+    """Return a hash of an array, None for None."""
+    if x is None:
+        return None
+    array = np.ascontiguousarray(x)
+    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _initial_rows(initial: Any, m: int, d: int) -> tuple[Index, Array]:
+    """Return the rows of the pool, and those from outside, that count as chosen already."""
+    index, outside = np.empty(0, dtype=np.int64), np.empty((0, d), dtype=np.uint8)
+    if initial is None:
+        return index, outside
+    given = _as_array(initial)
+    if given.ndim != 2:
+        return _checked_index(given, m, "initial"), outside
+    check_rows(given, "initial", minimum=0)
+    if given.shape[1] != d:
+        raise InputError(f"initial has {given.shape[1]} values a row, the pool {d}")
+    return index, given
+
+
+def _checked_index(given: Any, m: int, name: str) -> Index:
+    index = np.asarray(given)
+    if index.dtype == bool and index.shape == (m,):
+        return np.flatnonzero(index)
+    if index.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise InputError(f"{name} must be a mask of {m} rows, or whole numbers; got {index.dtype}")
+    wrong = index[(index < 0) | (index >= m)]
+    if len(wrong):
+        raise InputError(f"{name} must lie in 0 … {m - 1}; got {wrong[0]}")
+    return index.astype(np.int64)
+
+
+def _checked_weights(weights: Any, m: int) -> Float64 | None:
+    if weights is None:
+        return None
+    try:
+        given: Float64 = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"weights must be {m} finite numbers above 0; got other values") from None
+    if given.shape != (m,) or not np.isfinite(given).all() or (given <= 0).any():
+        raise InputError(f"weights must be {m} finite numbers above 0; got shape {given.shape}")
+    if given.max() > 1e100 or given.min() < 1e-100:
+        raise InputError(
+            "weights must lie in 1e-100 … 1e100: their squares are taken; rescale them"
+        )
+    return given
+
+
+def _groups_and_quotas(
+    groups: Any, selectable: NDArray[np.bool_], n: int, quota: str
+) -> tuple[Index, Index]:
+    groups = np.asarray(groups)
+    if groups.dtype == object:  # nulls beside names
+        groups = groups.astype(str)
+    if groups.shape != selectable.shape:
+        raise InputError(
+            f"groups must name one group a row: {selectable.shape}; got {groups.shape}"
+        )
+    names, inverse = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(inverse[selectable], minlength=len(names)).astype(np.int64)
+    quotas = QUOTAS[quota](sizes, n)
+    short = np.flatnonzero(quotas > sizes)
+    if len(short):
+        raise InputError(
+            f"group '{names[short[0]]}' has {sizes[short[0]]} rows to choose from, its quota is "
+            f"{quotas[short[0]]}; choose fewer rows, or quota proportional"
+        )
+    return inverse.astype(np.int64), quotas
+
+
+def _progress(progress: bool | Callable[[int, int], None], planned: str) -> Progress | None:
+    if callable(progress):
+        return progress
+    return selection_progress(planned) if progress else None
