@@ -1,8 +1,10 @@
 """Imports run one way: a module imports only from rooms below its own."""
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,33 +13,27 @@ import entroloop
 
 ROOT = Path(entroloop.__file__).parent
 
-# Each row may import from rows above it, and from its own room.
-LAYERS = [
-    ["errors", "usage"],
-    ["seeding"],
-    ["samples", "environment", "memory"],
-    ["multiply"],
-    ["files", "spaces", "transforms", "rows"],
-    ["sketches"],
-    ["neighbors", "shards"],
-    ["part"],
-    ["places"],
-    ["data", "features", "metrics", "paradigms", "generators", "records", "store", "config"],
-    ["object_store"],
+# Each room may import from rooms above it in this list (below it in the house), and from itself: the
+# order of the map in README.md. The first rows are the files at the root that all others stand on.
+ROOMS = [
+    ["errors", "seeding"],
+    ["samples"],
+    ["system"],
+    ["distances"],
+    ["pools"],
+    ["data", "features", "generators", "metrics"],
     ["selection"],
-    ["stages", "build"],
-    ["plan"],
-    ["history"],
-    ["loop"],
+    ["store"],
+    ["study"],
     ["engines"],
-    ["study", "choose", "measuring", "estimators"],
-    ["report", "progress", "doctor"],
+    ["commands"],
+    ["report"],
     ["cli"],
     ["__main__"],
-]  # fmt: skip
-PEERS = {"data", "features", "metrics", "paradigms", "generators", "store"}
+]
+AT_THE_ROOT = {"errors", "seeding", "samples", "cli", "__main__", "__init__"}
 HEAVY_ONLY_IN = {
-    "torch": {"engines", "generators", "study", "features", "multiply"},
+    "torch": {"system", "distances", "engines", "generators", "features"},
     "diffusers": {"generators"},
     "accelerate": {"generators", "engines"},
     "transformers": {"features"},
@@ -51,34 +47,64 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+def module(path: Path) -> str:
+    return ".".join(["entroloop", *path.relative_to(ROOT).with_suffix("").parts])
+
+
 def imports(path: Path) -> set[str]:
+    """Return the modules that a file names, in functions and for type checkers, too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module or "")
+            name = node.module or ""
+            inside = {f"{name}.{alias.name}" for alias in node.names}
+            files = {m for m in inside if m in MODULES}
+            found |= files or {name}
     return found
 
 
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MODULES = {module(p).removesuffix(".__init__"): p for p in FILES}
+RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_run_one_way(path):
+def test_every_file_is_in_a_room_and_imports_from_rooms_below(path):
     own = room(path)
-    assert own in RANK, f"{own} has no row in LAYERS"
+    assert own in RANK, f"{own} is no room: see ROOMS"
+    assert path.parent != ROOT or own in AT_THE_ROOT, f"{path.name} lies at the root"
     for name in imports(path):
         parts = name.split(".")
-        if parts[0] != "entroloop" or len(parts) == 1:
+        if parts[0] != "entroloop" or len(parts) == 1 or parts[1] == own:
             continue
-        other = parts[1]
-        if other == own:
-            continue
-        assert RANK[other] <= RANK[own], f"{path.name} imports {name} from above"
-        if own in PEERS and other in PEERS:
-            raise AssertionError(f"{own} and {other} are peers and must not know each other")
+        assert RANK[parts[1]] < RANK[own], f"{path.name} imports {name}, which is no room below"
+
+
+def test_there_is_no_circle_of_files():
+    graph = {}
+    for path in FILES:
+        own = module(path).removesuffix(".__init__")
+        # A package's own files stand on its __init__ by being in it: that is no import.
+        graph[own] = {m for m in imports(path) if m in MODULES and not own.startswith(f"{m}.")}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_the_map_of_the_readme_names_the_rooms_in_their_order():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    shown = re.findall(r"^  (\w+)(?:/|\.py) ", text[text.index("src/entroloop/\n") :], re.M)
+    rooms = [name for names in ROOMS for name in names if name != "__main__"]
+    assert [name for name in shown if name in rooms] == rooms
+
+
+@pytest.mark.parametrize("folder", sorted(p for p in ROOT.iterdir() if p.is_dir()), ids=str)
+def test_every_room_begins_with_a_sentence_that_says_what_lives_there(folder):
+    if folder.name in ("presets", "__pycache__"):
+        return
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert text, folder
+    assert text.split("\n\n")[0].rstrip().endswith(".")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

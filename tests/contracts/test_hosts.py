@@ -205,11 +205,9 @@ def test_places_lost_at_random_rounds_change_nothing(strategy, share, seed, monk
     x = rng.standard_normal((900, 6)).astype(np.float32)
     lose = lambda: rng.choice(["", "before", "after"], p=[1 - share, share / 2, share / 2])  # noqa: E731
     engine = Cuts(250, 600, lose=lose)
-    held = []
-    distribute, engine.distribute = (
-        engine.distribute,
-        lambda rows: held.append(distribute(rows)) or held[-1],
-    )
+    made = []
+    distribute = engine.distribute
+    engine.distribute = lambda rows: made.append(distribute(rows)) or made[-1]
     same(el.select(x, 300, strategy, engine=engine), el.select(x, 300, strategy))
     assert made[0].lost > 0
 
