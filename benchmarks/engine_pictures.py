@@ -51,17 +51,20 @@ class Figure:
         )
 
     def dots(self, x: np.ndarray, y: np.ndarray, colour: str, size: float = 2.2) -> None:
+        """Draw points."""
         for a, b in zip(x, y, strict=True):
             px, py = self.at(float(a), float(b))
             self._parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size}" fill="{colour}"/>')
 
     def bar(self, x: float, low: float, high: float, colour: str, width: float = 2) -> None:
+        """Draw a vertical line."""
         (px, bottom), (_, top) = self.at(x, low), self.at(x, high)
         self._parts.append(
             f'<path d="M{px:.1f} {bottom:.1f}V{top:.1f}" stroke="{colour}" stroke-width="{width}"/>'
         )
 
     def line(self, x: np.ndarray, y: np.ndarray, colour: str, dash: str = "") -> None:
+        """Draw a line through points."""
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(self.at, x, y))
         self._parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5" '
@@ -69,6 +72,7 @@ class Figure:
         )
 
     def level(self, y: float, words: str, colour: str = RED) -> None:
+        """Draw a dashed horizontal line with its meaning."""
         left, right = self._x[1], self._x[2]
         self.line(np.array([left, right]), np.array([y, y]), colour, "5 4")
         px, py = self.at(right, y)
@@ -77,11 +81,13 @@ class Figure:
     def words(
         self, x: float, y: float, text: str, colour: str = INK, anchor: str = "start"
     ) -> None:
+        """Write text at a point of the picture."""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}">{text}</text>'
         )
 
     def write(self, path: Path) -> None:
+        """Write the file."""
         path.write_text("\n".join([*self._parts, "</svg>\n"]))
 
 

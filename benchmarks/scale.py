@@ -2,7 +2,7 @@
 
 python benchmarks/scale.py [same] [model] [study] [coreset] [paper] [--workers W] [--repeats K] [--rows M]
 same: 1,000,000 × 128 → 20,000, picks and time. model: rounds, bytes and seconds of a grid of sizes,
-the least of the repeats, fitted by the terms of `selection/cost.py`; then it predicts sizes outside
+the least of the repeats, fitted by the terms of `selection/budget.py`; then it predicts sizes outside
 the grid. study:
 three arms × two seeds of the digits preset. coreset: the approximate variant. paper: sizes that
 were never run. Figures are medians [min, max].

@@ -13,8 +13,8 @@ import entroloop
 
 ROOT = Path(entroloop.__file__).parent
 
-# Each room may import from rooms above it in this list (below it in the house), and from itself: the
-# order of the map in README.md. The first rows are the files at the root that all others stand on.
+# Each room may import from rooms above it in this list, and from itself: the order of the map in
+# README.md. The first rows are the files at the root that all others stand on.
 ROOMS = [
     ["errors", "seeding"],
     ["samples"],

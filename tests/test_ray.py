@@ -119,8 +119,8 @@ def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, mon
 
 def test_an_actor_that_fails_tells_why(cluster, pool):
     hosts = el.RayEngine(2).distribute(rows_of(pool))
-    with pytest.raises(RuntimeError, match="no_such_row"):
-        hosts.ask({0: [(Shard.apply, (dict.__getitem__, "no_such_row"))]})
+    with pytest.raises(RuntimeError, match="no_such_question"):
+        hosts.ask({0: [(Shard.apply, (getattr, "no_such_question"))]})
     ray.kill(hosts._actors[1])
     assert hosts.ask({1: [(Shard.load, ()), (Shard.invalid, ())]})[1] is LOST
     hosts.close()

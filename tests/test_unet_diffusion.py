@@ -41,7 +41,7 @@ def weights(model):
 
 
 def samples(model, n=8):
-    return draw(model, 0, 1, 0, n, lambda share: None)
+    return draw(model, 0, 1, 0, n, no_progress)
 
 
 @pytest.mark.parametrize(("size", "count"), [("unet32", 7_126_275), ("unet48", 16_012_419)])
@@ -101,15 +101,21 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
     generator = settings(steps=12, checkpoint_every=4, **changes)
     whole = weights(fit(generator, images, threads=threads))
 
-    def stop(share):
-        if share > 0.7:
+    def stop(done, total):
+        if done / total > 0.7:
             raise StopError
 
     with pytest.raises(StopError):
         fit(generator, images, stop, tmp_path / "scratch", threads)
     assert (tmp_path / "scratch" / "state.safetensors").exists()
     shares = []
-    resumed = fit(generator, images, shares.append, tmp_path / "scratch", threads)
+    resumed = fit(
+        generator,
+        images,
+        lambda done, total: shares.append(done / total),
+        tmp_path / "scratch",
+        threads,
+    )
     assert min(shares) > 8 / 12  # the first eight steps were not made again
     assert np.array_equal(weights(resumed), whole)
     assert not (tmp_path / "scratch").exists()
@@ -120,7 +126,7 @@ def test_threads_that_share_a_batch_follow_the_gradient_of_the_whole(labelled, c
     generator = settings(**changes)
     with intra_op_threads(1):
         unet = generator.network((8, 8, 3), 0)
-        training = Training(generator, unet, labelled, 1, "cpu", 3)
+        training = Training(generator, unet, labelled, seed=1, device="cpu", threads=3)
         batch = training.batch()
         loss = training.in_parts.backward(training.loss, batch, 1.0)
         training.in_parts.close()
@@ -139,8 +145,8 @@ def test_threads_that_share_a_batch_leave_the_thread_count_as_it_was(images):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):
-    def stop(share):
-        if share == 1:
+    def stop(done, total):
+        if done == total:
             raise StopError
 
     with pytest.raises(StopError):

@@ -193,7 +193,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
 
 
 def test_images_of_16_bits_and_of_grey_with_alpha_become_grey():
-    from entroloop.data.sets import decode
+    from entroloop.data.decoding import decode
 
     deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
     assert np.array_equal(decode(png(deep))[..., 0].ravel(), np.arange(256))

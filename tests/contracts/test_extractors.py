@@ -274,7 +274,7 @@ def test_inception_is_fetched_once_and_checked(tmp_path, models, monkeypatch):
     monkeypatch.setattr(inception_module, "URL", (models / "small.pt").as_uri())
     with pytest.raises(el.InputError, match="is not the expected file"):
         extractor_for("inception")
-    digest = inception_module.digest_of(models / "small.pt")
+    digest = inception_module.sha256(models / "small.pt")
     monkeypatch.setattr(inception_module, "SHA256", digest)
     assert extractor_for("inception").name == "inception"
     monkeypatch.setattr(inception_module, "URL", "file:///nowhere")

@@ -318,10 +318,10 @@ def test_bad_input_to_parts_is_told(rng, call, message):
 
 
 def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatch):
-    from entroloop.pools.shard import Part
+    from entroloop.pools.shard import Shard
 
     x = rng.standard_normal((100, 4))
-    monkeypatch.setattr(Part, "room", lambda self: ("here", 700 * 2**20))
+    monkeypatch.setattr(Shard, "memory", lambda self: ("here", 700 * 2**20))
     el.select(x, 5, engine=Cuts(50))
     message = r"takes 0.8 GiB and 0.7 GiB are free on here, for 3 shards; choose fewer rows"
     with pytest.raises(el.InputError, match=message):

@@ -27,7 +27,7 @@ def loops():
             model = Gaussian().fit(
                 training_set, seed=0, device="cpu", threads=1, progress=no_progress
             )
-            rows = draw(model, loop, g, 0, N, lambda share: None)
+            rows = draw(model, loop, g, 0, N, no_progress)
             if g == 1:
                 first_mean, first_trace = model.mean, np.square(model.factor).sum()
             variance[loop, g - 1] = rows.var(axis=0, ddof=1).sum() / first_trace
@@ -59,7 +59,7 @@ def test_collapse_is_seen_at_all(loops):
             SampleSet.of_generation(rows, 0), seed=0, device="cpu", threads=1,
             progress=no_progress,
         )  # fmt: skip
-        rows = draw(model, 0, g, 0, 10, lambda share: None)
+        rows = draw(model, 0, g, 0, 10, no_progress)
     assert rows.var(axis=0, ddof=1).sum() < 0.3 * start
 
 
@@ -70,6 +70,6 @@ def test_samples_of_a_kernel_density_have_the_covariance_of_the_rows_plus_the_ke
     model = KDE(bandwidth=0.5).fit(
         SampleSet.of_generation(x, 0), seed=0, device="cpu", threads=1, progress=no_progress
     )
-    rows = draw(model, 0, 1, 0, 20_000, lambda share: None)
+    rows = draw(model, 0, 1, 0, 20_000, no_progress)
     expected = np.cov(x.T, ddof=0) + 0.25 * np.eye(2)
     assert np.allclose(np.cov(rows.T), expected, atol=0.25)
