@@ -301,3 +301,51 @@ def test_the_disk_that_a_study_takes_is_estimated_within_a_factor_of_2(tiny, tmp
     run(tiny, tmp_path / "s")
     written = sum(p.stat().st_size for p in (tmp_path / "s" / "stages").rglob("*") if p.is_file())
     assert written / 2 < estimate < 2 * written
+
+
+def test_a_study_hands_a_strategy_what_its_row_says_it_needs(tiny, tmp_path):
+    from entroloop.distances.neighbors import nearest
+    from entroloop.samples import concatenate
+    from entroloop.seeding import seed_for
+    from entroloop.study.history import History
+
+    arms = [
+        {"paradigm": "accumulate_subsample", "strategy": strategy, "oversample": 2}
+        for strategy in ("ds3", "latent_space_filter", "top_quality")
+    ]
+    config = tiny | {"arms": arms, "seeds": [0]}
+    assert len(run(config, tmp_path / "s", workers=1)) == 9
+    study = prepare(config, tmp_path / "s")
+    for step in study.steps[3:6]:  # generation 2
+        history = History(step, study.built, study.store)
+        candidates = concatenate([history.generation(0), history.generation(1)])
+        real, made = history.real_train().data, history.generation(1).data
+        own = nearest(real, real, 1, exclude_same_index=True).distances[:, 0]
+        needed = {
+            "ds3": {"reference": real},
+            "latent_space_filter": {"real": candidates.provenance == 0},
+            # No real row scores by itself.
+            "top_quality": {"scores": -np.append(own, nearest(made, real).distances[:, 0])},
+        }[step.arm.strategy]
+        seed = seed_for(0, 2, "select")
+        expected = el.select(candidates.data, 24, step.arm.strategy, seed=seed, **needed).indices
+        found = history.training_set()
+        assert np.array_equal(found.data, candidates.data[expected]), step.arm.strategy
+
+
+def test_a_strategy_that_tells_real_rows_is_refused_where_there_are_none(tiny):
+    arm = {"paradigm": "replace", "strategy": "latent_space_filter"}
+    with pytest.raises(el.InputError, match="the paradigm replace has no real ones"):
+        prepare(tiny | {"arms": [arm]})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "argument"),
+    [("ds3", "reference"), ("top_quality", "scores"), ("threshold_decay", "order"),
+     ("greedy", "state")],
+)  # fmt: skip
+def test_an_argument_that_belongs_to_the_study_is_refused(tiny, strategy, argument):
+    arm = {"paradigm": "accumulate_subsample", "strategy": strategy,
+           "strategy_args": {argument: [1]}}  # fmt: skip
+    with pytest.raises(el.InputError, match=f"unknown key '{argument}'"):
+        prepare(tiny | {"arms": [arm]})

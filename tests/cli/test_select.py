@@ -1,6 +1,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -210,6 +211,20 @@ def test_a_folder_with_something_else_is_left_alone(entroloop, tmp_path, rng):
     assert "something else than a selection" in message
 
 
+@pytest.fixture
+def choose(tmp_path, monkeypatch):
+    """Return a function that selects from files in this process, in a fresh folder."""
+    from entroloop.commands.select import Request, select_files
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(pool, n, out, materialize=None):
+        request = Request(pools=[pool], n=n, out=Path(out), materialize=materialize)
+        return select_files(request)
+
+    return run
+
+
 def folder_state(folder):
     """Return every file and link below a folder with its content."""
     return {
@@ -225,7 +240,7 @@ def folder_state(folder):
     [("p/chosen", "p"), ("p", "p"), ("p/chosen", "p/chosen/s"), ("p", "link-to-p")],
 )
 def test_a_pool_inside_out_or_out_inside_a_pool_is_refused_and_kept(
-    entroloop, tmp_path, rng, how, pool, out
+    choose, tmp_path, rng, how, pool, out
 ):
     (tmp_path / "p/chosen").mkdir(parents=True)
     (tmp_path / "link-to-p").symlink_to("p")
@@ -233,50 +248,58 @@ def test_a_pool_inside_out_or_out_inside_a_pool_is_refused_and_kept(
         image = png(rng.integers(0, 256, (4, 4, 3)).astype(np.uint8))
         (tmp_path / f"p/chosen/{i}.png").write_bytes(image)
     before = folder_state(tmp_path)
-    answer = entroloop("select", "--pool", pool, "-n", 2, "--out", out, "--materialize", how)
-    message = one_line(answer)
-    assert "lies in" in message or "something else" in message
+    with pytest.raises(el.InputError, match=r"lies in|something else"):
+        choose(pool, 2, out, how)
     assert folder_state(tmp_path) == before
 
 
-def test_a_new_result_takes_the_place_of_the_old_one_whole(entroloop, tmp_path, images):
-    pool = ["select", "--pool", "images", "--out", "s"]
-    entroloop(*pool, "-n", 5, "--materialize", "copy")
-    entroloop(*pool, "-n", 3, "--materialize", "link")
+def test_the_pool_of_the_report_survives_on_the_command_line(entroloop, tmp_path, rng):
+    (tmp_path / "p/chosen").mkdir(parents=True)
+    for i in range(6):
+        image = png(rng.integers(0, 256, (4, 4, 3)).astype(np.uint8))
+        (tmp_path / f"p/chosen/{i}.png").write_bytes(image)
+    before = folder_state(tmp_path)
+    one_line(entroloop("select", "--pool", "p/chosen", "-n", 2, "--out", "p", "--materialize",
+                       "link"))  # fmt: skip
+    assert folder_state(tmp_path) == before
+
+
+def test_a_new_result_takes_the_place_of_the_old_one_whole(choose, tmp_path, images):
+    choose("images", 5, "s", "copy")
+    choose("images", 3, "s", "link")
     assert len(list((tmp_path / "s/chosen").iterdir())) == 3
     assert all(p.is_symlink() for p in (tmp_path / "s/chosen").iterdir())
-    answer = entroloop(*pool, "-n", 4)
-    assert answer.returncode == 0, answer.stderr
+    choose("images", 4, "s")
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [
         ".entroloop-manifest.json", "selection.parquet", "summary.json"
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["chosen/mine.txt", ".notes", "chosen/sub/x", "selection.csv"])
-def test_what_entroloop_did_not_write_is_never_removed(entroloop, tmp_path, images, name):
-    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "copy"]
-    entroloop(*pool)
+def test_what_entroloop_did_not_write_is_never_removed(choose, tmp_path, images, name):
+    choose("images", 3, "s", "copy")
     (tmp_path / "s" / name).parent.mkdir(exist_ok=True)
     (tmp_path / "s" / name).write_text("mine")
     before = folder_state(tmp_path / "s")
-    assert name in one_line(entroloop(*pool))
+    with pytest.raises(el.InputError, match=name):
+        choose("images", 3, "s", "copy")
     assert folder_state(tmp_path / "s") == before
 
 
-def test_a_chosen_file_that_was_changed_is_never_overwritten(entroloop, tmp_path, images):
-    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "copy"]
-    entroloop(*pool)
+def test_a_chosen_file_that_was_changed_is_never_overwritten(choose, tmp_path, images):
+    choose("images", 3, "s", "copy")
     file = next((tmp_path / "s/chosen").iterdir())
     file.write_bytes(b"retouched")
-    assert "was changed since" in one_line(entroloop(*pool))
+    with pytest.raises(el.InputError, match="was changed since"):
+        choose("images", 3, "s", "copy")
     assert file.read_bytes() == b"retouched"
 
 
-def test_a_folder_called_chosen_of_a_user_is_refused(entroloop, tmp_path, images):
+def test_a_folder_called_chosen_of_a_user_is_refused(choose, tmp_path, images):
     (tmp_path / "s/chosen").mkdir(parents=True)
     (tmp_path / "s/chosen/thesis.txt").write_text("mine")
-    pool = ["select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link"]
-    assert "chosen/thesis.txt" in one_line(entroloop(*pool))
+    with pytest.raises(el.InputError, match=r"chosen/thesis\.txt"):
+        choose("images", 3, "s", "link")
     assert (tmp_path / "s/chosen/thesis.txt").read_text() == "mine"
 
 

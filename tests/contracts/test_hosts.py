@@ -410,9 +410,9 @@ def test_memory_maps_are_opened_from_their_file(rng, tmp_path):
         rows = rows_of(view)
         assert isinstance(rows, MappedRows)
         assert np.array_equal(rows.open(), view)
-        assert np.array_equal(rows.part(5, 40).open(), view[5:40])
+        assert np.array_equal(rows.between(5, 40).open(), view[5:40])
     assert isinstance(rows_of(mapped[::2]), ArrayRows)  # not one stretch of the file
-    assert np.array_equal(rows_of(mapped[:, 1:]).part(2, 9).open(), x[2:9, 1:])
+    assert np.array_equal(rows_of(mapped[:, 1:]).between(2, 9).open(), x[2:9, 1:])
     same(el.select(mapped, 50, engine=Cuts(999)), el.select(x, 50))
     (tmp_path / "x.npy").unlink()
     with pytest.raises(el.InputError, match="a path that all machines share"):
@@ -430,11 +430,11 @@ def test_row_groups_of_parquet_are_read_where_they_are_used(rng, tmp_path):
         rows = ParquetRows.of(tmp_path / f"{name}.parquet", "v")
         assert (rows.shape, rows.dtype) == ((1000, 6), np.float32)
         for start, stop in ((0, 1000), (100, 300), (128, 256), (999, 1000)):
-            assert np.array_equal(rows.part(start, stop).open(), x[start:stop])
-        assert np.array_equal(rows.part(200, 800).part(50, 300).open(), x[250:500])
+            assert np.array_equal(rows.between(start, stop).open(), x[start:stop])
+        assert np.array_equal(rows.between(200, 800).between(50, 300).open(), x[250:500])
     both = JoinedRows.of([rows, ArrayRows(x[:77].astype(np.float64)), rows])
     whole = np.concatenate([x, x[:77], x])
-    assert np.array_equal(both.part(990, 1100).open(), whole[990:1100])
+    assert np.array_equal(both.between(990, 1100).open(), whole[990:1100])
     same(el.select(both, 80, engine=Cuts(700, 1500)), el.select(whole.astype(float), 80))
 
 

@@ -50,7 +50,7 @@ class ParquetRows:
         """See `Rows`."""
         return self.stop - self.start, self.width
 
-    def part(self, start: int, stop: int) -> ParquetRows:
+    def between(self, start: int, stop: int) -> ParquetRows:
         """See `Rows`."""
         first = self.start + start
         return ParquetRows(

@@ -1,9 +1,8 @@
 """Matrix-multiply back ends: NumPy or torch on the CPU, whichever is faster, or torch on a GPU.
 
-Needed are the least and second least of |y|² − 2 x·y over a block of picks y, the pairs whose
-product is at most a limit, and the products of single pairs. Multipliers differ in rounding only,
-within the bound that `rounding` states; what is decided from their results is certain whichever is
-used.
+They compute the least and second least of |y|² − 2 x·y over a block of picks y, the pairs whose
+product is at most a limit, and products of single pairs. Back ends differ in rounding only, within
+the bound that `rounding` states, so that no decision depends on which one is used.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Multiplier(Protocol):
     name: str
 
     def load(self, rows: Array) -> Any:
-        """Return rows (m, d) where this multiplier wants them."""
+        """Return a handle of rows (m, d), in the memory where they are multiplied."""
 
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows of a handle."""
@@ -76,7 +75,7 @@ class NumpyMultiplier:
         return rows
 
     def gather(self, handle: Array, index: Array) -> Array:
-        """Return some rows, in memory that the next call uses again."""
+        """Return some rows, in memory that the next call reuses."""
         rows: Array = self._rows.array((len(index), handle.shape[1]), handle.dtype)
         handle.take(index, axis=0, out=rows, mode="clip")
         return rows
@@ -108,7 +107,7 @@ class NumpyMultiplier:
 
 
 class _Workspace:
-    """Memory that is used again: fresh megabytes cost a page fault for each 4 KiB."""
+    """Reused memory: fresh megabytes cost a page fault per 4 KiB."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, dtype=np.uint8)
@@ -142,7 +141,7 @@ class TorchMultiplier(NumpyMultiplier):
 
 
 class CudaMultiplier:
-    """torch's multiply on a CUDA GPU: the rows stay there, three columns come back. TF32 is off."""
+    """torch's multiply on a CUDA GPU: rows stay there, three columns come back; TF32 is off."""
 
     name = "torch on cuda"
 
@@ -213,9 +212,9 @@ def least_two_of(tile: Array, skip: Array) -> LeastTwo:
 
 
 def fastest_on_cpu() -> Multiplier:
-    """Return the faster of NumPy and torch here, by a trial of half a second in a process's life.
+    """Return the faster of NumPy and torch on this machine, found by one half-second trial.
 
-    Each call returns a new one: a multiplier's working memory is not for two threads.
+    Each call returns a new object: its working memory must not be shared between threads.
     """
     return _faster_on_cpu()()
 
@@ -240,10 +239,10 @@ def _faster_on_cpu() -> type[NumpyMultiplier]:
 
 
 def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
-    """Return the multiplier for "auto", "cpu" or "cuda" and so many multiplications.
+    """Return the back end for a device and an amount of work in multiplications.
 
-    "auto" takes a CUDA GPU where torch sees one. NumPy does what takes less time than torch's
-    import and a trial of both could save. Raises InputError for "cuda" where there is no GPU.
+    device: "auto" (a CUDA GPU if torch sees one), "cpu" or "cuda". Work too small to pay for
+    torch's import and a trial of both goes to NumPy. Raises InputError for "cuda" without a GPU.
     """
     if device_for("cpu" if device == "auto" and work < WORTH_A_GPU else device) == "cuda":
         return CudaMultiplier()
@@ -251,7 +250,7 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
 
 
 def on_device(rows: Array, device: str) -> Any:
-    """Return rows where they are multiplied: NumPy's on the CPU, torch's on a GPU, TF32 off."""
+    """Return rows as a NumPy array on the CPU, as a torch tensor with TF32 off on a GPU."""
     if device == "cpu":
         return rows
     import torch

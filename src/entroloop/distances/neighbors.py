@@ -1,8 +1,8 @@
 """Exact nearest neighbours, by blocks, at the speed of a matrix multiply.
 
-A float32 multiply of centred rows makes a shortlist that certainly holds the neighbours, its bound
-proven; distances and order are then taken from float64 differences of the stored values. Where
-float32 cannot tell rows apart (far-apart clusters, lattices) the block is done again in float64.
+A float32 multiply of centred rows gives a shortlist that provably holds the neighbours; distances
+and order then come from float64 differences of the stored values. Where float32 cannot separate
+rows (far-apart clusters, lattices) the block is repeated in float64.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def nearest_in(
 
 
 class _Chunk:
-    """Some of the rows, centred in float32, and in float64 where that is asked for."""
+    """Some of the rows, centred in float32, and in float64 on demand."""
 
     def __init__(self, space: Euclidean, rows: Array, start: int, device: str) -> None:
         self.space, self.rows, self.start = space, rows, start
@@ -105,7 +105,7 @@ class _Chunk:
         return self._prepared[dtype]
 
     def shortlist(self, queries: Array, skip: Index | None, k: int, dtype: Any) -> list[Index]:
-        """Return pairs [query, row] that certainly hold the k nearest rows of each query.
+        """Return pairs [query, row] that provably include the k nearest rows of each query.
 
         A product [−2x, 1]·[y, |y|²] is the squared distance less |x|²; the square comes out of the
         sum as one more term, which the bound covers.
@@ -159,7 +159,7 @@ def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) 
 
 
 def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tuple[Index, Index]:
-    """Return [line, column] of what may be among the k least of each line of a tile."""
+    """Return [line, column] of all that may be among the k least of each line of a tile."""
     if skip is not None:
         lines = np.flatnonzero((skip >= 0) & (skip < tile.shape[1]))
         tile[lines, skip[lines]] = np.inf
@@ -170,8 +170,8 @@ def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tupl
 
 
 def _candidates_on_gpu(tile: Any, skip: Array | None, k: int, slack: Array) -> tuple[Array, Array]:
-    """Return [line, column] of what may be among the k least of each line of a tile that torch
-    holds: at most `slack` above the k-th. skip: a column of each line that does not count.
+    """Return [line, column] of all that may be among the k least of each line of a torch tile: at
+    most `slack` above the k-th. skip: a column of each line to leave out.
     """
     import torch
 

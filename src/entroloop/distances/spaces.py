@@ -36,7 +36,7 @@ class Space(Protocol):
         """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
 
     def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
-        """Return rows as `least_two` wants them, and the size of each, from which bounds follow."""
+        """Return rows in the form that `least_two` takes, and the size of each for its bound."""
 
     def least_two(self, handle: Any, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
         """Return (least value, where, second least) for held rows of these sizes over picks, the
@@ -211,7 +211,7 @@ class Manhattan:
 
 @dataclass(frozen=True)
 class Extent:
-    """Sum, number, least and largest values of rows: sums of it are those of all their rows."""
+    """Sum, number, least and largest values of rows; the sum of two extents covers both."""
 
     total: Float64
     count: int

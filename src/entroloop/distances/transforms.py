@@ -1,7 +1,7 @@
-"""Metrics that become the Euclidean one once rows are transformed: cosine and mahalanobis.
+"""Transforms that turn cosine and mahalanobis into the Euclidean distance.
 
-A row's transform never depends on which other rows are transformed with it, to the last bit: rows
-in one place and rows in many get the same values.
+A row's transform does not depend, to the last bit, on the rows transformed with it: one process and
+many get the same values.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Whitening:
 
     @classmethod
     def of(cls, blocks: Callable[[], Iterable[Array]]) -> Whitening:
-        """Return the whitening of the rows in these blocks, gone through twice.
+        """Return the whitening of the rows in these blocks, which are read twice.
 
-        Directions without variance are left out. The same blocks give the same bits.
+        Directions without variance are dropped. The same blocks give the same bits.
         """
         total, n = np.zeros(1), 0
         for x in blocks():

@@ -19,7 +19,7 @@ class RayHosts:
         self.bounds = bounds
         self._ray = ray
         self._actor = ray.remote(**each)(Shard)
-        self._rows = [ray.put(rows.part(start, stop)) for start, stop in pairwise(bounds)]
+        self._rows = [ray.put(rows.between(start, stop)) for start, stop in pairwise(bounds)]
         self._actors = [self._made(i) for i in range(len(self._rows))]
         wait_for(self._ray, [actor.answer.remote([]) for actor in self._actors])
 

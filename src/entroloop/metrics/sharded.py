@@ -44,7 +44,7 @@ class ShardedSet:
         for start in range(0, len(index), block):
             some = slice(start, start + block)
             first, last = int(index[some][0]), int(index[some][-1])
-            rows = queries.part(first, last + 1).open()
+            rows = queries.between(first, last + 1).open()
             rows = np.asarray(rows if of is None else rows[index[some] - first])
             own = index[some] if exclude else None
             found = self.shards.ask(Shard.nearest, rows, own, k, "auto")

@@ -67,7 +67,7 @@ class InProcess:
     def _made(self, i: int) -> Shard:
         if len(self.bounds) == 2:
             return Shard(self._rows)
-        return Shard(self._rows.part(self.bounds[i], self.bounds[i + 1]), self.bounds[i])
+        return Shard(self._rows.between(self.bounds[i], self.bounds[i + 1]), self.bounds[i])
 
     def shard(self, i: int) -> Shard:
         """Return a shard itself."""

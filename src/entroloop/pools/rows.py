@@ -1,7 +1,7 @@
-"""Where the rows of a pool are, so that a process elsewhere can open its part of them.
+"""Descriptions of where the rows of a pool lie, which a process elsewhere can open in part.
 
-Whoever holds rows in a way of its own (row groups of parquet files, say) gives an object with the
-members of `Rows`; arrays and memory maps are wrapped by `rows_of`.
+Rows kept in another way (row groups of parquet files, say) need an object with the members of
+`Rows`; arrays and memory maps are wrapped by `rows_of`.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from entroloop.samples import Array
 
 
 class Rows(Protocol):
-    """Rows (m, d) that can be opened in parts, in another process, too."""
+    """Rows (m, d) that can be opened in part, in another process too."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and values a row."""
+        """The number of rows, and of values in each."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the values."""
 
-    def part(self, start: int, stop: int) -> Rows:
-        """Return some of the rows, as what another process is given."""
+    def between(self, start: int, stop: int) -> Rows:
+        """Return rows start … stop − 1, as a description that another process can open."""
 
     def open(self) -> Array:
-        """Return the rows, memory-mapped where that can be."""
+        """Return the rows as an array, memory-mapped where possible."""
 
     def identity(self) -> str:
-        """Return what tells these rows from others."""
+        """Return text that distinguishes these rows from others."""
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayRows:
-    """Rows in memory: a part of them travels with the one who opens it."""
+    """Rows in memory: they travel to the process that opens them."""
 
     array: Array
 
@@ -56,7 +56,7 @@ class ArrayRows:
         """See `Rows`."""
         return self.array.dtype
 
-    def part(self, start: int, stop: int) -> ArrayRows:
+    def between(self, start: int, stop: int) -> ArrayRows:
         """See `Rows`."""
         return ArrayRows(np.ascontiguousarray(self.array[start:stop]))
 
@@ -74,21 +74,21 @@ class ArrayRows:
 
 @dataclass(frozen=True)
 class MappedRows:
-    """Rows of a file, C order, from a byte on: a part is a place in the file and no more."""
+    """Rows of a file in C order, from an offset in bytes on; only the description travels."""
 
     path: Path
     dtype: np.dtype[Any]
     shape: tuple[int, int]
     offset: int
 
-    def part(self, start: int, stop: int) -> MappedRows:
+    def between(self, start: int, stop: int) -> MappedRows:
         """See `Rows`."""
         bytes_before = start * self.shape[1] * self.dtype.itemsize
         shape = (stop - start, self.shape[1])
         return MappedRows(self.path, self.dtype, shape, self.offset + bytes_before)
 
     def open(self) -> Array:
-        """See `Rows`; raises InputError where the file cannot be seen from here."""
+        """See `Rows`; raises InputError where the file cannot be read from here."""
         try:
             return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
         except (OSError, ValueError) as error:
@@ -98,14 +98,14 @@ class MappedRows:
             ) from None
 
     def identity(self) -> str:
-        """See `Rows`: file, place in it, size and time of its last change."""
+        """See `Rows`: file, offset, size and modification time."""
         found = self.path.stat()
         return f"{self} {found.st_size} {found.st_mtime_ns}"
 
 
 @dataclass(frozen=True, eq=False)
 class JoinedRows:
-    """Rows of several sources, one after the other, copied together only where they are opened.
+    """Rows of several sources, one after the other, concatenated only where they are opened.
 
     Raises InputError for sources of different numbers of values.
     """
@@ -115,7 +115,7 @@ class JoinedRows:
 
     @classmethod
     def of(cls, pieces: Sequence[Rows]) -> JoinedRows:
-        """Return the rows of all pieces, in the dtype that holds them all."""
+        """Return the rows of all pieces, in the common dtype."""
         widths = sorted({piece.shape[1] for piece in pieces})
         if len(widths) > 1:
             raise InputError(
@@ -129,19 +129,19 @@ class JoinedRows:
         """See `Rows`."""
         return sum(piece.shape[0] for piece in self.pieces), self.pieces[0].shape[1]
 
-    def part(self, start: int, stop: int) -> JoinedRows:
+    def between(self, start: int, stop: int) -> JoinedRows:
         """See `Rows`."""
         found: list[Rows] = []
         first = 0
         for piece in self.pieces:
             a, b = max(start - first, 0), min(stop - first, piece.shape[0])
             if a < b:
-                found.append(piece.part(a, b))
+                found.append(piece.between(a, b))
             first += piece.shape[0]
         return JoinedRows(found, self.dtype)
 
     def open(self) -> Array:
-        """See `Rows`; one piece of the dtype of all stays as it is."""
+        """See `Rows`; a single piece of the common dtype is not copied."""
         opened = [piece.open() for piece in self.pieces]
         if len(opened) == 1 and opened[0].dtype == self.dtype:
             return opened[0]
@@ -153,12 +153,12 @@ class JoinedRows:
 
 
 def is_rows(x: Any) -> bool:
-    """Tell whether x is `Rows` already."""
-    return hasattr(x, "part") and hasattr(x, "open")
+    """Whether x is a description of rows already."""
+    return hasattr(x, "between") and hasattr(x, "open")
 
 
 def rows_of(x: Array | Rows) -> Rows:
-    """Return an array (m, d) as rows that can be opened in parts."""
+    """Return an array (m, d) as rows that can be opened in part."""
     if not isinstance(x, np.ndarray):
         return x
     # A map with private changes is not what its file holds.

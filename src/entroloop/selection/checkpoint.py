@@ -1,4 +1,4 @@
-"""The checkpoint of a selection: its picks so far, from which it goes on after a stop."""
+"""The checkpoint of a selection: its picks so far, from which it resumes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SHARE = 0.05  # of the time, at most, goes into writing
 
 
 class Checkpoint:
-    """A file of picks, replaced whole after a block; `identity` tells which selection it is of.
+    """A file of picks, replaced atomically after a block; `identity` says of which selection.
 
-    Picks that were not written yet are made again, and are the same.
+    Picks that were not yet written are made again, and come out the same.
     """
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Checkpoint:
     def update(
         self, indices: list[int], values: list[float], duplicates: int, state: dict[str, float]
     ) -> None:
-        """Write the picks so far, unless the last time was short ago and took long."""
+        """Write the picks so far, unless the last write was recent and slow."""
         start = time.monotonic()
         if start >= self._rest_until:
             self._write(indices, values, duplicates, state)

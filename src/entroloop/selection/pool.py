@@ -176,7 +176,7 @@ def _refuse_invalid(found: list[tuple[int, list[int]]]) -> None:
 
 def _blocks(rows: Rows, outside: Array) -> Iterator[Array]:
     for start in range(0, rows.shape[0], 4096):
-        yield rows.part(start, min(start + 4096, rows.shape[0])).open()
+        yield rows.between(start, min(start + 4096, rows.shape[0])).open()
     yield outside
 
 

@@ -1,4 +1,4 @@
-"""The result of a selection, what it says of the choice, and its file."""
+"""The result of a selection, the facts it can tell, and its file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def fetch(context: Context, pool: Pool, picks: Picks, seed: int) -> Context:
 
 
 def drawn_at_random(candidates: NDArray[np.bool_], n: int, seed: int) -> NDArray[np.int64]:
-    """Return n candidates drawn by the seed, what a choice is compared to."""
+    """Return n candidates drawn by the seed, to compare a choice with."""
     return np.random.default_rng(seed).permutation(np.flatnonzero(candidates))[:n]
 
 

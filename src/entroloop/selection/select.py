@@ -19,7 +19,7 @@ from entroloop.pools.rows import ArrayRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.selection.budget import Budget, budget_for
 from entroloop.selection.checkpoint import Checkpoint
-from entroloop.selection.pool import open_pool
+from entroloop.selection.pool import Pool, open_pool
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.result import Context, Selection, fetch
 from entroloop.selection.state import Picks, SelectionState
@@ -75,28 +75,10 @@ def select(
     )  # fmt: skip
     with _hosts(rows, array, engine) as hosts:
         budget = _checked_budget(rows, request, metric, strategy, len(hosts.bounds) - 1)
-        pool = open_pool(
-            hosts,
-            rows,
-            budget,
-            metric=metric,
-            selectable=request.selectable,
-            weights=request.weights,
-            initial=request.initial,
-            outside=request.outside,
-            n=request.n,
-            device=device,
-            checked=array is not None,
-        )
-        kept = None
-        if checkpoint is not None:
-            identity = request.identity() | {
-                "rows": rows.identity(), "strategy": strategy, "seed": seed, "metric": metric,
-                "args": {k: _plain(v) for k, v in strategy_args.items()},
-                "given": _digest(pool.initial),
-            }  # fmt: skip
-            kept = Checkpoint(Path(checkpoint), identity)
-        here = hosts.shard(0).rows if isinstance(hosts, InProcess) else None
+        pool = request.opened(hosts, rows, budget, metric, device, checked=array is not None)
+        # Over several processes the rows that the result needs are fetched before the pool closes.
+        here = hosts.shard(0).rows if engine is None and isinstance(hosts, InProcess) else None
+        asked = {"strategy": strategy, "metric": metric, "seed": seed, "args": strategy_args}
         state = SelectionState(
             pool=pool,
             n=request.n,
@@ -107,21 +89,14 @@ def select(
             quotas=request.quotas,
             weighted=request.weights is not None,
             progress=_progress(progress, f"{request.n:,} of {len(pool):,} rows: {budget}"),
-            checkpoint=kept,
+            checkpoint=_checkpoint(checkpoint, rows, pool, request.identity() | asked),
         )
         picks = _picked(strategy, state, strategy_args)
-        context = Context(
-            rows=pool.initial if here is None else here,
-            distance=pool.distance,
-            space=pool.space,
-            candidates=request.selectable,
-            initial=pool.initial,
-            groups=groups,
-        )
-        if engine is not None:
+        context = request.context(pool, here, groups)
+        if here is None:
             context = fetch(context, pool, picks, seed)
-        if kept is not None:
-            kept.finish(picks.indices, picks.values, picks.duplicates)
+        if state.checkpoint is not None:
+            state.checkpoint.finish(picks.indices, picks.values, picks.duplicates)
     return Selection.of(picks, seed, pool, context)
 
 
@@ -208,8 +183,44 @@ class _Request:
             weights=_checked_weights(weights, m),
         )
 
+    def opened(
+        self,
+        hosts: Hosts,
+        rows: Rows,
+        budget: Budget,
+        metric: str,
+        device: str,
+        *,
+        checked: bool,
+    ) -> Pool:
+        """Return the pool, opened for this request."""
+        return open_pool(
+            hosts,
+            rows,
+            budget,
+            metric=metric,
+            selectable=self.selectable,
+            weights=self.weights,
+            initial=self.initial,
+            outside=self.outside,
+            n=self.n,
+            device=device,
+            checked=checked,
+        )
+
+    def context(self, pool: Pool, rows: Array | None, groups: Any) -> Context:
+        """Return what the result needs to describe the choice; rows: all of them, if here."""
+        return Context(
+            rows=pool.initial if rows is None else rows,
+            distance=pool.distance,
+            space=pool.space,
+            candidates=self.selectable,
+            initial=pool.initial,
+            groups=groups,
+        )
+
     def identity(self) -> dict[str, Any]:
-        """Return what tells this request from others, as JSON can hold it."""
+        """Return what distinguishes this request from others; JSON can hold it."""
         return {
             "n": self.n, "open": _digest(self.selectable), "groups": _digest(self.groups),
             "quotas": _digest(self.quotas), "weights": _digest(self.weights),
@@ -242,6 +253,17 @@ def _checked_budget(
     )
     budget.check()
     return budget
+
+
+def _checkpoint(
+    path: str | Path | None, rows: Rows, pool: Pool, asked: dict[str, Any]
+) -> Checkpoint | None:
+    """Return the checkpoint at a path, of this selection of these rows; None for no path."""
+    if path is None:
+        return None
+    arguments = {name: _plain(value) for name, value in asked["args"].items()}
+    more = {"args": arguments, "rows": rows.identity(), "given": _digest(pool.initial)}
+    return Checkpoint(Path(path), asked | more)
 
 
 def _picked(strategy: str, state: SelectionState, strategy_args: dict[str, Any]) -> Picks:

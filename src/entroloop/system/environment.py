@@ -1,4 +1,4 @@
-"""The environment of a run: what a reader needs to place its figures."""
+"""The environment of a run: versions, processor, device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIBRARIES = (
 
 
 def environment(device: str) -> dict[str, str]:
-    """Return versions, system and processor; a library that is not installed is left out."""
+    """Return versions, system and processor; libraries that are not installed are left out."""
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic files, checksums, and the cache folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO
 
 
 def write_atomically(path: Path, content: str | bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never half.
+    """Write a file atomically: a reader or a crash sees the old content or the new, never half.
 
     content: text, bytes, or a function that writes to an open file.
     """
@@ -25,13 +25,13 @@ def write_atomically(path: Path, content: str | bytes | Callable[[IO[bytes]], ob
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again; it need not exist."""
+    """Return the folder of what can be recomputed; it need not exist."""
     named = os.environ.get("ENTROLOOP_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "entroloop"
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or the list of a folder's files, to the disk."""
+    """Flush a file, or a folder's list of files, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,4 @@
-"""Memory and cache: how much there is, so that work is refused before it dies and cut to what is
-near; and what becomes of memory that is freed.
-"""
+"""Available memory, cache size, malloc tuning."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ USUAL = {TRIM_THRESHOLD: 64 * 2**20, MMAP_THRESHOLD: 32 * 2**20}
 
 
 def available_bytes() -> int | None:
-    """Return the memory that can still be taken (control groups included), None if not known."""
+    """Return the available memory in bytes, within control groups; None if unknown."""
     found = []
     try:
         text = Path("/proc/meminfo").read_text()
@@ -33,7 +31,7 @@ def available_bytes() -> int | None:
 
 
 def cache_bytes() -> int:
-    """Return the size of the largest cache of a processor, 32 MiB where it is not known."""
+    """Return the size of the largest processor cache in bytes, 32 MiB if unknown."""
     sizes = []
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         try:
@@ -45,10 +43,10 @@ def cache_bytes() -> int:
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Keep what is freed inside the block for what is allocated next; give it back at the end.
+    """Keep memory freed inside the block for later allocations; return it to the system at the end.
 
-    Otherwise large arrays return to the kernel one by one, and each new one costs a page fault for
-    every 4 KiB: a quarter of the time that a small U-Net trains. Does nothing without glibc.
+    Otherwise glibc returns each large array to the kernel, and every new one costs a page fault
+    per 4 KiB: a quarter of the training time of a small U-Net. Does nothing without glibc.
     """
     try:
         library = ctypes.CDLL("libc.so.6")

@@ -1,4 +1,4 @@
-"""A folder that a command writes as a whole, and may replace: a manifest tells what is its own."""
+"""A folder that a command writes and replaces as a whole; its manifest lists what it wrote."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class OutputFolder:
 
     @contextmanager
     def replaced(self) -> Iterator[Path]:
-        """Yield an empty folder; what the block leaves in it becomes the content, whole.
+        """Yield an empty folder whose content replaces the old one as a whole.
 
-        Where the block fails nothing changes. A stop at any moment leaves files that are all in
-        the manifest, so that the same command goes on.
+        Nothing changes if the block fails. Killed at any moment, the folder holds only files that
+        the manifest lists, so that the same command can run again.
         """
         self.check()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class OutputFolder:
         return name in self._scratch or re.fullmatch(rf"\.(?:{own})\.\d+", name) is not None
 
     def _clear_staging(self) -> None:
-        """Remove what a stop has left of an earlier result, as far as it is this program's."""
+        """Remove what a killed command left behind, and nothing else."""
         listed = self._listed()
         for entry in list(self.path.iterdir()):
             if _STAGING.fullmatch(entry.name) and entry.is_dir():
@@ -151,14 +151,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _checksum(file: Path) -> str:
-    """Return what a file is told by: its SHA-256, or where a link points."""
+    """Return the SHA-256 of a file, or the target of a link."""
     if file.is_symlink():
         return f"link {file.readlink()}"
     return sha256(file) if file.is_file() else "neither file nor link"
 
 
 def _remove_listed(folder: Path, listed: dict[str, list[str]]) -> None:
-    """Remove the files of a manifest, then the folders that are empty."""
+    """Remove the files of a manifest, then empty folders."""
     for name in listed:
         (folder / name).unlink(missing_ok=True)
     for root, _, _ in os.walk(folder, topdown=False):

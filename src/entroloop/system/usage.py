@@ -1,4 +1,4 @@
-"""What a piece of work took: seconds, and the peak of the process's memory."""
+"""Time and peak memory of a piece of work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Usage:
 
 @contextmanager
 def measured() -> Iterator[Usage]:
-    """Measure the block; the peak is that of the block on Linux, of the process elsewhere."""
+    """Measure a block; on Linux the peak is that of the block, elsewhere that of the process."""
     usage = Usage()
     _reset_peak()
     start = time.perf_counter()
