@@ -46,30 +46,30 @@ def _main(
 
 @app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="a preset's name or a YAML file")] = "digits",
+    study: Annotated[str, typer.Argument(help="preset name or YAML study file")] = "digits",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="study folder, or s3://… [default: runs/<name>]")
+        str | None, typer.Option(help="study folder or s3://… URL [default: runs/<name>]")
     ] = None,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
-    workers: Annotated[int | None, typer.Option(help="processes [default: cores/threads]")] = None,
+    workers: Annotated[int | None, typer.Option(help="worker processes [default: cores/threads]")] = None,
     address: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
     ] = None,
-    gpus: Annotated[float, typer.Option(help="of each Ray worker; a fraction shares one GPU")] = 0,
+    gpus: Annotated[float, typer.Option(help="GPUs per Ray worker; a fraction shares one")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    memory: Annotated[float, typer.Option(help="GiB that each Ray worker claims")] = 0,
+    memory: Annotated[float, typer.Option(help="GiB reserved per Ray worker")] = 0,
     ranks: Annotated[
-        int, typer.Option(help="processes that train each network together in a Ray worker")
+        int, typer.Option(help="processes per Ray worker that train one network together")
     ] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan only")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the plan")] = False,
 ) -> None:
-    """Run a study, or what is missing of it; the same command resumes it.
+    """Run a study, or whatever part of it is missing; repeat the command to resume.
 
-    Under `torchrun --nproc-per-node K -m entroloop run …` K processes train each network together.
+    Under `torchrun --nproc-per-node K -m entroloop run …`, K processes train each network together.
     """
     from entroloop.commands.run import prepare, run_opened
     from entroloop.engines.ranks import is_follower
@@ -79,7 +79,7 @@ def run(
     if ranks < 1:
         raise InputError(f"--ranks must be at least 1; got {ranks}")
     if engine != "ray" and (ranks, gpus, memory) != (1, 0, 0):
-        raise InputError("--ranks, --gpus and --memory are of Ray workers; add --engine ray")
+        raise InputError("--ranks, --gpus and --memory apply to Ray workers; add --engine ray")
     overrides = parse_overrides(set_ or [])
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
@@ -141,14 +141,14 @@ def _tell_plan(study: Study, console: Console) -> None:
     if found:
         text += f", {found} of {found + sum(missing.values())} stages re-used"
     if study.damaged:
-        text += f"; {study.damaged} damaged stages will be made again"
+        text += f"; {study.damaged} damaged stages will be rebuilt"
     if skipped := study.real.skipped:
         name, reason = next(iter(skipped.items()))
         text += f"; {len(skipped)} images skipped, first {name}: {reason}"
     console.print(f"{text}; folder {study.address}", highlight=False, soft_wrap=True, markup=False)
     if others := study.others:
         console.print(
-            f"the folder also holds, of other configurations: {told(others)}; read them with "
+            f"the folder also holds runs of other configurations: {told(others)}; read them with "
             f"load_records({study.address!r}, all=True)",
             highlight=False,
             soft_wrap=True,
@@ -180,41 +180,41 @@ def _plan_as_json(study: Study) -> dict[str, Any]:
 def select(
     pool: Annotated[
         list[str],
-        typer.Option(metavar="[NAME=]PATH", help="folder of images, .npy, .npz, .parquet; repeat"),
+        typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz or .parquet; repeatable"),
     ],
-    n: Annotated[int, typer.Option("-n", help="how many to choose")],
-    out: Annotated[Path, typer.Option(help="folder for selection.parquet and summary.json")],
+    n: Annotated[int, typer.Option("-n", help="number of samples to choose")],
+    out: Annotated[Path, typer.Option(help="output folder: selection.parquet, summary.json")],
     strategy: Annotated[str, typer.Option(help="greedy, threshold_decay, random, …")] = "greedy",
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="of the strategy, such as strength=0.5; repeat"),
+        typer.Option(metavar="KEY=VALUE", help="strategy parameter, e.g. strength=0.5; repeatable"),
     ] = None,
     features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
     metric: Annotated[
         str, typer.Option(help="euclidean, cosine, manhattan, mahalanobis")
     ] = "euclidean",
-    initial: Annotated[str | None, typer.Option(help="rows that count as chosen already")] = None,
+    initial: Annotated[str | None, typer.Option(help="rows to treat as already chosen")] = None,
     group_by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="exact quotas by a column, label or pool")
     ] = None,
     quota: Annotated[str, typer.Option(help="proportional or equal")] = "proportional",
     weights: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="multiplies each row's distance")
+        str | None, typer.Option(metavar="COLUMN", help="factor on each row's distance")
     ] = None,
     materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
-    on_invalid: Annotated[str, typer.Option(help="rows with NaN: fail or drop")] = "fail",
+    on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     seed: Annotated[int, typer.Option(help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
-        int | None, typer.Option(help="parts of the pool on Ray [default: its CPUs]")
+        int | None, typer.Option(help="shards of the pool on Ray [default: its CPUs]")
     ] = None,
     address: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
-    """Choose the n most informative samples of one or several pools."""
+    """Choose the n most informative samples from one or more pools."""
     from entroloop.commands.select import Request, select_files
     from entroloop.study.config import parse_overrides
 
@@ -248,14 +248,14 @@ def _check_engine(engine: str, address: str | None) -> None:
     if engine not in ("local", "ray"):
         raise InputError(f"--engine {engine} is unknown; valid: local, ray")
     if address is not None and engine != "ray":
-        raise InputError("--address is that of a Ray cluster; add --engine ray")
+        raise InputError("--address names a Ray cluster; add --engine ray")
 
 
 @contextmanager
 def _cluster(
     engine: str, address: str | None, workers: int | None, needs: dict[str, Any]
 ) -> Iterator[RayEngine | None]:
-    """Yield the cluster that --engine ray asks for, None for the local engine."""
+    """Yield the Ray cluster for --engine ray, or None for the local engine."""
     if engine == "local":
         yield None
         return
@@ -267,21 +267,21 @@ def _cluster(
 
 @app.command()
 def measure(
-    generated: Annotated[Path, typer.Option(help="what a model made: folder, .npy, .parquet …")],
-    train: Annotated[Path | None, typer.Option(help="what it was trained on")] = None,
+    generated: Annotated[Path, typer.Option(help="generated samples: folder, .npy, .parquet …")],
+    train: Annotated[Path | None, typer.Option(help="its training samples")] = None,
     reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
     features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
     metrics: Annotated[
-        str | None, typer.Option(metavar="A,B", help="default: all that the sets allow")
+        str | None, typer.Option(metavar="A,B", help="metric names [default: all the sets allow]")
     ] = None,
     seed: Annotated[int, typer.Option(help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     html: Annotated[
-        Path | None, typer.Option(help="write a page: pairs, projection, curves")
+        Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
 ) -> None:
-    """Measure generated samples against training and held-out sets; JSON on standard output."""
+    """Measure generated samples against training and held-out sets; print JSON."""
     from entroloop.commands.measure import measure_files
     from entroloop.system.devices import device_for
     from entroloop.system.progress_line import ProgressLine
@@ -312,17 +312,17 @@ def measure(
 @app.command()
 def report(
     dirs: Annotated[list[Path], typer.Argument(help="study folders", metavar="DIR…")],
-    html: Annotated[Path | None, typer.Option(help="the page [default: DIR/report.html]")] = None,
+    html: Annotated[Path | None, typer.Option(help="output page [default: DIR/report.html]")] = None,
 ) -> None:
-    """Write the report of one or several studies: one HTML file that opens offline."""
+    """Write the report on one or more studies: a single HTML file that opens offline."""
     from entroloop.report import render_report
 
     print(json.dumps({"report": str(render_report(dirs, html or dirs[0] / "report.html"))}))
 
 
 @app.command()
-def presets(name: Annotated[str | None, typer.Argument(help="show this one")] = None) -> None:
-    """List the presets, or print one as YAML to start a study file from."""
+def presets(name: Annotated[str | None, typer.Argument(help="preset to print")] = None) -> None:
+    """List the presets, or print one as YAML, the start of a study file."""
     from entroloop.errors import unknown_name
     from entroloop.study.config import presets as all_presets
 
@@ -338,19 +338,19 @@ def presets(name: Annotated[str | None, typer.Argument(help="show this one")] = 
 
 @app.command()
 def doctor(
-    dir: Annotated[Path | None, typer.Argument(help="a study folder to check")] = None,
+    dir: Annotated[Path | None, typer.Argument(help="study folder to check")] = None,
     clear: Annotated[
         bool,
         typer.Option(
-            "--clear", help="remove what is damaged, or of other configurations, once you agree"
+            "--clear", help="remove damaged stages and other configurations, after confirmation"
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="agree to --clear without a question")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="confirm --clear in advance")] = False,
     clear_cache: Annotated[
-        bool, typer.Option("--clear-cache", help="empty the cache of features")
+        bool, typer.Option("--clear-cache", help="empty the feature cache")
     ] = False,
 ) -> None:
-    """Tell environment and cache; with DIR, check every stage of a study by its checksums."""
+    """Show the environment and cache; with DIR, verify the checksums of every stage of a study."""
     from entroloop.commands.doctor import examine
     from entroloop.features.cached import examine_cache
     from entroloop.system.environment import environment
@@ -369,7 +369,7 @@ def doctor(
 
 
 def _clear(found: CheckUp, yes: bool) -> bool:
-    """List what would be removed, and remove it if the user agrees; return whether that was so."""
+    """List what would be removed and, if the user agrees, remove it; return whether it was."""
     lines = found.removal()
     if not lines:
         return False
@@ -391,9 +391,9 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Run the command line; see the module for the exit codes.
+    """Run the command line.
 
-    0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
+    Exit codes: 0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
     """
     try:
         code = app(standalone_mode=False)

@@ -19,7 +19,7 @@ WEIGHTS = {"training_set": 0.02, "model": 0.9, "samples": 0.05, "record": 0.03}
 
 
 class StudyProgress:
-    """What is done of a study and how long the rest takes; shown by a subclass."""
+    """How much of a study is done, and the time left; subclasses display it."""
 
     def __init__(self, study: Study) -> None:
         self._record_of = {step.identity: step.record for step in study.steps}
@@ -35,7 +35,7 @@ class StudyProgress:
         return None
 
     def stage(self, update: StageUpdate) -> None:
-        """Take in what a worker is at."""
+        """Note what a worker is doing."""
         order = list(WEIGHTS)
         before = sum(WEIGHTS[stage] for stage in order[: order.index(update.stage)])
         share = before + WEIGHTS[update.stage] * update.share
@@ -43,7 +43,7 @@ class StudyProgress:
         self.show_stage(update, share)
 
     def record(self, record: GenerationRecord) -> None:
-        """Take in a generation that is complete; arms may share one."""
+        """Note a complete generation; arms may share one."""
         key = self._record_of[record.arm, record.seed, record.generation]
         new = key in self._todo
         if new:
@@ -59,7 +59,7 @@ class StudyProgress:
 
     @property
     def left(self) -> str:
-        """The time left as text, once there is something to tell it from."""
+        """The time left as text, once it can be estimated."""
         elapsed = time.monotonic() - self._began
         if self.fraction < 0.01 or elapsed < 2:
             return "--:--"
@@ -68,14 +68,14 @@ class StudyProgress:
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
     def show_stage(self, update: StageUpdate, share: float) -> None:
-        """Show what a worker is at."""
+        """Show what a worker is doing."""
 
     def show_record(self, record: GenerationRecord, new: bool) -> None:
         """Show a generation that is complete; `new` if it was made just now."""
 
 
 class PlainLines(StudyProgress):
-    """One line a generation that was made: for logs."""
+    """One line per generation made, for logs."""
 
     def __init__(self, study: Study, console: Console) -> None:
         super().__init__(study)
@@ -97,7 +97,7 @@ class PlainLines(StudyProgress):
 
 
 class Bars(StudyProgress):
-    """A bar for the study, one for each arm (generations), one for each worker (stages)."""
+    """A bar for the study, for each arm (generations) and for each worker (stages)."""
 
     def __init__(self, study: Study, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn

@@ -69,11 +69,11 @@ class Study:
 
     @property
     def others(self) -> list[OtherRun]:
-        """What the folder holds of other configurations: kept, and no part of this study."""
+        """What the folder holds of other configurations; kept, but no part of this study."""
         return other_runs(self.lists)
 
     def look(self) -> None:
-        """Find out which stages are there, whole, by their checksums; nothing is written."""
+        """Find out which stages are present and intact, by their checksums; write nothing."""
         state: dict[tuple[str, str], bool] = {}
         self.damaged = 0
         for step in self.steps:
@@ -111,7 +111,7 @@ class Study:
         }
 
     def open(self) -> None:
-        """Take the folder: create and lock it, and look again now that nobody else can change it.
+        """Create and lock the folder, then look again now that nobody else can change it.
 
         Raises InputError where it cannot be written or is in use.
         """
@@ -135,7 +135,7 @@ class Study:
         follow(self.steps, self.built, self.store, self.device)
 
     def bytes_to_write(self) -> int:
-        """Return about how much disk the stages that are missing will take."""
+        """Estimate the disk space of the missing stages in bytes."""
         row = int(self.real.data[0].nbytes)
         shape, n = self.real.data.shape[1:], self.config.n_train
         steps = [self.steps[number] for number in self.todo]
@@ -150,7 +150,7 @@ class Study:
         return sum(samples.values()) + sum(size[arm] for arm in models.values()) + real + tables
 
     def _check_disk(self) -> None:
-        """Refuse a study that the disk has no room for."""
+        """Refuse a study that does not fit on the disk."""
         if not self.todo:
             return
         folder = self.store.root.absolute()
@@ -165,7 +165,7 @@ class Study:
             )
 
     def discard_damaged(self) -> None:
-        """Remove stages that are not what was committed."""
+        """Remove stages whose files no longer match their checksums."""
         for step in self.steps:
             for kind, key in step.keys().items():
                 if self.store.path(kind, key).exists() and not self.store.intact(kind, key):
@@ -186,7 +186,7 @@ def prepare(
     workers: int | None = None,
     overrides: Settings | None = None,
 ) -> Study:
-    """Return a study that is checked in every respect; nothing is written.
+    """Return a study, checked in every respect; write nothing.
 
     Raises InputError for whatever is wrong with configuration, data or output folder.
     """
@@ -215,7 +215,7 @@ def run_study(
     listen: Listener = ignore,
     **overrides: Any,
 ) -> Iterator[GenerationRecord]:
-    """Run a study, or what is missing of it; yield the record of every generation as it is known.
+    """Run a study, or the missing part of it; yield the record of each generation once known.
 
     study: name of a preset, path of a YAML file, or a mapping. out: the study folder, a path or a
     URL that fsspec knows, such as s3://bucket/study (default runs/<name>). overrides: nested dicts
@@ -283,7 +283,7 @@ def _collect(
     records: dict[tuple[str, int, int], GenerationRecord],
     changed: set[tuple[str, int]],
 ) -> None:
-    """Write the lists of runs that changed, up to their first gap, and the table of records."""
+    """Write the lists of changed runs, up to their first gap, and the table of records."""
     for arm, seed in changed:
         own = [step for step in study.steps if step.run == (arm, seed)]
         complete = takewhile(lambda step: step.identity in records, own)

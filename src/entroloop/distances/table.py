@@ -37,7 +37,7 @@ class Distance:
     def space_for(
         self, extent: Extent, *, device: str = "cpu", operations: float = 0
     ) -> tuple[Space, Multiplier]:
-        """Return the space of rows of an extent, and the multiplier for so many operations."""
+        """Return the space for rows of an extent, and the multiplier for this much work."""
         multiplier = (
             multiplier_for(device, operations) if self.multiplied else multiplier_for("cpu", 0)
         )

@@ -23,7 +23,7 @@ class Job:
     """The steps of a study that are to be made, and what they are made with.
 
     schedule: which steps are left. built: the study's objects. store: its folder, opened. real_key:
-    the hash of its real data. device: cpu or cuda. listen: hears what workers are at.
+    the hash of its real data. device: cpu or cuda. listen: called with each `StageUpdate`.
     """
 
     schedule: Schedule
@@ -70,7 +70,7 @@ class Assignment:
     @staticmethod
     @cache
     def workplace(text: str) -> Workplace:
-        """Return what an assignment, as `to_json` wrote it, is worked on with."""
+        """Return the objects for an assignment that `to_json` wrote."""
         told = Assignment(**json.loads(text))
         # What strategies refuse was found out when the study was prepared.
         built = build(StudyConfig.model_validate(told.config), try_out=False)

@@ -21,14 +21,14 @@ from entroloop.study.plan import Step
 
 
 def default_workers(threads: int) -> int:
-    """Return how many workers of so many threads the processors of this process can keep busy."""
+    """Return how many workers with this many threads the available processors keep busy."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (available or 1) // threads)
 
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """Worker processes on this machine; None: as many as its processors keep busy."""
+    """Worker processes on this machine; by default as many as its processors keep busy."""
 
     workers: int | None = None
 
@@ -78,7 +78,7 @@ class _Processes:
 
 
 class _Worker:
-    """A process that makes steps; what it says goes to the inbox, and None when it has died."""
+    """A process that makes steps; its messages go to the inbox, then None once it has died."""
 
     def __init__(
         self, slot: int, assignment: str, threads: int, log: Path, inbox: SimpleQueue[Any]

@@ -1,4 +1,4 @@
-"""Which steps of a study can be made now, and what a worker is at."""
+"""Which steps of a study can be made now, and what each worker is doing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from entroloop.study.plan import Step
 
 @dataclass(frozen=True)
 class StageUpdate:
-    """What a worker is at: how much of one stage of a step is done, and of how much."""
+    """What a worker is doing: how much of one stage of a step is done, and of how much."""
 
     worker: int
     step: Step
@@ -30,7 +30,7 @@ Listener = Callable[[StageUpdate], None]
 class Schedule:
     """Which steps are ready: each after the step before it in its run, equal steps once.
 
-    Low generations go first, so that long chains never wait for the end.
+    Low generations go first, so that long chains finish early.
     """
 
     def __init__(self, steps: list[Step], todo: Iterable[int]) -> None:

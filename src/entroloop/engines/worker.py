@@ -47,7 +47,7 @@ def _read(lines: SimpleQueue[str]) -> None:
 
 
 def _reporting(answers: TextIO) -> ProgressOf:
-    """Return a progress that is sent to the parent, not more often than it can be shown."""
+    """Return the progress that is sent to the parent, at most every half second per stage."""
     last_time, last_stage = 0.0, ""
 
     def of(stage: str) -> Progress:

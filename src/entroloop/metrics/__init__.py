@@ -1,4 +1,4 @@
-"""Metrics: pure functions of feature arrays, one file per family, and the table of their names."""
+"""Metrics: pure functions of feature arrays, one file per family, and the table that names them."""
 
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import METRICS, RECORDED, Metric

@@ -16,22 +16,23 @@ from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
 
-CELL_ROWS = 50  # training rows a cell on average; at most LARGEST_CELLS cells
-LARGEST_CELLS = 20
-STEPS = 100  # of expectation maximization at most
+CELL_ROWS = 50  # mean number of training rows per cell
+LARGEST_CELLS = 20  # maximum number of cells
+STEPS = 100  # maximum number of expectation-maximization steps
 SMALLEST_VARIANCE = 1e-3  # of a component, in units of the training rows' variance
-SIMILAR = 0.1  # cosine distance below which MiFID punishes
+SIMILAR = 0.1  # mean cosine distance below which MiFID applies its penalty
 
 
 def c_t(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
     """Return the data-copying statistic C_T (Meehan et al. 2020); far below 0 means copying.
 
-    Space is cut into cells by k-means of the training rows. In each a Mann–Whitney test compares
-    the distances of generated rows to their nearest training row of the cell with those of
-    reference rows; C_T is the mean of its z by the cells' shares of reference rows. Cells with
-    fewer than 2 rows of a set are left out. About N(0, 1) in each cell without copying.
+    k-means on the training rows divides space into cells. In each cell a Mann–Whitney test
+    compares the distances of generated rows to their nearest training row in the cell with those
+    of reference rows; C_T is the mean of its z, weighted by the cells' shares of reference rows.
+    Cells with fewer than 2 generated or 2 reference rows are left out. Without copying, z is about
+    N(0, 1) in each cell.
 
-    Raises InputError where no cell is left.
+    Raises InputError if no cell is left.
     """
     sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
     return c_t_of(sets).statistic()
@@ -39,7 +40,7 @@ def c_t(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> f
 
 @dataclass(frozen=True)
 class Copying:
-    """For each row its cell and its distance to the nearest training row there."""
+    """Each row's cell, and its distance to the nearest training row in that cell."""
 
     cells: Array
     distances: Float64
@@ -47,7 +48,7 @@ class Copying:
     reference_distances: Float64
 
     def statistic(self, rows: Array | None = None) -> float:
-        """Return C_T, of some of the generated rows."""
+        """Return C_T; rows: indices of the generated rows to use (default: all)."""
         cells = self.cells if rows is None else self.cells[rows]
         distances = self.distances if rows is None else self.distances[rows]
         total = weight = 0.0
@@ -61,12 +62,12 @@ class Copying:
             total += len(r) * (u - len(g) * len(r) / 2) / spread
             weight += len(r)
         if not weight:
-            raise InputError("C_T needs cells with 2 generated and 2 reference rows; none is left")
+            raise InputError("C_T needs cells with at least 2 generated and 2 reference rows; there are none")
         return float(total / weight)
 
 
 def c_t_of(sets: Sets) -> Copying:
-    """Return what C_T is made of."""
+    """Return the cells and distances from which C_T is computed."""
     from sklearn.cluster import KMeans
 
     train = sets["train_whole"]
@@ -87,15 +88,15 @@ def c_t_of(sets: Sets) -> Copying:
 
 
 def fld(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
-    """Return the feature likelihood divergence, 0 for a perfect generator, larger is worse.
+    """Return the feature likelihood divergence (FLD): 0 for a perfect generator, larger is worse.
 
-    A mixture of Gaussians centred at generated rows, the variance of each fitted to training rows,
-    is judged by the likelihood of reference rows (Jiralerspong et al. 2023):
+    Scores a mixture of Gaussians, centred at generated rows and with variances fitted to training
+    rows, by the likelihood of reference rows (Jiralerspong et al. 2023):
     100/d · (ln p(reference | half of the training rows) − ln p(reference | generated)). Both
-    mixtures have as many centres, and their variances are fitted to the other half. Copies get
-    small variances and explain nothing new. Features are standardized by the training rows;
-    variances by expectation maximization, at least 1e-3: figures are not comparable with those
-    of other code.
+    mixtures have equally many centres, and their variances are fitted to the other half of the
+    training rows. Copies get small variances and explain nothing new. Features are standardized by
+    the training rows and variances come from expectation maximization, at least 1e-3, so figures
+    are not comparable with those of other code.
 
     Raises InputError for fewer than 8 training rows.
     """
@@ -104,17 +105,17 @@ def fld(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> f
 
 
 def fld_gap(*, generated: Array, train: Array, reference: Array, seed: int = 0) -> float:
-    """Return FLD on training rows less FLD on reference rows: below 0 means overfitting.
+    """Return FLD on training rows minus FLD on reference rows; below 0 means overfitting.
 
     100/d · (ln p(reference | generated) − ln p(training rows | generated)), on the half of the
-    training rows to which no variance was fitted.
+    training rows that the variances were not fitted to.
     """
     sets = Sets(generated=generated, train=train, reference=reference, seed=seed)
     return fld_gap_of(sets)
 
 
 def fld_rows_of(sets: Sets) -> Float64:
-    """Return the term of each reference row in `fld`, whose mean it is."""
+    """Return each reference row's term of `fld`, which is their mean."""
     held, fitted, generated, reference = _standardized(sets)
     perfect = _log_likelihood(reference, held, _variances(held, fitted))
     found = _log_likelihood(reference, generated, _variances(generated, fitted))
@@ -131,10 +132,10 @@ def fld_gap_of(sets: Sets) -> float:
 
 
 def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
-    """Return two halves of the training rows, as many generated rows, and the reference rows."""
+    """Return two halves of the training rows, equally many generated rows, and the reference rows."""
     train = sets["train_whole"].astype(np.float64)
     if len(train) < 8:
-        raise InputError(f"the likelihood divergence needs at least 8 training rows; {len(train)}")
+        raise InputError(f"the likelihood divergence needs at least 8 training rows; got {len(train)}")
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation == 0] = 1.0
     rng = rng_for(sets.seed, 0, "likelihood")
@@ -158,7 +159,7 @@ def _squares(x: Float64, centres: Float64) -> Float64:
 
 
 def _variances(centres: Float64, rows: Float64) -> Float64:
-    """Return each component's variance by expectation maximization on rows."""
+    """Return each component's variance, fitted to rows by expectation maximization."""
     d, squares = rows.shape[1], _squares(rows, centres)
     variances = np.full(len(centres), max(float(squares.min(axis=1).mean()) / d, SMALLEST_VARIANCE))
     before = -np.inf
@@ -192,8 +193,8 @@ def _log_likelihood(x: Float64, centres: Float64, variances: Float64) -> Float64
 def mifid(*, generated: Array, train: Array, reference: Array) -> float:
     """Return the memorization-informed Fréchet distance (Bai et al. 2021).
 
-    The Fréchet distance to reference rows over m, where the mean cosine distance m = mean over
-    generated of min over train of 1 − |cos| is below 0.1; the Fréchet distance itself otherwise.
+    The Fréchet distance to reference rows, divided by m if m is below 0.1. m is the mean cosine
+    distance: the mean over generated of min over train of 1 − |cos|.
 
     Raises InputError for a row of length 0.
     """
@@ -207,7 +208,7 @@ def mifid_of(sets: Sets) -> float:
 
 
 def cosine_distances(sets: Sets) -> Float64:
-    """Return 1 − |cos| of each generated row to the training row most like it."""
+    """Return 1 − |cos| between each generated row and the training row most similar to it."""
     g, t = (
         unit_rows(sets[role], refused=f"the cosine distance of {role}")
         for role in ("generated", "train_whole")

@@ -1,4 +1,4 @@
-"""What changed: fidelity, coverage, novelty against held-out rows; spikiness and hubness."""
+"""Drift of fidelity, coverage and novelty against held-out rows; spikiness and hubness."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ HUB_NEIGHBOURS = 10
 
 
 def drift_fidelity(*, generated: Array, train: Array, reference: Array) -> float:
-    """Return ln of the mean distance generated → reference over that of reference → train.
+    """Return ln of (mean distance generated → reference)/(mean distance reference → train).
 
-    0 for a perfect generator with as many rows in each set, above where generated rows lie off
-    the real ones. Derivation of the three parts: docs/metrics.md.
+    0 for a perfect generator with equally many rows in each set; above 0 if generated rows lie
+    away from the real ones. docs/metrics.md derives the three parts.
     """
     return drift_fidelity_of(Sets(generated=generated, train=train, reference=reference))
 
 
 def drift_coverage(*, generated: Array, train: Array, reference: Array) -> float:
-    """Return ln of the mean distance reference → generated over that of reference → train.
+    """Return ln of (mean distance reference → generated)/(mean distance reference → train).
 
-    0 for a perfect generator, above where real rows have no generated row near them.
+    0 for a perfect generator; above 0 if real rows have no generated row near them.
     """
     return drift_coverage_of(Sets(generated=generated, train=train, reference=reference))
 
 
 def drift_novelty(*, generated: Array, train: Array, reference: Array) -> float:
-    """Return ln of the mean distance generated → reference over that of generated → train.
+    """Return ln of (mean distance generated → reference)/(mean distance generated → train).
 
-    0 for a perfect generator, above where generated rows keep to the training rows. With GS the
-    generalization score and GS_ref that of reference rows, ln(GS/GS_ref) = fidelity − novelty.
+    0 for a perfect generator; above 0 if generated rows stay close to the training rows. With GS
+    the generalization score and GS_ref that of reference rows, ln(GS/GS_ref) = fidelity − novelty.
     """
     return drift_novelty_of(Sets(generated=generated, train=train, reference=reference))
 
@@ -55,7 +55,7 @@ def drift_coverage_of(sets: Sets) -> float:
 
 
 def drift_novelty_of(sets: Sets) -> float:
-    """See `drift_novelty`; +inf where every generated row is a copy."""
+    """See `drift_novelty`; +inf if every generated row is a copy."""
     return _log_ratio(sets, ("generated", "reference"), ("generated", "train"))
 
 
@@ -69,13 +69,13 @@ def _log_ratio(sets: Sets, above: tuple[str, str], below: tuple[str, str]) -> fl
 
 
 def spikiness(x: Array, components: int = COMPONENTS) -> float:
-    """Return the mean negentropy of rows x (n, d) along their first principal components, nats.
+    """Return the mean negentropy, in nats, of rows x (n, d) along their first principal components.
 
     J = ½ ln(2πe s²) − Ĥ₁, s² the variance and Ĥ₁ the Kozachenko–Leonenko entropy of a projection
-    (negentropy: Comon 1994), both of the distinct rows: copies are told by `duplicate_fraction`.
-    About 0 for a Gaussian, whatever its scale; the more a set gathers in spikes, the larger.
+    (negentropy: Comon 1994), both of the distinct rows: `duplicate_fraction` reports the copies.
+    About 0 for a Gaussian of any scale; larger the more the set clusters in spikes.
 
-    Raises InputError where the rows vary in fewer directions, or fewer than 3 are distinct.
+    Raises InputError if the rows vary in too few directions, or fewer than 3 are distinct.
     """
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=3)
@@ -84,12 +84,12 @@ def spikiness(x: Array, components: int = COMPONENTS) -> float:
         raise InputError(f"only {len(x64)} rows are distinct; spikiness needs 3")
     if x64.shape[1] <= len(x64):
         values, vectors = np.linalg.eigh(x64.T @ x64 / (len(x64) - 1))
-    else:  # the same directions, without a matrix of features squared
+    else:  # same directions, without a d × d matrix
         values, left = np.linalg.eigh(x64 @ x64.T / (len(x64) - 1))
         vectors = x64.T @ left / np.sqrt(np.maximum(values * (len(x64) - 1), 1e-300))
     count = min(components, x.shape[1])
     if not values[-count] > 1e-12 * max(values[-1], 1e-300):
-        raise InputError(f"the rows do not vary in {count} directions: no projections to look at")
+        raise InputError(f"the rows vary in fewer than {count} directions, so there is nothing to project on")
     found = []
     for j in range(1, count + 1):
         line = x64 @ vectors[:, -j]
@@ -99,10 +99,10 @@ def spikiness(x: Array, components: int = COMPONENTS) -> float:
 
 
 def hubness(x: Array, k: int = HUB_NEIGHBOURS) -> float:
-    """Return the skewness of how often a row is among the k nearest of another (n rows, n > k).
+    """Return the skewness of how often each of n > k rows is among another's k nearest.
 
-    (Radovanović et al. 2010.) Above about 1 few rows are everyone's neighbours, and metrics of
-    neighbours in this feature space say little.
+    Above about 1, a few rows are everyone's neighbours, and metrics based on neighbours say
+    little in this feature space (Radovanović et al. 2010).
     """
     return hubness_of(Sets(generated=x), "generated", k)
 

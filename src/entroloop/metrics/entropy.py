@@ -1,4 +1,4 @@
-"""Differential entropy of a sample, and its intrinsic dimension, by nearest neighbours."""
+"""Nearest-neighbour estimates of differential entropy and intrinsic dimension."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 @dataclass(frozen=True)
 class Entropy:
-    """An entropy estimate in nats, with what it must be read beside.
+    """An entropy estimate in nats, with the figures needed to interpret it.
 
     Only differences at the same n, d, k and features mean anything: the estimate is biased by
-    several nats in high dimension. `dimension` is d, or the intrinsic one that was put in its
-    place.
+    several nats in high dimension. `dimension` is d, or the intrinsic dimension used instead.
     """
 
     nats: float
@@ -47,13 +46,13 @@ def knn_entropy(
 
     Ĥ_k = ψ(n) − ψ(k) + ln c_d + (d/n) Σ ln ε_k(x), with c_d = π^{d/2}/Γ(d/2 + 1) and ε_k(x) the
     Euclidean distance to the k-th nearest distinct row (Kozachenko & Leonenko 1987; PAPER of
-    Shi et al. 2025 with k = 1). Exact copies are merged as neighbours: repeating all rows does not
-    lower the estimate (it rises by ψ of the number of rows), so read `duplicate_fraction` beside
-    it; where all rows are equal it is −inf.
-    `floor` is added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
-    copies, which floor > 0 reproduces). `dimension`: taken for d in the equation, for rows that
-    lie near a surface of fewer dimensions (`intrinsic_dimension`). engine: where rows are to lie in
-    several places (`RayEngine`); the value is the same.
+    Shi et al. 2025 with k = 1). Exact copies are merged before the neighbour search: repeating
+    all rows does not lower the estimate (it rises by ψ of the number of rows), so read it together
+    with `duplicate_fraction`. If all rows are equal, it is −inf.
+    floor: added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
+    copies, which floor > 0 reproduces). dimension: replaces d in the equation, for rows that
+    lie near a surface of fewer dimensions (`intrinsic_dimension`). engine: distributes the rows
+    over shards (`RayEngine`); the value is the same.
 
     Raises InputError for fewer than two rows, k outside 1 … n − 1, or k + 1 > distinct rows.
 
@@ -96,7 +95,7 @@ def _estimate(
 
 
 def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
-    """Return `knn_entropy` (k = 1) of a role; intrinsic: at its own TwoNN dimension."""
+    """Return `knn_entropy` (k = 1) of one role's rows; intrinsic: at their TwoNN dimension."""
     x = sets[role]
     if len(x) < 2:
         raise InputError(f"the entropy of {role} needs at least 2 rows; it has {len(x)}")
@@ -106,7 +105,7 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
     dimension = intrinsic_dimension_of(own) if intrinsic else None
     if dimension is not None and not math.isfinite(dimension):
         raise InputError(
-            f"{role}: neighbours lie at equal distances (a lattice), which has no TwoNN dimension"
+            f"{role}: neighbours lie at equal distances (a lattice): no TwoNN dimension exists"
         )
     epsilon = own.neighbors.distances[:, 0][own.inverse]
     fraction = 1 - len(own.first) / len(x)
@@ -114,7 +113,7 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
 
 
 def intrinsic_dimension_of(own: Own) -> float:
-    """Return the TwoNN dimension from the neighbours of a set (see `intrinsic_dimension`)."""
+    """Return the TwoNN dimension, given a set's neighbours (see `intrinsic_dimension`)."""
     if own.k < 2:
         raise InputError("the intrinsic dimension needs at least 3 distinct rows")
     r = own.neighbors.distances
@@ -124,7 +123,7 @@ def intrinsic_dimension_of(own: Own) -> float:
 
 
 def intrinsic_dimension_mle_of(own: Own) -> float:
-    """Return the maximum-likelihood dimension from the neighbours of a set."""
+    """Return the maximum-likelihood dimension, given a set's neighbours."""
     if own.k < 2:
         raise InputError("the intrinsic dimension needs at least 3 distinct rows")
     r = own.neighbors.distances
@@ -137,12 +136,12 @@ ESTIMATORS = {"two_nn": intrinsic_dimension_of, "maximum_likelihood": intrinsic_
 
 
 def intrinsic_dimension(x: Array, estimator: str = "two_nn") -> float:
-    """Return the dimension of the surface near which rows x (n, D) lie.
+    """Return the intrinsic dimension of rows x (n, D): that of the surface they lie near.
 
     two_nn: (n − 1)/Σ ln(r₂/r₁), r₁ and r₂ the distances to the two nearest distinct rows (Facco
     et al. 2017, by maximum likelihood). maximum_likelihood: 1/mean_i[Σ_{j<k} ln(r_k/r_j)/(k − 1)]
-    with k = 20 or as many as there are (Levina & Bickel 2004; inverses averaged, as MacKay &
-    Ghahramani 2005 do).
+    with k = 20, or fewer if the set has fewer neighbours (Levina & Bickel 2004; inverses averaged,
+    following MacKay & Ghahramani 2005).
 
     Raises InputError for an unknown estimator or fewer than 3 distinct rows.
 

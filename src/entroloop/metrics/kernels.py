@@ -1,4 +1,4 @@
-"""Measures from inner products: kernel distance, Vendi score and RKE."""
+"""Measures based on inner products and class probabilities: KID, Vendi, RKE, inception score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
 
-SUBSETS, SUBSET_ROWS = 100, 1000  # the field's rule (Bińkowski et al. 2018)
+SUBSETS, SUBSET_ROWS = 100, 1000  # the usual choice (Bińkowski et al. 2018)
 
 
 def kernel_distance(
@@ -18,10 +18,10 @@ def kernel_distance(
 ) -> float:
     """Return the kernel distance (KID): the mean of unbiased MMD² over random subsets.
 
-    k(x, y) = (x·y/d + 1)³ on 100 pairs of subsets of 1,000 rows, or of all rows where there are
-    fewer (Bińkowski et al. 2018). Unbiased, so that it can be below 0.
+    k(x, y) = (x·y/d + 1)³ on 100 pairs of subsets of 1,000 rows, or of all rows if there are
+    fewer (Bińkowski et al. 2018). Being unbiased, it can fall below 0.
 
-    Raises InputError for fewer than 2 rows in a set.
+    Raises InputError if a set has fewer than 2 rows.
     """
     return kernel_distance_of(Sets(generated=generated, reference=reference, seed=seed), subsets)
 
@@ -52,9 +52,9 @@ def _mmd2(x: Float64, y: Float64) -> float:
 
 
 def vendi_score(x: Array) -> float:
-    """Return the Vendi score of rows x (n, d): the effective number of different rows, 1 … n.
+    """Return the Vendi score of rows x (n, d): the effective number of distinct rows, 1 … n.
 
-    exp(−Σ λ ln λ), λ the eigenvalues of K/n with K the cosine similarities (Friedman & Dieng
+    exp(−Σ λ ln λ), with λ the eigenvalues of K/n and K the cosine similarities (Friedman & Dieng
     2023).
 
     Raises InputError for a row of length 0.
@@ -65,15 +65,15 @@ def vendi_score(x: Array) -> float:
 def rke(x: Array) -> float:
     """Return the order-2 Rényi kernel entropy score of rows x (n, d): 1/Σ λ², 1 … n.
 
-    λ as in `vendi_score`; it counts modes (Jalali et al. 2023, here with the cosine kernel).
+    Counts modes (Jalali et al. 2023, here with the cosine kernel); λ as in `vendi_score`.
     """
     return vendi_score_of(Sets(generated=x), 2.0)
 
 
 def vendi_score_of(sets: Sets, order: float) -> float:
-    """Return the Vendi score of order 1, or 2 (RKE), of generated rows."""
+    """Return the Vendi score of the generated rows, of order 1 or 2 (RKE)."""
     x = unit_rows(sets["generated"], refused="the cosine similarity of generated rows")
-    gram = x.T @ x if x.shape[1] <= len(x) else x @ x.T  # the same eigenvalues, zeros aside
+    gram = x.T @ x if x.shape[1] <= len(x) else x @ x.T  # same eigenvalues, up to zeros
     if order == 2:
         return float(len(x) ** 2 / np.square(gram).sum())
     values = np.linalg.eigvalsh(gram) / len(x)
@@ -82,9 +82,10 @@ def vendi_score_of(sets: Sets, order: float) -> float:
 
 
 def inception_score(probabilities: Array) -> float:
-    """Return exp of the mean divergence of class probabilities (n, classes) from their mean.
+    """Return the inception score of class probabilities (n, classes).
 
-    exp(mean_i KL(p(y|x_i) ‖ p(y))) over all rows at once (Salimans et al. 2016).
+    exp(mean_i KL(p(y|x_i) ‖ p(y))), p(y) the mean over all rows, in one split (Salimans et al.
+    2016).
     """
     return inception_score_of(
         Sets(generated=np.zeros((len(probabilities), 1)), probabilities=probabilities)
@@ -95,7 +96,7 @@ def inception_score_of(sets: Sets) -> float:
     """See `inception_score`."""
     p = sets.probabilities
     if p is None:
-        raise InputError("the inception score needs class probabilities, which these features lack")
+        raise InputError("the inception score needs class probabilities, which these features do not provide")
     marginal = p.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * (np.log(p) - np.log(marginal)), 0.0)

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: which rows lie within the other set's neighbourhoods."""
+"""Precision, recall, density and coverage: rows within the other set's neighbourhoods."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 
-K = 5  # neighbours that a neighbourhood reaches to (Naeem et al. 2020)
+K = 5  # a neighbourhood reaches to the K-th neighbour (Naeem et al. 2020)
 
 
 def precision(*, generated: Array, reference: Array, k: int = K) -> float:
     """Return the share of generated rows within the neighbourhood of some reference row.
 
-    The neighbourhood of a row reaches to its k-th nearest distinct row of its own set
-    (Kynkäänniemi et al. 2019). High: generated rows look real.
+    A row's neighbourhood reaches to its k-th nearest distinct row in its own set
+    (Kynkäänniemi et al. 2019). High values mean that generated rows look real.
     """
     return float((balls(Sets(generated=generated, reference=reference), k) > 0).mean())
 
@@ -25,17 +25,17 @@ def precision(*, generated: Array, reference: Array, k: int = K) -> float:
 def recall(*, generated: Array, reference: Array, k: int = K) -> float:
     """Return the share of reference rows within the neighbourhood of some generated row.
 
-    Precision with the roles swapped (Kynkäänniemi et al. 2019). High: real variety is reached.
+    Precision with the roles swapped (Kynkäänniemi et al. 2019). High values mean that the
+    generated rows reach the variety of the real ones.
     """
     sets = Sets(generated=generated, reference=reference)
     return float((balls(sets, k, of="reference", around="generated") > 0).mean())
 
 
 def density(*, generated: Array, reference: Array, k: int = K) -> float:
-    """Return how many reference neighbourhoods hold a generated row, over k, on average.
+    """Return the mean number of reference neighbourhoods that contain a generated row, over k.
 
-    (Naeem et al. 2020.) 1 where the sets are alike; above where generated rows crowd in dense
-    regions.
+    1 if the sets are alike; above 1 if generated rows crowd in dense regions (Naeem et al. 2020).
     """
     return float(balls(Sets(generated=generated, reference=reference), k).mean() / k)
 
@@ -51,7 +51,7 @@ def coverage(*, generated: Array, reference: Array, k: int = K) -> float:
 def balls(
     sets: Sets, k: int = K, of: str = "generated", around: str = "reference"
 ) -> NDArray[np.int64]:
-    """Return for each row of one role how many neighbourhoods of another hold it."""
+    """Return, for each row of one role, the number of another role's neighbourhoods around it."""
     return count_within(sets[of], sets[around], radii(sets, around, k))
 
 
@@ -63,7 +63,7 @@ def coverage_rows_of(sets: Sets, k: int = K) -> NDArray[np.bool_]:
 
 
 def radii(sets: Sets, role: str, k: int) -> Float64:
-    """Return the distance of each row to its k-th nearest distinct row of the set."""
+    """Return the distance from each row to its k-th nearest distinct row in the set."""
     own = sets.own(role)
     if not 1 <= k <= own.k:
         raise InputError(

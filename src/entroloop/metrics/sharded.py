@@ -1,7 +1,7 @@
-"""Measures of sets whose rows lie in several shards: neighbours, moments and copies.
+"""Measures of sets whose rows are spread over shards: neighbours, moments and copies.
 
-What is taken from nearest neighbours equals the measure in one process to the last bit. Moments are
-sums over shards, and agree to rounding.
+Measures based on nearest neighbours equal those of a single process to the last bit. Moments are
+sums over shards and agree to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from entroloop.pools.shard import Shard
 from entroloop.samples import Array, Float64, as_vectors, invalid_rows
 
 Index = NDArray[np.int64]
-BLOCK_BYTES = 2**24  # of queries, sent to every part at once
+BLOCK_BYTES = 2**24  # of queries sent to every shard at once
 
 
 class ShardedSet:
@@ -34,9 +34,10 @@ class ShardedSet:
     def nearest(
         self, queries: Rows, k: int, of: Index | None = None, *, exclude: bool = False
     ) -> Neighbors:
-        """Return the k nearest rows of each query; of: only these queries, ascending.
+        """Return the k nearest rows to each query.
 
-        exclude: queries are the rows themselves, and none is its own neighbour.
+        of: ascending indices of the queries to use (default: all). exclude: the queries are the
+        rows themselves, and no row is its own neighbour.
         """
         index = np.arange(queries.shape[0]) if of is None else of
         best = Neighbors(np.empty((len(index), k)), np.empty((len(index), k), dtype=np.int64))
@@ -56,7 +57,7 @@ class ShardedSet:
         return best
 
     def distinct(self) -> tuple[Index, Index]:
-        """Return (first, inverse) as `neighbors.distinct_rows`, by 128-bit digests of the rows."""
+        """Return (first, inverse), as `neighbors.distinct_rows`, from 128-bit digests of the rows."""
         digests = np.concatenate(self.shards.ask(Shard.digests))
         _, first, inverse = np.unique(
             digests.view([("a", np.uint64), ("b", np.uint64)]).ravel(),
@@ -65,7 +66,7 @@ class ShardedSet:
         return in_order_of_first(first, inverse)
 
     def moments(self) -> tuple[Float64, Float64]:
-        """Return mean (d,) and covariance (d, d), divisor n − 1."""
+        """Return the mean (d,) and the covariance (d, d) with divisor n − 1."""
         first, *others = self.shards.ask(Shard.extent)
         centre = sum(others, first).centre_and_reach()[0]
         found = self.shards.ask(Shard.moments, centre)
@@ -79,9 +80,9 @@ class ShardedSet:
 
 @contextmanager
 def sharded(x: Array | Rows, engine: PoolEngine, name: str) -> Iterator[ShardedSet]:
-    """Distribute rows over an engine's shards, and let go of them at the end.
+    """Distribute rows over an engine's shards and release them at the end.
 
-    Raises InputError that names the set for NaN or infinite values.
+    Raises InputError, naming the set, for NaN or infinite values.
     """
     if not is_rows(x):
         x = as_vectors(np.asarray(x))
@@ -103,10 +104,10 @@ def sharded(x: Array | Rows, engine: PoolEngine, name: str) -> Iterator[ShardedS
 
 
 def distinct_epsilon(x: Any, engine: PoolEngine, k: int, floor: float) -> tuple[Float64, int, int]:
-    """Return each row's distance to its k-th nearest distinct row, how many are distinct, and d.
+    """Return each row's distance to its k-th nearest distinct row, the distinct count, and d.
 
-    floor > 0: copies are not merged, and it is added. Raises InputError where k rows are not
-    there.
+    floor > 0: do not merge copies, and add floor to every distance. Raises InputError if there are
+    fewer than k such rows.
     """
     with sharded(x, engine, "x") as rows:
         n, d = rows.shape
@@ -128,7 +129,7 @@ def distinct_epsilon(x: Any, engine: PoolEngine, k: int, floor: float) -> tuple[
 def nearest_distances(
     queries: Any, rows: Any, engine: PoolEngine, names: tuple[str, str]
 ) -> Float64:
-    """Return the distance of each query to its nearest row (n,)."""
+    """Return the distance (n,) from each query to its nearest row."""
     with sharded(rows, engine, names[1]) as others, sharded(queries, engine, names[0]) as asking:
         if asking.shape[1] != others.shape[1]:
             raise InputError(
@@ -138,7 +139,7 @@ def nearest_distances(
 
 
 def moments_of(sets: dict[str, Any], engine: PoolEngine, use: Callable[..., float]) -> float:
-    """Return `use` of the moments of each set, in order."""
+    """Return `use` applied to the moments of the sets, in order."""
     found = []
     for name, x in sets.items():
         with sharded(x, engine, name) as rows:

@@ -1,9 +1,9 @@
 """Lazy bounds on each row's distance to its nearest pick.
 
-For every row the value to its nearest pick is kept as far as it has been computed. Values only fall
-as picks are added, so that an old value is an upper bound, and a row whose bound is below what is
-asked for needs no work at all. Where rows lie near a few directions, sketches tell which pairs of
-the other rows and the new picks still need a distance. docs/selection-engine.md tells the whole.
+Each row keeps the value to its nearest pick as last computed. Values only fall as picks are added,
+so that an old value is an upper bound, and a row whose bound lies below the level in question needs
+no work at all. Where rows lie near a few directions, sketches tell which of the remaining pairs of
+rows and new picks still need a distance. docs/selection-engine.md explains the whole engine.
 """
 
 from __future__ import annotations

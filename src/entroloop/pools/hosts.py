@@ -1,4 +1,4 @@
-"""Who holds the shards of a pool, and one way to talk to all of them.
+"""The hosts of a pool's shards, and one way to query all of them.
 
 A host may be lost at any moment (a killed process, a machine that goes). What a shard was told is
 its whole state, so that it is made again from its rows and told the same; no answer changes.
@@ -34,7 +34,7 @@ class Hosts(Protocol):
         """Make shard i again, as it was before its first call."""
 
     def close(self) -> None:
-        """Let go of all shards."""
+        """Release all shards."""
 
 
 class PoolEngine(Protocol):
@@ -48,7 +48,7 @@ class PoolEngine(Protocol):
 
 
 def cut(m: int, shards: int) -> list[int]:
-    """Return the bounds of so many shards of m rows, as equal as can be.
+    """Return the bounds of shards of m rows, as equal in size as possible.
 
     >>> cut(7, 3)
     [0, 3, 5, 7]
@@ -82,7 +82,7 @@ class InProcess:
         self._shards[i] = self._made(i)
 
     def close(self) -> None:
-        """See `Hosts`: nothing to let go of."""
+        """See `Hosts`: nothing to release."""
 
 
 def array_bytes(x: Any) -> int:
@@ -101,7 +101,7 @@ def array_bytes(x: Any) -> int:
 class ShardedRows:
     """All shards of a pool: told things, and asked questions, by methods of `Shard`.
 
-    What is told travels with the next question, so that a round is one message each way.
+    Calls without an answer travel with the next question: a round is one message each way.
     """
 
     def __init__(self, hosts: Hosts) -> None:
@@ -178,5 +178,5 @@ class ShardedRows:
         return out
 
     def close(self) -> None:
-        """Let go of the shards."""
+        """Release the shards."""
         self._hosts.close()

@@ -158,7 +158,7 @@ class Shard:
     def farthest(self, target: int) -> Candidates:
         """Return about `target` rows of largest value, and a level that no other row exceeds."""
         bounds = self.bounds
-        wanted = self._wanted or target  # so many of the largest bounds gave a block of that size
+        wanted = self._wanted or target  # this many of the largest bounds gave a full block
         empty = np.empty(0, dtype=np.int64)
         if self._only_copies:
             return self._candidates(empty, -1.0, copies=True)

@@ -138,10 +138,10 @@ def terms(m: int, n: int, d: int, shards: int) -> Float64:
 
 
 def cost(m: int, n: int, d: int, itemsize: int, shards: int) -> Cost:
-    """Return the cost of n of m rows of d values over so many shards.
+    """Return the cost of choosing n of m rows of d values over several shards.
 
-    Each round every shard sends its share of a block (rows, index, value, weight) and is told all
-    picks of the round before.
+    Each round every shard sends its share of a block (rows, index, value, weight) and receives all
+    picks of the previous round.
     """
     row = d * itemsize
     up = rounds(n) * SHARDED_BLOCK_ROWS * (row + 24)

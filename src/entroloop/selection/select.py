@@ -1,4 +1,4 @@
-"""`select`: checks what is asked, opens the pool, has the strategy pick, and returns the result."""
+"""`select`: check the request, open the pool, let the strategy pick, return the result."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class SelectionState:
     def accept(self, picks: Picks, block: Block, **state: float) -> None:
         """Add the picks of a block to the pool, and exclude groups that are full.
 
-        state: what the strategy needs to go on from here, beside its picks.
+        state: what the strategy needs beside its picks to resume from here.
         """
         index = block.index[block.picks]
         self._record(picks, index, block.radii(), state)

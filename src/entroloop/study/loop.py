@@ -1,7 +1,7 @@
 """The self-consuming loop, one generation at a time: compose, select, fit, sample, measure, commit.
 
 Every stage is made once per key and found again by it, so that arms share what they have in
-common and a run that was stopped goes on.
+common and an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from entroloop.system.progress_line import Progress, ProgressOf
 def run_generation(
     step: Step, built: Built, store: Store, device: str, progress_of: ProgressOf
 ) -> None:
-    """Make the four stages of one generation, as far as they are not there yet."""
+    """Make those of the four stages of one generation that are missing."""
     history = History(step, built, store)
     if not store.info("training_set", step.training_set):
         progress_of("training_set")(0, 1)
@@ -74,7 +74,7 @@ def fit_and_sample(
     device: str,
     progress_of: ProgressOf,
 ) -> None:
-    """Train the generator of this generation, and draw as many samples as the plan wants."""
+    """Train this generation's generator, and draw as many samples as the plan asks for."""
     generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
     if not store.info("model", step.model):
         progress = progress_of("model")

@@ -25,10 +25,10 @@ class Strategy:
 
     pick: makes the picks of a `SelectionState`; its keyword arguments are the strategy's. sharded:
     its pool can lie in several shards. needs: an argument that it cannot work without, which a
-    study hands over: `reference` rows, which rows are `real`, or `scores`. reserved: arguments that
+    study supplies: `reference` rows, which rows are `real`, or `scores`. reserved: arguments that
     a study does not take, since they belong to one pool. copies: float64 arrays of the pool's size
-    that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and goes on from
-    there. equal_generations: from several generations a study has it take equal shares.
+    that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and resumes from
+    it. equal_generations: from several generations a study has it take equal shares.
     """
 
     pick: Callable[..., Picks]
