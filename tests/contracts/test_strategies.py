@@ -26,6 +26,7 @@ def needs(strategy, x):
     return {
         "ds3": {"reference": x[:5]},
         "latent_space_filter": {"real": real},
+        "random_matched": {"real": real},
         "top_quality": {"scores": np.arange(len(x))},
     }.get(strategy, {})
 
@@ -100,3 +101,21 @@ def test_rows_with_nan_are_named(strategy):
     x[3, 1] = np.nan
     with pytest.raises(el.InputError, match="rows 3"):
         el.select(x, 2, strategy)
+
+
+def test_matched_random_takes_as_many_real_rows_as_greedy_and_other_rows(rng):
+    x = np.concatenate([3 * rng.standard_normal((60, 5)), rng.standard_normal((140, 5))])
+    real = np.arange(200) < 60
+    greedy = el.select(x, 50, "greedy", seed=4).indices
+    drawn = [el.select(x, 50, "random_matched", real=real, seed=s).indices for s in range(4, 9)]
+    assert real[drawn[0]].sum() == real[greedy].sum() > 25  # greedy takes the far rows: real ones
+    assert len({tuple(d) for d in drawn}) == 5
+    uniform = np.mean([real[el.select(x, 50, "uniform", seed=s).indices].sum() for s in range(40)])
+    assert uniform == pytest.approx(50 * 0.3, abs=2)
+    groups = np.arange(200) % 2
+    quota = {"groups": groups, "quota": "equal", "seed": 4}
+    there = el.select(x, 50, "greedy", **quota).indices
+    here = el.select(x, 50, "random_matched", real=real, **quota).indices
+    for g in (0, 1):
+        counts = [real[i[groups[i] == g]].sum() for i in (there, here)]
+        assert counts[0] == counts[1]

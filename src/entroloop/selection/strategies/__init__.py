@@ -14,6 +14,7 @@ from entroloop.selection.strategies.greedy import greedy
 from entroloop.selection.strategies.kmeans import kmeans
 from entroloop.selection.strategies.latent_space_filter import latent_space_filter
 from entroloop.selection.strategies.random import random
+from entroloop.selection.strategies.random_matched import random_matched
 from entroloop.selection.strategies.semdedup import semdedup
 from entroloop.selection.strategies.threshold_decay import threshold_decay
 from entroloop.selection.strategies.top_quality import top_quality
@@ -42,6 +43,8 @@ class Strategy:
 
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy(pick=random, sharded=True, equal_generations=True),
+    "uniform": Strategy(pick=random, sharded=True),
+    "random_matched": Strategy(pick=random_matched, needs="real", copies=2),
     "greedy": Strategy(pick=greedy, sharded=True, checkpointed=True),
     "threshold_decay": Strategy(
         pick=threshold_decay, sharded=True, checkpointed=True, reserved=("order",)

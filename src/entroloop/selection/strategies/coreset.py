@@ -8,60 +8,19 @@ sure of is `Selection.approximation`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.pools.hosts import InProcess
-from entroloop.pools.rows import ArrayRows
 from entroloop.pools.shard import Shard
 from entroloop.samples import Array, Float64
-from entroloop.selection.budget import budget_for
-from entroloop.selection.pool import open_pool
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies.greedy import greedy
+from entroloop.selection.strategies.subpool import Subpool
 
 Index = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Subpool:
-    """Rows in this process to pick from greedily, and rows that were picked already (`initial`)."""
-
-    rows: Array
-    selectable: NDArray[np.bool_]
-    weights: Float64 | None
-    initial: Array
-    groups: Index | None
-    quotas: Index | None
-    metric: str
-
-    def greedy(self, n: int, seed: int) -> Picks:
-        rows = ArrayRows(self.rows)
-        pool = open_pool(
-            InProcess(rows, [0, len(self.rows)]),
-            rows,
-            budget_for(rows, n, self.metric, initial=len(self.initial)),
-            metric=self.metric,
-            selectable=self.selectable,
-            weights=self.weights,
-            initial=np.empty(0, dtype=np.int64),
-            outside=self.initial,
-            n=n,
-            device="auto",
-        )
-        state = SelectionState(
-            pool=pool,
-            n=n,
-            seed=seed,
-            width=self.rows.shape[1],
-            groups=self.groups,
-            quotas=self.quotas,
-        )
-        return greedy(state)
 
 
 def composable_coreset(state: SelectionState, *, oversample: float = 1.0) -> Picks:
@@ -90,7 +49,7 @@ def composable_coreset(state: SelectionState, *, oversample: float = 1.0) -> Pic
     index, rows, weights = (np.concatenate([f[i] for f in found]) for i in range(3))
     order = np.argsort(index)
     index, rows, weights = index[order], rows[order], weights[order]
-    union = _Subpool(
+    union = Subpool(
         rows=rows,
         selectable=np.ones(len(rows), dtype=bool),
         weights=weights if state.weighted else None,
@@ -123,7 +82,7 @@ def picks_of(
     count = min(count, int(selectable.sum()))
     own = np.empty(0, dtype=np.int64)
     if count:
-        subpool = _Subpool(
+        subpool = Subpool(
             rows=shard.rows,
             selectable=selectable,
             weights=weights,
