@@ -52,12 +52,14 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="study folder or s3://… URL [default: runs/<name>]")
+        str | None, typer.Option(help="study folder or s3://… URL (default: runs/<name>)")
     ] = None,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
-    workers: Annotated[int | None, typer.Option(help="worker processes [default: cores/threads]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="worker processes (default: cores/threads)")
+    ] = None,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
+        str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     gpus: Annotated[float, typer.Option(help="GPUs per Ray worker; a fraction shares one")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
@@ -180,7 +182,7 @@ def _plan_as_json(study: Study) -> dict[str, Any]:
 def select(
     pool: Annotated[
         list[str],
-        typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz or .parquet; repeatable"),
+        typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz, .parquet; repeatable"),
     ],
     n: Annotated[int, typer.Option("-n", help="number of samples to choose")],
     out: Annotated[Path, typer.Option(help="output folder: selection.parquet, summary.json")],
@@ -189,7 +191,7 @@ def select(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="strategy parameter, e.g. strength=0.5; repeatable"),
     ] = None,
-    features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
+    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
     metric: Annotated[
         str, typer.Option(help="euclidean, cosine, manhattan, mahalanobis")
     ] = "euclidean",
@@ -202,15 +204,15 @@ def select(
         str | None, typer.Option(metavar="COLUMN", help="factor on each row's distance")
     ] = None,
     materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     seed: Annotated[int, typer.Option(help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
-        int | None, typer.Option(help="shards of the pool on Ray [default: its CPUs]")
+        int | None, typer.Option(help="shards of the pool on Ray (default: its CPUs)")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that runs already")
+        str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
@@ -268,18 +270,18 @@ def _cluster(
 @app.command()
 def measure(
     generated: Annotated[Path, typer.Option(help="generated samples: folder, .npy, .parquet …")],
-    train: Annotated[Path | None, typer.Option(help="its training samples")] = None,
+    train: Annotated[Path | None, typer.Option(help="the model's training samples")] = None,
     reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
-    features: Annotated[str, typer.Option(help="the space of the distances")] = "raw",
+    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
     metrics: Annotated[
-        str | None, typer.Option(metavar="A,B", help="metric names [default: all the sets allow]")
+        str | None, typer.Option(metavar="A,B", help="metric names (default: all the sets allow)")
     ] = None,
     seed: Annotated[int, typer.Option(help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     html: Annotated[
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="refuse corrupt images")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
 ) -> None:
     """Measure generated samples against training and held-out sets; print JSON."""
     from entroloop.commands.measure import measure_files
@@ -312,7 +314,9 @@ def measure(
 @app.command()
 def report(
     dirs: Annotated[list[Path], typer.Argument(help="study folders", metavar="DIR…")],
-    html: Annotated[Path | None, typer.Option(help="output page [default: DIR/report.html]")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="output page (default: DIR/report.html)")
+    ] = None,
 ) -> None:
     """Write the report on one or more studies: a single HTML file that opens offline."""
     from entroloop.report import render_report
@@ -342,7 +346,7 @@ def doctor(
     clear: Annotated[
         bool,
         typer.Option(
-            "--clear", help="remove damaged stages and other configurations, after confirmation"
+            "--clear", help="remove damaged stages and other configurations' data, after asking"
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="confirm --clear in advance")] = False,

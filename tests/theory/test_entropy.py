@@ -41,16 +41,18 @@ def test_entropy_of_scaled_and_shifted_rows_rises_by_d_ln_a(rng):
         assert rise == pytest.approx(5 * math.log(a), abs=1e-9)
 
 
-def test_copies_are_merged_as_neighbours_and_reported(rng):
+@pytest.mark.parametrize("times", [2, 3])
+def test_repeated_rows_change_nothing_but_the_fraction_of_duplicates(times, rng):
     x = rng.standard_normal((50, 4))
-    both = el.knn_entropy(np.concatenate([x, x]))
-    assert both.duplicate_fraction == 0.5
-    assert both.min_distance > 0
-    assert math.isfinite(both.nats)
-    # Same distances, n doubled: the only change is ψ(2n) − ψ(n).
-    from scipy.special import digamma
-
-    assert both.nats - el.knn_entropy(x).nats == pytest.approx(digamma(100) - digamma(50))
+    whole, repeated = el.knn_entropy(x), el.knn_entropy(np.concatenate([x] * times))
+    assert repeated.duplicate_fraction == pytest.approx(1 - 1 / times)
+    assert (repeated.n, repeated.nats, repeated.min_distance) == (
+        50,
+        whole.nats,
+        whole.min_distance,
+    )
+    some = el.knn_entropy(np.concatenate([x, x[:20]]))  # also where only some rows are repeated
+    assert (some.n, some.nats) == (50, whole.nats)
 
 
 def test_floor_reproduces_the_reference_codes_constant(rng):

@@ -1,5 +1,5 @@
-"""Real data: one file per source, and the split into training, reference and reserve; features and
-generators do not live here.
+"""Real data: one file per source, and the split into training set, reference and reserve; features
+and generators do not live here.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from entroloop.seeding import rng_for
 
 
 class Source(Protocol):
-    """The settings of a source, and how to load it."""
+    """The settings of a source, and how to load its data."""
 
     n_train: int
     n_reference: int
 
     def load(self) -> RealData:
-        """Read all real data."""
+        """Load all the real data."""
 
 
 def split_order(n: int, labels: NDArray[np.int64] | None, seed: int) -> NDArray[np.int64]:
-    """Return a random order of n rows by seed, of which every stretch is stratified by label.
+    """Return a seeded random order of n rows in which every stretch is stratified by label.
 
-    The first N rows are the training set, the next ones the reference, the rest the reserve: a
-    larger N extends a smaller one, and no row is in two of them.
+    The first N rows are the training set, the next ones the reference and the rest the reserve. A
+    larger N extends a smaller one, and no row belongs to two of the parts.
     """
     rng = rng_for(seed, 0, "split")
     order = rng.permutation(n)
     if labels is None:
         return order
-    # Row j of a class of m rows belongs at (j + u)/m of the way: all classes spread evenly.
+    # Row j of a class of m rows goes to the fraction (j + u)/m, which spreads all classes evenly.
     position = np.empty(n)
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -43,7 +43,7 @@ def split_order(n: int, labels: NDArray[np.int64] | None, seed: int) -> NDArray[
 
 
 def check_sizes(n: int, n_train: int, n_reference: int) -> None:
-    """Refuse a split that is larger than the data."""
+    """Reject a split that is larger than the data."""
     if n_train + n_reference > n:
         raise InputError(
             f"data.n_train + data.n_reference = {n_train} + {n_reference} = "

@@ -16,10 +16,10 @@ from entroloop.samples import Array, RealData, check_rows
 
 
 class Arrays(BaseModel):
-    """Settings: where the rows are.
+    """Settings: the location of the rows.
 
     path: .npy, or .npz with `key` (default: the only array, or `data`, `x`, `images`). labels:
-    a .npy file, or the key of the .npz. image_shape: the shape of a row for showing it.
+    a .npy file, or a key of the .npz. image_shape: the shape in which to display a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,9 +66,9 @@ class Arrays(BaseModel):
 
 
 def read_array(path: Path, key: str | None) -> Array:
-    """Return an array of a .npy (memory-mapped) or .npz file.
+    """Return an array from a .npy file (memory-mapped) or a .npz file.
 
-    Raises InputError for a file that is missing, broken, pickled or has no such key.
+    Raises InputError for a file that is missing, broken, pickled or lacks the key.
     """
     try:
         if path.suffix == ".npy":
@@ -90,7 +90,7 @@ def read_array(path: Path, key: str | None) -> Array:
 
 
 def _member(archive: Any, path: Path, key: str | None) -> Array:
-    """Return one array of an open .npz."""
+    """Return one array of an open .npz file."""
     if isinstance(archive, np.ndarray):
         return archive
     names = archive.files

@@ -1,4 +1,4 @@
-"""Encoded images as arrays: what can be decoded, and what is refused or skipped."""
+"""Decoding of images to arrays: which are decoded, rejected or skipped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-LARGEST_IMAGE = 50_000_000  # pixels: more is taken for a decompression bomb
+LARGEST_IMAGE = 50_000_000  # pixels; anything larger counts as a decompression bomb
 Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
 
 
 @dataclass
 class DecodedImages:
-    """Images of one size, which of the items they are, and reason by name of the others."""
+    """Images of one size, the indices of their items, and why the others were skipped, by name."""
 
     data: Array
     kept: list[int]
@@ -29,9 +29,9 @@ class DecodedImages:
 def read_images(
     items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
 ) -> DecodedImages:
-    """Decode items (name, content) to images of one size and one number of channels.
+    """Decode items (name, content) to images with the same size and number of channels.
 
-    Raises InputError for mixed sizes, or no readable image; with `strict` for one corrupt image.
+    Raises InputError for mixed sizes, no readable image or, with `strict`, any corrupt image.
     """
     rows: list[Array] = []
     kept, skipped = [], {}
@@ -54,12 +54,12 @@ def read_images(
         rows.append(image)
         kept.append(i)
     if not rows:
-        raise InputError(f"{place}: not one image could be read ({len(skipped)} are corrupt)")
+        raise InputError(f"{place}: none of the images could be read ({len(skipped)} are corrupt)")
     return DecodedImages(np.stack(rows), kept, skipped)
 
 
 def decode(content: bytes) -> Array:
-    """Return an encoded image as uint8 (h, w, 1) if it is grey, else (h, w, 3)."""
+    """Decode an image to uint8, (h, w, 1) if it is grey, else (h, w, 3)."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
@@ -68,16 +68,16 @@ def decode(content: bytes) -> Array:
             opened = Image.open(io.BytesIO(content))
         except Image.DecompressionBombError as error:
             raise InputError(f"an image looks like a bomb: {error}") from None
-        except UnidentifiedImageError:  # its text names an object by its address in memory
+        except UnidentifiedImageError:  # its message contains a memory address
             raise ValueError("cannot identify image: it has no known format") from None
     with opened as image:
         if image.width * image.height > LARGEST_IMAGE:
             raise InputError(
                 f"an image of {image.width} × {image.height} pixels looks like a bomb; "
-                "take it out of the pool"
+                "remove it from the pool"
             )
         if image.mode in ("I", "F"):
-            raise ValueError(f"mode {image.mode} has no range of values that could become 0..255")
+            raise ValueError(f"mode {image.mode} has no value range that maps to 0..255")
         if image.mode.startswith("I;16"):
             return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
         grey = image.mode in ("1", "L", "LA", "La")

@@ -19,7 +19,7 @@ class Digits(BaseModel):
     n_reference: int = Field(ge=2)
 
     def load(self) -> RealData:
-        """Return (1797, 64) float32 in [−1, 1] with labels 0 … 9; the data is in scikit-learn."""
+        """Return (1797, 64) float32 in [−1, 1] with labels 0 … 9; scikit-learn ships the data."""
         from sklearn.datasets import load_digits
 
         digits = load_digits()

@@ -1,4 +1,4 @@
-"""Embeddings in parquet: a column of lists of numbers, opened by row groups where they are used."""
+"""Embeddings in parquet: a column of number lists, read by row group where they are used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ParquetRows:
 
     @classmethod
     def of(cls, path: Path, column: str) -> ParquetRows:
-        """Return all rows of a column; only the first row group is read.
+        """Return all rows of a column, reading only the first row group.
 
         Raises InputError for a file without rows.
         """
@@ -58,7 +58,7 @@ class ParquetRows:
         )
 
     def open(self) -> Array:
-        """See `Rows`: the row groups that hold these rows are read, and no others.
+        """See `Rows`; reads only the row groups that contain these rows.
 
         Raises InputError for rows of different lengths, or a file that cannot be read here.
         """
@@ -89,7 +89,7 @@ class ParquetRows:
         return out
 
     def identity(self) -> str:
-        """See `Rows`: file, rows, size and time of its last change."""
+        """See `Rows`; combines the file, the rows, its size and its modification time."""
         found = self.path.stat()
         return f"{self} {found.st_size} {found.st_mtime_ns}"
 
@@ -99,7 +99,7 @@ class _RaggedError(Exception):
 
 
 def _values(cells: Any, width: int) -> Array:
-    """Return the values of lists, one after the other."""
+    """Return the values of all lists, concatenated."""
     import pyarrow.compute as pc
 
     flat = cells.flatten()

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, through the datasets library."""
+"""Data sets from the Hugging Face Hub, loaded with the datasets library."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from entroloop.samples import RealData
 
 
 class Hub(Prepared):
-    """Settings: which data set.
+    """Settings: the data set.
 
-    id: as on the hub, such as ylecun/mnist; config: of its configurations; revision: a commit, for
-    results that repeat. The image column is found by its type.
+    id: as on the Hub, such as ylecun/mnist. config: one of the data set's configurations. revision:
+    a commit, for repeatable results. The image column is found by its type.
     """
 
     source: Literal["hub"] = "hub"
@@ -27,9 +27,9 @@ class Hub(Prepared):
     revision: str | None = None
 
     def load(self) -> RealData:
-        """Return uint8 images (n, h, w, 1 or 3); they are downloaded once, by datasets.
+        """Return uint8 images (n, h, w, 1 or 3), which datasets downloads once.
 
-        Raises InputError where datasets is not installed, the data set cannot be had, or lacks
+        Raises InputError if datasets is not installed, or the data set cannot be loaded or lacks
         images or the label.
         """
         try:
@@ -42,7 +42,7 @@ class Hub(Prepared):
             table = datasets.load_dataset(
                 self.id, self.config, split=self.split, revision=self.revision
             )
-        except Exception as error:  # of many kinds: network, names, formats
+        except Exception as error:  # many kinds: network, names, formats
             told = one_line(error, 160)
             raise InputError(
                 f"data.id {self.id}, split {self.split}: cannot be loaded ({told}); check the "

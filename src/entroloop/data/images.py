@@ -1,4 +1,4 @@
-"""Images in files: parquet shards in the Hub's layout, and folders of image files."""
+"""Images in files: parquet files in the Hub's layout, and folders of image files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from entroloop.samples import Array, RealData
 
 
 class Prepared(BaseModel):
-    """Settings of what is made of images.
+    """Settings of image preparation.
 
-    label: the column of class numbers (folder: subfolders, in order of their names); null where
-    there is none. resize: height and width; the centre is cropped to a square first. filter: of
-    Pillow, by name. mode: grey or colour; null leaves what is there. limit: only the first rows.
-    strict: a corrupt image is an error; otherwise it is skipped and counted.
+    label: the column of class numbers (for folders: the subfolders, in name order); null if there
+    is none. resize: the new height and width, after cropping the centre to a square. filter: the
+    name of a Pillow filter. mode: grey or colour; null leaves images as they are. limit: use only
+    this many rows, from the first. strict: fail on a corrupt image instead of skipping and counting
+    it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,7 +34,7 @@ class Prepared(BaseModel):
     strict: bool = False
 
     def change(self, image: Array) -> Array:
-        """Return an image (h, w, c) uint8 as the settings want it."""
+        """Return a uint8 image (h, w, c) prepared as the settings specify."""
         if self.resize is not None:
             image = cropped_and_resized(image, self.resize, self.filter)
         if self.mode == "grey" and image.shape[2] == 3:
@@ -45,7 +46,7 @@ class Prepared(BaseModel):
         return image
 
     def real(self, data: Array, labels: Array | None, skipped: dict[str, str]) -> RealData:
-        """Return images with labels numbered in the order of their names."""
+        """Return the images, with labels numbered in name order."""
         numbers = None
         if labels is not None:
             numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)[: self.limit]
@@ -53,16 +54,16 @@ class Prepared(BaseModel):
 
 
 class Files(Prepared):
-    """Settings: where the images are.
+    """Settings: the location of the images.
 
-    path: a file or folder. files: a pattern of file names, for folders of several splits.
+    path: a file or folder. files: a file name pattern, for folders that contain several splits.
     """
 
     path: str
     files: str = "*"
 
     def load(self) -> RealData:
-        """Return uint8 images (n, h, w, 1 or 3) with labels 0, 1, … in the order of their names."""
+        """Return uint8 images (n, h, w, 1 or 3), with labels 0, 1, … in name order."""
         columns = [self.label] if self.label else []
         found = read_set(
             Path(self.path).expanduser(),
@@ -73,13 +74,13 @@ class Files(Prepared):
             change=self.change,
         )
         if found.data.ndim != 4:
-            raise InputError(f"data.path {self.path} holds vectors, not images; take source arrays")
+            raise InputError(f"data.path {self.path} holds vectors, not images; use source arrays")
         labels = None if self.label is None else found.columns[self.label]
         return self.real(found.data, labels, found.skipped)
 
 
 class Parquet(Files):
-    """Image structs of parquet files, as the Hub stores them."""
+    """Image structs in parquet files, as the Hub stores them."""
 
     source: Literal["parquet"] = "parquet"
 
@@ -91,7 +92,7 @@ class Folder(Files):
 
 
 def cropped_and_resized(image: Array, size: int, filter_name: str) -> Array:
-    """Return the centre square of an image (h, w, c) uint8 at size × size, by Pillow's filter."""
+    """Return the centre square of a uint8 image (h, w, c), resized to size × size by Pillow."""
     from PIL import Image
 
     height, width = image.shape[:2]

@@ -1,7 +1,7 @@
-"""Sets of rows from files and folders: images, arrays, parquet; what `select` and `measure` read.
+"""Sets of rows that `select` and `measure` read from files and folders: images, arrays, parquet.
 
-A set is either images (n, height, width, channels) uint8 or vectors (n, d). Corrupt images are
-skipped and listed, or refused where the caller is strict.
+A set holds either uint8 images (n, height, width, channels) or vectors (n, d). Corrupt images are
+skipped and listed, or rejected if the caller is strict.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from entroloop.samples import Array
 
 @dataclass
 class FileSet:
-    """Rows read from one place.
+    """Rows read from one file or folder.
 
-    data: an array, or rows that stay in their files where that was asked for. ids: one name a row.
-    index: each row's place in the source, counted with what was skipped. skipped: reason by id.
-    columns: further columns of a parquet source, for groups and weights.
-    paths: the file of each row, where every row is one.
+    data: an array, or (if lazy) rows that stay in their files. ids: one name per row. index: each
+    row's index in the source, counting skipped rows. skipped: the reason for each skipped id.
+    columns: extra columns of the source, for groups and weights. paths: the file of each row, if
+    every row is a file.
     """
 
     name: str
@@ -41,7 +41,7 @@ class FileSet:
     paths: list[Path] | None = None
 
     def keep(self, rows: Array) -> None:
-        """Leave out all rows but these."""
+        """Keep only these rows."""
         self.data, self.index = self.data[rows], self.index[rows]
         self.ids = [self.ids[i] for i in rows]
         self.paths = None if self.paths is None else [self.paths[i] for i in rows]
@@ -60,10 +60,11 @@ def read_set(
 ) -> FileSet:
     """Return the rows of a .npy, .npz or .parquet file, or of a folder of images or parquet files.
 
-    columns: further columns of parquet to keep; `label` of a folder is the name of the subfolder.
-    files: of a folder, only those whose names match this pattern. change: applied to each image as
-    it is decoded, before all must have one size. lazy: leave embeddings in their parquet files.
-    Raises InputError for what cannot be read; with `strict`, for a single corrupt image, too.
+    columns: extra parquet columns to keep; for image folders, `label` is the subfolder's name.
+    files: pattern that the names of a folder's files must match. change: applied to each image
+    after decoding, before sizes are compared. lazy: leave embeddings in their parquet files.
+
+    Raises InputError for unreadable input and, with `strict`, for any corrupt image.
     """
     wanted = columns or []
     if not path.exists():
@@ -133,7 +134,7 @@ def _table(
     change: Change | None,
     lazy: bool,
 ) -> FileSet:
-    """Read parquet files, or, where embeddings may stay there, look at them only."""
+    """Read parquet files; with lazy, only inspect those of embeddings."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -156,7 +157,7 @@ def _table(
 def _parquet(
     files: list[Path], name: str, strict: bool, wanted: list[str], change: Change | None
 ) -> FileSet:
-    """Read image structs {bytes, path}, or a column of lists of numbers, row group by row group."""
+    """Read image structs {bytes, path} or a column of number lists, row group by row group."""
     images: list[tuple[str, bytes]] = []
     vectors: list[Array] = []
     columns: dict[str, list[Array]] = {column: [] for column in wanted}
@@ -185,7 +186,7 @@ def _parquet(
 def _row_groups(
     files: list[Path], wanted: list[str]
 ) -> Iterator[tuple[Any, bool, dict[str, Array]]]:
-    """Yield each row group's column of data, whether it holds images, and the wanted columns."""
+    """Yield each row group's data column, whether it holds images, and the wanted columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -208,7 +209,7 @@ def _row_groups(
 
 
 def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
-    """Return the column of the data, and whether it holds images."""
+    """Return the name of the data column, and whether it holds images."""
     import pyarrow as pa
 
     for field_ in schema:

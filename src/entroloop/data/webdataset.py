@@ -17,10 +17,10 @@ from entroloop.samples import RealData
 
 
 class WebDataset(Prepared):
-    """Settings: where the shards are.
+    """Settings: the location of the tar shards.
 
-    path: a .tar file, or a folder of them; files: a pattern of their names. label: the ending of
-    the files that hold class numbers as text; null where there are none.
+    path: a .tar file, or a folder of them. files: a pattern for their names. label: the extension
+    of the files that hold class numbers as text; null if there are none.
     """
 
     source: Literal["webdataset"] = "webdataset"
@@ -65,7 +65,7 @@ class WebDataset(Prepared):
         if missing:
             raise InputError(
                 f"image {missing[0]} has no .{self.label} file beside it ({len(missing)} in all); "
-                "set data.label, or null where there are no labels"
+                "set data.label, or null if there are no labels"
             )
         found = [classes[name] for name in names]
         whole = all(text.lstrip("-").isdigit() for text in found)

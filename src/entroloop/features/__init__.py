@@ -1,7 +1,7 @@
 """Features: the space in which distances are taken. One file per extractor.
 
-An extractor is named NAME or NAME:ARGUMENT, such as `torchscript:model.pt`. What networks make of
-images is kept in a cache by content, so that a set is embedded once.
+An extractor is named NAME or NAME:ARGUMENT, such as `torchscript:model.pt`. Features computed by
+networks are cached by content, so that each set is embedded only once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from entroloop.errors import unknown_name
 from entroloop.features.extractor import Extractor
 from entroloop.system.devices import device_for
 
-# NAME -> the function that makes it of (argument or None, device). The help of each is its
-# docstring's first line.
+# NAME -> the function that makes the extractor from (argument or None, device). The first line of
+# its docstring is its help text.
 EXTRACTORS = {
     "raw": "entroloop.features.raw:raw",
     "pixels": "entroloop.features.pixels:pixels",
@@ -28,9 +28,10 @@ __all__ = ["EXTRACTORS", "Extractor", "extractor_for"]
 
 
 def extractor_for(name: str, device: str = "cpu", where: str = "") -> Extractor:
-    """Return the extractor of that name; its network is loaded when it is first used.
+    """Return the extractor of that name; its network is loaded on first use.
 
-    Raises InputError for an unknown name, or files that are not there; `where` is put before it.
+    Raises InputError for an unknown name or missing files. where: what an unknown name's message
+    refers to.
     """
     kind, _, argument = name.partition(":")
     if kind not in EXTRACTORS:

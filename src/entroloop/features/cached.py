@@ -1,9 +1,9 @@
 """A cache of features by content and extractor, on disk, shared by concurrent runs.
 
-Files are named by a hash of the images and of whatever their features depend on, written beside
-and moved into place, so that a reader sees a whole file or none. The oldest go when the cache
-grows over its bound. ENTROLOOP_CACHE names the folder (default ~/.cache/entroloop),
-ENTROLOOP_CACHE_MB the bound (default 4096; 0: no cache).
+Each file is named by a hash of the images and of everything else that their features depend on,
+and written under a temporary name before it is renamed, so that a reader sees a whole file or none.
+The least recently used files are removed when the cache exceeds its limit. ENTROLOOP_CACHE sets the
+folder (default ~/.cache/entroloop), ENTROLOOP_CACHE_MB the limit (default 4096; 0: no cache).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULT_MB = 4096
 
 
 def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> Array:
-    """Return the features of data: from the cache, or computed and kept."""
+    """Return the features of data from the cache, or compute and cache them."""
     bound = _bound()
     if bound == 0:
         return compute()
@@ -35,9 +35,9 @@ def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> A
     try:
         found: Array = np.load(path, allow_pickle=False)
         with suppress(OSError):
-            os.utime(path)  # the oldest by use go first
+            os.utime(path)  # the least recently used go first
         return found
-    except (OSError, ValueError, EOFError):  # not there, or damaged
+    except (OSError, ValueError, EOFError):  # missing or damaged
         pass
     features = compute()
     with suppress(OSError):  # a full or read-only disk costs time, not the result
@@ -46,7 +46,7 @@ def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> A
 
 
 def examine_cache(*, clear: bool = False) -> dict[str, Any]:
-    """Return where the cache is, how many sets it holds, and its size; clear: empty it."""
+    """Return the cache's folder, number of sets, size and limit; clear: empty it."""
     files = _files()
     facts = {
         "folder": str(cache_folder()),
@@ -101,12 +101,12 @@ def _keep(path: Path, features: Array, bound: float) -> None:
         if total <= bound:
             break
         if old != path:
-            old.unlink(missing_ok=True)  # another run may have been faster
+            old.unlink(missing_ok=True)  # another run may have removed it first
             total -= size
 
 
 def _files() -> list[tuple[Path, int, float]]:
-    """Return path, size and time of use of each kept file."""
+    """Return the path, size and last use of each cached file."""
     found = []
     for path in (cache_folder() / "features").glob("*.npy"):
         with suppress(OSError):

@@ -9,7 +9,7 @@ DEFAULT = "openai/clip-vit-base-patch32"
 
 
 def clip(argument: str | None, device: str) -> Extractor:
-    """Return the extractor of CLIP's image embeddings: of a Hub id or a folder."""
+    """Return the extractor of CLIP's image embeddings, from a Hub id or a local folder."""
     return vision_model(
         "clip" if argument is None else f"clip:{argument}",
         argument or DEFAULT,

@@ -9,7 +9,7 @@ SIZES = {"small": "facebook/dinov2-small", "base": "facebook/dinov2-base"}
 
 
 def dinov2(argument: str | None, device: str) -> Extractor:
-    """Return the extractor of DINOv2's class token: small (384 values), base (768), or a folder."""
+    """Return the extractor of DINOv2's class token: small (384 values), base (768) or a folder."""
     where = SIZES.get(argument or "small", argument or "")
     return vision_model(
         "dinov2" if argument is None else f"dinov2:{argument}",

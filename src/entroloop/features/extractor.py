@@ -1,4 +1,4 @@
-"""What an extractor is: images or rows in, feature vectors out, batched and cached."""
+"""The extractor type: images or rows in, feature vectors out, batched and cached."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ Batched = Callable[[Array], Array]  # uint8 (batch, h, w, c) -> (batch, d)
 class Extractor:
     """A named feature space.
 
-    name: as it was asked for. resize: how images are brought to the network's size, filter and
-    size by name; None where they are not. comparable: whose figures on these features can be
-    compared. identity: what results depend on besides the images; the key of studies and of the
-    cache. network: takes batches of one shape (the last is padded), so that a row's features do
-    not depend on the other rows; `probabilities` likewise, to class probabilities. whole: takes
-    all rows at once. fit: returns the extractor fitted to some rows (PCA); None if it needs none.
+    name: as requested. identity: what results depend on besides the images; part of the keys of
+    studies and of the cache. resize: how images are resized for the network, with filter and size;
+    None if they are not. comparable: the figures that figures on these features can be compared
+    with. network: maps batches of one shape (the last is padded) to features, so that a row's
+    features do not depend on other rows; probabilities_network: likewise, to class probabilities.
+    whole: maps all rows at once. fit: returns the extractor fitted to given rows (PCA); None if no
+    fitting is needed.
     """
 
     name: str
@@ -38,10 +39,10 @@ class Extractor:
     batch: int = 256
 
     def __call__(self, data: Array, progress: Progress | None = None) -> Array:
-        """Return features (n, d) of rows or images (n, …).
+        """Return the features (n, d) of rows or images (n, …).
 
-        Raises InputError for data that this extractor does not take, or features that are not
-        finite, by row.
+        Raises InputError for data that this extractor does not accept, and for features that are
+        not finite, naming the row.
         """
         if self.network is None:
             assert self.whole is not None
@@ -49,7 +50,7 @@ class Extractor:
         return self._run(self.network, self.identity, data, progress)
 
     def probabilities(self, data: Array, progress: Progress | None = None) -> Array | None:
-        """Return class probabilities (n, classes), None where the features come without."""
+        """Return class probabilities (n, classes), or None if the extractor provides none."""
         if self.probabilities_network is None:
             return None
         return self._run(
@@ -57,7 +58,7 @@ class Extractor:
         )
 
     def fitted_to(self, data: Array) -> Extractor:
-        """Return the extractor fitted to rows; itself where there is nothing to fit."""
+        """Return the extractor fitted to rows, or itself if there is nothing to fit."""
         return self if self.fit is None else self.fit(data)
 
     def _run(
@@ -84,7 +85,7 @@ class Extractor:
 
 
 def check_images(data: Array, name: str) -> None:
-    """Refuse what is no set of uint8 images (n, h, w, 1 or 3)."""
+    """Reject data that is not uint8 images (n, h, w, 1 or 3)."""
     if data.ndim != 4 or data.dtype != np.uint8 or data.shape[3] not in (1, 3):
         raise InputError(
             f"features {name} take images, uint8 (n, height, width, 1 or 3); these rows are "
@@ -93,7 +94,7 @@ def check_images(data: Array, name: str) -> None:
 
 
 def in_batches(network: Batched, data: Array, batch: int, progress: Progress | None) -> Array:
-    """Return network(data), in batches of one shape: the last is padded by its last row."""
+    """Return network(data), in batches of one shape: the last is padded with its last row."""
     parts = []
     for start in range(0, len(data), batch):
         rows = np.asarray(data[start : start + batch])

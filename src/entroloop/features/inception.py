@@ -1,6 +1,7 @@
-"""The Inception network of the Fréchet Inception Distance, as the field's TorchScript file.
+"""The Inception network of the Fréchet Inception Distance, as the standard TorchScript file.
 
-The file that StyleGAN2-ADA, StyleGAN3 and clean-fid use: uint8 images in, resized inside.
+It is the file that StyleGAN2-ADA, StyleGAN3 and clean-fid use; it takes uint8 images and resizes
+them itself.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 def inception(argument: str | None, device: str) -> Extractor:
     """Return the extractor of the 2,048 pooled features, and of class probabilities.
 
-    argument: the path of the file; without it, it is taken from the cache's folder, or downloaded
-    there once and checked.
+    argument: the path of the network file; by default it is taken from the cache folder, where it
+    is downloaded once and verified.
     """
     path = Path(argument) if argument else fetched()
     if not path.is_file():
@@ -46,7 +47,7 @@ def inception(argument: str | None, device: str) -> Extractor:
 
 
 def _in_colour(run: Batched) -> Batched:
-    """Let grey images through three equal channels, as the field does."""
+    """Pass grey images as three equal channels, as is usual."""
 
     def in_colour(images: Array) -> Array:
         return run(images.repeat(3, axis=3) if images.shape[3] == 1 else images)
@@ -55,10 +56,9 @@ def _in_colour(run: Batched) -> Batched:
 
 
 def fetched() -> Path:
-    """Return the file in the cache's folder, downloaded if it is not there.
+    """Return the path of the network file in the cache folder, downloading it if it is missing.
 
-    Raises InputError that says which file to put where, if it cannot be had or is not what it
-    should be.
+    Raises InputError, saying which file to put where, if the download fails or yields another file.
     """
     path = cache_folder() / "weights" / FILE
     if path.is_file():

@@ -12,10 +12,10 @@ from entroloop.samples import Array, as_vectors
 
 
 def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # no network
-    """Return the extractor of images as vectors of grey levels; `pixels:pca=K`: K components.
+    """Return the extractor of grey levels as vectors; `pixels:pca=K`: K principal components.
 
-    The components are fitted to the reference set where there is one, else to the training set,
-    else to the set itself (scikit-learn, randomized, fixed seed), float32.
+    The components, float32, are fitted to the reference set if there is one, else to the training
+    set, else to the set itself (scikit-learn, randomized solver, fixed seed).
     """
     name = "pixels" if argument is None else f"pixels:{argument}"
 
@@ -28,7 +28,7 @@ def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
         return plain
     key, _, value = argument.partition("=")
     if key != "pca" or not value.isdigit() or int(value) < 1:
-        raise InputError(f"features pixels take pca=K, K components; got '{argument}'")
+        raise InputError(f"features pixels take pca=K, for K components; got '{argument}'")
     components = int(value)
 
     def fit(data: Array) -> Extractor:

@@ -1,4 +1,4 @@
-"""Raw features: the values of a row as they are."""
+"""Raw features: the values of a row, unchanged."""
 
 from __future__ import annotations
 

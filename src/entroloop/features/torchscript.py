@@ -32,14 +32,14 @@ def torchscript(argument: str | None, device: str) -> Extractor:
 
 
 def network(path: Path, device: str, name: str, **options: Any) -> Batched:
-    """Return the module as a function of batches; it is loaded at the first."""
+    """Return the module as a function of batches; the first call loads it."""
 
     @cache
     def loaded() -> Any:
         import torch
 
         try:
-            with warnings.catch_warnings():  # the format is deprecated, and what the field has
+            with warnings.catch_warnings():  # deprecated, but the usual format
                 warnings.filterwarnings(
                     "ignore", message=".*torch.jit", category=DeprecationWarning
                 )

@@ -1,4 +1,4 @@
-"""Vision transformers from the Hugging Face hub or a local folder, with their own processor."""
+"""Vision transformers from the Hugging Face Hub or a local folder, with their own processors."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def vision_model(
     take: Callable[[Any], Any],
     comparable: str,
 ) -> Extractor:
-    """Return the extractor of a model: `take` picks the vectors (n, d) of its output.
+    """Return the extractor of a model.
 
-    where: a Hub id, or a local folder (config.json, model.safetensors,
-    preprocessor_config.json). Nothing is loaded before the first use, save the processor's
-    settings of a local folder, which name the resize filter.
+    take: picks the vectors (n, d) from the model's output. where: a Hub id, or a local folder
+    (config.json, model.safetensors, preprocessor_config.json). A Hub model is loaded on first use,
+    a local one at once, since its processor's settings name the resize filter.
 
-    Raises InputError where transformers is not installed, or the files cannot be had.
+    Raises InputError if transformers is not installed, or the files cannot be obtained.
     """
     folder = Path(where)
     local = folder.is_dir()

@@ -1,6 +1,6 @@
-"""What is trained in each generation, one file a generator; what it is trained on is not here.
+"""Generators: the models trained in each generation, one file each; training sets live elsewhere.
 
-A generator is its validated settings; `fit` returns a model, which samples, saves and is loaded.
+A generator is its validated settings; `fit` returns a model, which can sample and be saved.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ class Model(Protocol):
 
     @property
     def batch(self) -> int:
-        """Rows of one sampling call; always the same, so that a row never depends on it."""
+        """Rows per sampling call; constant, so that no row depends on it."""
 
     @property
     def class_shares(self) -> Sequence[float] | None:
-        """How often each class is drawn; None where samples have no labels."""
+        """How often each class is drawn; None if samples have no labels."""
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
-        """Return one row for each seed, in the dtype and shape of the training rows.
+        """Return one row per seed, with the dtype and shape of the training rows.
 
-        labels: (len(seeds),) int64, the class of each, where there are class shares.
+        labels: (len(seeds),) int64, the class of each row; given if there are class shares.
         """
 
     def save(self, folder: Path) -> None:
-        """Write the model into an existing empty folder: safetensors and JSON only."""
+        """Write the model into an existing empty folder, as safetensors and JSON only."""
 
 
 class Generator(Protocol):
     """The settings of a generator, and how to train it.
 
-    SAMPLING names the settings that matter to sampling only: a change of those trains nothing.
-    needs_previous: whether `fit` reads the model of the generation before; it enters the key.
+    SAMPLING: the settings that affect sampling only; changing them retrains nothing.
+    needs_previous: whether `fit` reads the previous generation's model; enters the key.
     """
 
     SAMPLING: ClassVar[tuple[str, ...]]
 
     @property
     def needs_previous(self) -> bool:
-        """Whether training starts from the model of the generation before."""
+        """Whether training starts from the previous generation's model."""
 
     def fit(
         self,
@@ -63,13 +63,13 @@ class Generator(Protocol):
     ) -> Model:
         """Train a new model on the training set.
 
-        scratch: a folder, not there yet or left by this training when it was stopped, for
-        checkpoints; `fit` removes it in the end. previous: where the model of the generation
-        before was saved; None in generation 1.
+        scratch: the checkpoint folder, missing or left over from this training when it was
+        stopped; `fit` removes it at the end. previous: the folder of the previous generation's
+        saved model; None in generation 1.
         """
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
-        """Return about how much disk a model takes, for rows of a shape and so many of them."""
+        """Return the approximate disk size of a model trained on this many rows of this shape."""
 
     def load(self, folder: Path, *, device: str, threads: int) -> Model:
         """Read a model that `Model.save` wrote."""
@@ -80,9 +80,9 @@ def draw(
 ) -> Array:
     """Return samples start … stop−1 of a generation.
 
-    Sample i depends on its own seed only. Whole batches are computed, aligned at multiples of
-    the batch, so that the same arithmetic makes row i whatever range is asked for: N samples are
-    bitwise a prefix of 2N.
+    Sample i depends only on its own seed. Whole batches are computed, aligned to multiples of the
+    batch size, so that row i comes from the same arithmetic whatever the range requested: N samples
+    are bitwise a prefix of 2N.
     """
     rows = []
     for first in range(start - start % model.batch, stop, model.batch):

@@ -1,5 +1,6 @@
-"""How torch computes on a CPU: its thread count is a setting, since it changes the last bits of a
-result; a batch is computed in parts, one a thread.
+"""CPU threads of torch: a fixed thread count, and batches split into parts, one per thread.
+
+The thread count is a setting because it changes the last bits of a result.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def intra_op_threads(threads: int) -> Iterator[None]:
 
 
 class BatchInParts:
-    """The gradient of a batch, each part of it computed by a thread of its own.
+    """Compute the gradient of a batch in parts, each in its own thread.
 
     Threads that share every operation wait for each other at its end, and many operations of a
-    small network take one thread only. The parts' gradients are added in their order: a result
-    depends on how many parts there are, and on nothing else. torch's own threads must be one (see
-    `intra_op_threads`): those that wait for work would take the processors from the parts.
+    small network use only one thread. The parts' gradients are added in order: the result depends
+    on the number of parts and nothing else. torch itself must use one thread (see
+    `intra_op_threads`): idle torch threads would take processors from the parts.
     """
 
     def __init__(self, parameters: Sequence[Tensor], parts: int) -> None:
@@ -45,9 +46,10 @@ class BatchInParts:
     def backward(
         self, loss: Callable[..., Tensor], batch: Sequence[Tensor | None], share: float
     ) -> Tensor:
-        """Add share × the gradient of a batch's loss to the parameters'; return the loss.
+        """Add share × the gradient of a batch's loss to the parameters' gradients; return the loss.
 
-        loss: the mean over the images (n, …) of the tensors that it is given, those of `batch`.
+        loss: takes the tensors of `batch`, or parts of them, and returns the mean loss over their
+        images (n, …).
         """
         import torch
 
@@ -68,5 +70,5 @@ class BatchInParts:
         return torch.stack([own for own, _ in found]).sum()
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._threads.shutdown()

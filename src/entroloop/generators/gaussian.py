@@ -1,4 +1,4 @@
-"""A Gaussian with full covariance, fitted by maximum likelihood: its collapse has a closed form."""
+"""A Gaussian with full covariance, fitted by maximum likelihood; its collapse has a closed form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from entroloop.system.progress_line import Progress
 
 
 class Gaussian(BaseModel):
-    """Settings: there are none. Covariance with divisor n, no jitter."""
+    """Settings: none. The covariance has divisor n and no jitter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ()
@@ -37,7 +37,7 @@ class Gaussian(BaseModel):
         scratch: Path | None = None,
         previous: Path | None = None,
     ) -> GaussianModel:
-        """Return N(μ, Σ) of maximum likelihood; the seed, device and threads have no effect."""
+        """Return the maximum-likelihood N(μ, Σ); seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)
         x = row_format.encode(training_set.data, np.float64)
         mean = x.mean(axis=0)
@@ -47,7 +47,7 @@ class Gaussian(BaseModel):
         return GaussianModel(row_format, mean, vectors * np.sqrt(np.clip(values, 0, None)))
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
-        """Return the size of a mean and a factor of the covariance, float64."""
+        """Return the size of the mean and the covariance factor, float64."""
         d = math.prod(shape)
         return 8 * d * (d + 1)
 
@@ -69,7 +69,7 @@ class GaussianModel:
     batch: int = 256
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
-        """Return mean + factor z with z standard normal by seed."""
+        """Return mean + factor z, with z standard normal, drawn by each seed."""
         z = normal_rows(seeds, len(self.mean)).astype(np.float64)
         return self.row_format.decode(self.mean + z @ self.factor.T)
 

@@ -1,4 +1,4 @@
-"""A kernel density estimate: training rows plus Gaussian noise of one bandwidth."""
+"""A kernel density estimate: training rows plus Gaussian noise of a single bandwidth."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class KDE(BaseModel):
         scratch: Path | None = None,
         previous: Path | None = None,
     ) -> KDEModel:
-        """Return the estimate; the seed, device and threads have no effect."""
+        """Return the estimate; seed, device and threads have no effect."""
         row_format = RowFormat.of(training_set.data)
         x = row_format.encode(training_set.data, np.float64)
         if isinstance(self.bandwidth, str):
@@ -64,7 +64,7 @@ class KDE(BaseModel):
 
 @dataclass(frozen=True)
 class KDEModel:
-    """Kernels N(row, bandwidth² I) of equal weight at the rows (n, d), float64."""
+    """Equally weighted kernels N(row, bandwidth² I) at the rows (n, d), float64."""
 
     class_shares: ClassVar[None] = None
 
@@ -74,7 +74,7 @@ class KDEModel:
     batch: int = 256
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
-        """Return, for each seed, a training row drawn evenly plus noise."""
+        """Return, for each seed, a training row drawn uniformly, plus noise."""
         drawn = np.empty((len(seeds), self.rows.shape[1]))
         for row, seed in zip(drawn, seeds, strict=True):
             rng = np.random.default_rng(seed)

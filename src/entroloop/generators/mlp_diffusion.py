@@ -22,20 +22,21 @@ from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
 from entroloop.system.progress_line import Progress
 
-if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling do
+if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling import it
     from torch import Tensor
 
     Parameters = dict[str, Tensor]
 
-FREQUENCIES = 32  # of the Fourier features of the time
+FREQUENCIES = 32  # of the Fourier features of time
 
 
 class MLPDiffusion(BaseModel):
     """Settings of training and sampling.
 
-    The training rows are centred and divided by one scale (root of the mean variance). AdamW,
-    linear warm-up and cosine decay, gradient norm clipped; an exponential moving average of the
-    weights is what samples, its horizon a fixed share of the training (`ema_share`).
+    Training rows are centred and divided by a single scale (the root of the mean variance). The
+    optimizer is AdamW with linear warm-up, cosine decay and a clipped gradient norm. Samples come
+    from an exponential moving average of the weights, whose horizon is a fixed share of the
+    training (`ema_share`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +66,7 @@ class MLPDiffusion(BaseModel):
         scratch: Path | None = None,
         previous: Path | None = None,
     ) -> MLPDiffusionModel:
-        """Train a new denoiser. CPU results are bitwise repeatable at a given thread count."""
+        """Train a new denoiser; on a CPU, bitwise repeatable at a given thread count."""
         import torch
 
         row_format = RowFormat.of(training_set.data)
@@ -100,11 +101,11 @@ class MLPDiffusion(BaseModel):
         report_every = max(1, self.steps // 50)
         order = torch.empty(0, dtype=torch.int64, device=data.device)
         for step in range(self.steps):
-            if len(order) < size:  # each row once an epoch; a short rest joins the next epoch
+            if len(order) < size:  # each row once per epoch; leftovers join the next epoch
                 epoch = torch.randperm(n, generator=rng, device=data.device)
                 order = torch.cat([order, epoch])
             x0, order = data[order[:size]], order[size:]
-            # One time in each of `size` equal strata: a loss of lower variance.
+            # One time in each of `size` equal strata lowers the variance of the loss.
             strata = torch.arange(size, device=data.device) / size
             t = (torch.rand(1, generator=rng, device=data.device) + strata) % 1
             noise = torch.randn((size, d), generator=rng, device=data.device)
@@ -117,7 +118,7 @@ class MLPDiffusion(BaseModel):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-            # Horizon: a share of the steps so far, so that the random start is forgotten.
+            # The horizon is a share of the steps so far, so that the random start is forgotten.
             decay = 1 - 1 / max(1.0, self.ema_share * (step + 1))
             with torch.no_grad():
                 torch._foreach_lerp_(average, live, 1 - decay)
@@ -153,7 +154,7 @@ class MLPDiffusion(BaseModel):
 
 @dataclass(frozen=True)
 class MLPDiffusionModel:
-    """A trained denoiser with the centre (d,) and scale of its training rows."""
+    """A trained denoiser, with the centre (d,) and the scale of its training rows."""
 
     class_shares: ClassVar[None] = None
 
@@ -167,7 +168,7 @@ class MLPDiffusionModel:
     batch: int = 256
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
-        """Return one row a seed by DPM-Solver++(2M), deterministic (Lu et al. 2022, alg. 2)."""
+        """Return one row per seed, by deterministic DPM-Solver++(2M) (Lu et al. 2022, alg. 2)."""
         import torch
 
         device = next(iter(self.weights.values())).device
@@ -196,7 +197,7 @@ def cosine_schedule(t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def initial_parameters(settings: MLPDiffusion, d: int, rng: object) -> Parameters:
-    """Return new weights: fan-in scaled, the last layer of each block and of the net zero."""
+    """Return new weights: fan-in scaled; zero in the last layer of each block and of the net."""
     import torch
 
     assert isinstance(rng, torch.Generator)
@@ -239,14 +240,14 @@ def denoise(weights: Parameters, settings: MLPDiffusion, x: Tensor, t: Tensor) -
 def solve(
     weights: Parameters, settings: MLPDiffusion, x: Tensor, limits: tuple[float, float]
 ) -> Tensor:
-    """Carry noise x (n, d) at t ≈ 1 to data at t = 0 in `sampler_steps` evaluations.
+    """Integrate noise x (n, d) at t ≈ 1 to data at t = 0 in `sampler_steps` evaluations.
 
     DPM-Solver++(2M): x_s = (σ_s/σ_t) x_t − α_s (e^{−h} − 1) D, h = λ_s − λ_t, λ = ln(α/σ),
     D the data prediction extrapolated from the last two; the final step returns the prediction.
     """
     import torch
 
-    # Ends short of t = 1 (α = 0 has no λ) and of t = 0, where the prediction is the answer.
+    # Stop short of t = 1 (λ is undefined at α = 0) and of t = 0 (the prediction is the result).
     times = torch.linspace(0.995, 0.01, settings.sampler_steps, dtype=torch.float64)
     alphas, sigmas = torch.cos(times * math.pi / 2), torch.sin(times * math.pi / 2)
     lambdas = torch.log(alphas / sigmas).tolist()
@@ -258,7 +259,7 @@ def solve(
             clean = alpha * x - sigma * out
         else:
             clean = (x - sigma * (out + sigma * x)) / alpha
-        clean = clean.clamp(*limits)  # as DDPM does: no value beyond those of the training rows
+        clean = clean.clamp(*limits)  # as DDPM does: stay within the training rows' range
         if i + 1 == len(lambdas):
             return clean
         h = lambdas[i + 1] - lambdas[i]

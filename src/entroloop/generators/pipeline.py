@@ -1,4 +1,4 @@
-"""A saved diffusers pipeline as the model of generation 1; later generations are trained."""
+"""A saved diffusers pipeline as generation 1's model; later generations are trained."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from entroloop.system.progress_line import Progress
 
 
 class Pipeline(UNetDiffusion):
-    """Settings: `path`, a pipeline folder or Hub id with a UNet2DModel, and those of a U-Net.
+    """Settings: those of a U-Net, and `path`, a pipeline folder or Hub id with a UNet2DModel.
 
-    Generation 1 is that model as it is. Later generations train a network of the same
-    architecture: from new weights, or with init: finetune from the generation before.
+    Generation 1 uses that model unchanged. Later generations train a network of the same
+    architecture, from new weights or, with init: finetune, from the previous generation's.
     """
 
     name: Literal["pipeline"] = "pipeline"  # type: ignore[assignment]
@@ -56,7 +56,7 @@ class Pipeline(UNetDiffusion):
         )
 
     def network(self, shape: tuple[int, ...], seed: int) -> Any:
-        """Return a network of the given one's architecture, its weights by the seed."""
+        """Return a network of the given one's architecture, its weights drawn by the seed."""
         import torch
         from diffusers import UNet2DModel
 
@@ -67,7 +67,7 @@ class Pipeline(UNetDiffusion):
 
     @property
     def stride(self) -> int:
-        """What height and width are padded to a multiple of: the network's own size."""
+        """1: height and width are padded to the network's own size, not to a multiple."""
         return 1
 
     def _given(self, channels: int) -> Any:

@@ -1,4 +1,4 @@
-"""How generators of vectors see rows: floats, flattened; and the way back."""
+"""Conversion of rows to the flat float vectors that vector generators use, and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RowFormat:
 
     @classmethod
     def of(cls, data: Array) -> RowFormat:
-        """Return the format of these rows; refuse what cannot be trained on."""
+        """Return the format of these rows; reject rows that cannot be trained on."""
         check_rows(data, "the training set", minimum=2)
         return cls(tuple(data.shape[1:]), str(data.dtype))
 

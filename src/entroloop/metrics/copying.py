@@ -62,7 +62,7 @@ class Copying:
             total += len(r) * (u - len(g) * len(r) / 2) / spread
             weight += len(r)
         if not weight:
-            raise InputError("C_T needs cells with at least 2 generated and 2 reference rows; there are none")
+            raise InputError("C_T needs cells with 2 generated and 2 reference rows; none has both")
         return float(total / weight)
 
 
@@ -132,10 +132,10 @@ def fld_gap_of(sets: Sets) -> float:
 
 
 def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
-    """Return two halves of the training rows, equally many generated rows, and the reference rows."""
+    """Return two halves of the training rows, as many generated rows, and the reference rows."""
     train = sets["train_whole"].astype(np.float64)
     if len(train) < 8:
-        raise InputError(f"the likelihood divergence needs at least 8 training rows; got {len(train)}")
+        raise InputError(f"likelihood divergence needs at least 8 training rows; got {len(train)}")
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation == 0] = 1.0
     rng = rng_for(sets.seed, 0, "likelihood")
@@ -193,8 +193,8 @@ def _log_likelihood(x: Float64, centres: Float64, variances: Float64) -> Float64
 def mifid(*, generated: Array, train: Array, reference: Array) -> float:
     """Return the memorization-informed Fréchet distance (Bai et al. 2021).
 
-    The Fréchet distance to reference rows, divided by m if m is below 0.1. m is the mean cosine
-    distance: the mean over generated of min over train of 1 − |cos|.
+    The Fréchet distance to reference rows, divided by m if m < 0.1 and unchanged otherwise; m is
+    the mean cosine distance: the mean over generated of min over train of 1 − |cos|.
 
     Raises InputError for a row of length 0.
     """

@@ -1,4 +1,4 @@
-"""Correlation over generations, with an interval that respects that a run's points depend."""
+"""Correlation over generations, with an interval that treats a run's points as dependent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from entroloop.seeding import rng_for
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson r and slope of y on x; the intervals are None where there is one seed only."""
+    """Pearson r and the slope of y on x; the intervals are None if there is only one seed."""
 
     r: float
     slope: float
@@ -25,7 +25,7 @@ class Correlation:
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
-    """Return Pearson's r of two sequences; NaN where one is constant or they are under 3.
+    """Return Pearson's r of two sequences; NaN if one is constant or they have fewer than 3 points.
 
     >>> round(pearson([1, 2, 3], [2, 4, 6]), 12)
     1.0
@@ -39,17 +39,17 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
 def correlation(
     x: ArrayLike, y: ArrayLike, *, run: ArrayLike, seed_of_run: ArrayLike, draws: int = 2000
 ) -> Correlation:
-    """Return r and slope with 95 % intervals: percentiles of a bootstrap over whole runs.
+    """Return r and the slope with 95 % intervals: percentiles of a bootstrap over whole runs.
 
-    run, seed_of_run: for each point the run it belongs to, and that run's seed. With one seed the
-    arms share their random numbers and nothing can be said of the spread: no interval.
+    run, seed_of_run: the run that each point belongs to, and that run's seed. With only one seed
+    the arms share their random numbers, which says nothing about the spread: no interval.
     Points that are not finite are left out.
     """
     xs: Array = np.asarray(x, dtype=np.float64)
     ys: Array = np.asarray(y, dtype=np.float64)
     of_run, of_seed = np.asarray(run), np.asarray(seed_of_run)
     if not len(xs) == len(ys) == len(of_run) == len(of_seed):
-        raise InputError("x, y, run and seed_of_run must have one length")
+        raise InputError("x, y, run and seed_of_run must have the same length")
     finite = np.isfinite(xs) & np.isfinite(ys)
     xs, ys, of_run = xs[finite], ys[finite], of_run[finite]
     names = np.unique(of_run)
@@ -69,6 +69,6 @@ def correlation(
 
 
 def _slope(x: Array, y: Array) -> float:
-    """Return the least-squares slope of y on x, NaN where x is constant."""
+    """Return the least-squares slope of y on x, or NaN if x is constant."""
     spread = float(np.square(x - x.mean()).sum()) if len(x) > 1 else 0.0
     return float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread else float("nan")

@@ -89,7 +89,7 @@ def spikiness(x: Array, components: int = COMPONENTS) -> float:
         vectors = x64.T @ left / np.sqrt(np.maximum(values * (len(x64) - 1), 1e-300))
     count = min(components, x.shape[1])
     if not values[-count] > 1e-12 * max(values[-1], 1e-300):
-        raise InputError(f"the rows vary in fewer than {count} directions, so there is nothing to project on")
+        raise InputError(f"the rows vary in fewer than {count} directions: nothing to project on")
     found = []
     for j in range(1, count + 1):
         line = x64 @ vectors[:, -j]

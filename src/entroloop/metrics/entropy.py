@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Own, Sets
-from entroloop.metrics.sharded import distinct_epsilon, sharded
+from entroloop.metrics.sharded import distinct_epsilon, sharded, too_few_distinct
 from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 
@@ -19,6 +19,8 @@ from entroloop.samples import Array, Float64, as_vectors, check_rows
 @dataclass(frozen=True)
 class Entropy:
     """An entropy estimate in nats, with the figures needed to interpret it.
+
+    n: how many distinct rows it was taken over.
 
     Only differences at the same n, d, k and features mean anything: the estimate is biased by
     several nats in high dimension. `dimension` is d, or the intrinsic dimension used instead.
@@ -45,10 +47,9 @@ def knn_entropy(
     """Return the Kozachenko–Leonenko estimate of the differential entropy of rows x (n, d).
 
     Ĥ_k = ψ(n) − ψ(k) + ln c_d + (d/n) Σ ln ε_k(x), with c_d = π^{d/2}/Γ(d/2 + 1) and ε_k(x) the
-    Euclidean distance to the k-th nearest distinct row (Kozachenko & Leonenko 1987; PAPER of
-    Shi et al. 2025 with k = 1). Exact copies are merged before the neighbour search: repeating
-    all rows does not lower the estimate (it rises by ψ of the number of rows), so read it together
-    with `duplicate_fraction`. If all rows are equal, it is −inf.
+    Euclidean distance to the k-th nearest row (Kozachenko & Leonenko 1987; Shi et al. 2025 with
+    k = 1). Both n and the sum are over the distinct rows: exact copies are merged, so that
+    repeating rows changes nothing but `duplicate_fraction`. If all rows are equal, it is −inf.
     floor: added to every ε_k (the reference code of Shi et al. adds 1e-10 and does not merge
     copies, which floor > 0 reproduces). dimension: replaces d in the equation, for rows that
     lie near a surface of fewer dimensions (`intrinsic_dimension`). engine: distributes the rows
@@ -60,34 +61,32 @@ def knn_entropy(
     3
     """
     if engine is not None:
-        epsilon, distinct, d = distinct_epsilon(x, engine, k, floor)
-        fraction = 1 - distinct / len(epsilon)
-        if distinct == 1 and floor == 0:
-            return Entropy(-math.inf, len(epsilon), d, k, fraction, 0.0, "all rows are equal")
-        return _estimate(epsilon, d, k, fraction, dimension)
-    x = as_vectors(np.asarray(x))
-    check_rows(x, "x", minimum=2)
-    n, d = x.shape
-    if not 1 <= k < n:
-        raise InputError(f"k must be between 1 and n − 1 = {n - 1}; got {k}")
-    first, inverse = distinct_rows(x)
-    fraction = 1 - len(first) / n
-    if floor > 0:
-        epsilon = nearest(x, x, k, exclude_same_index=True).distances[:, -1] + floor
-    elif len(first) == 1:
-        return Entropy(-math.inf, n, d, k, fraction, 0.0, "all rows are equal")
-    elif len(first) <= k:
-        raise InputError(f"only {len(first)} of {n} rows are distinct; k = {k} needs {k + 1}")
+        epsilon, distinct, n, d = distinct_epsilon(x, engine, k, floor)
     else:
-        rows = x[first]
-        epsilon = nearest(rows, rows, k, exclude_same_index=True).distances[:, -1][inverse]
+        x = as_vectors(np.asarray(x))
+        check_rows(x, "x", minimum=2)
+        n, d = x.shape
+        if not 1 <= k < n:
+            raise InputError(f"k must be between 1 and n − 1 = {n - 1}; got {k}")
+        first, _ = distinct_rows(x)
+        distinct = len(first)
+        if floor > 0:
+            epsilon = nearest(x, x, k, exclude_same_index=True).distances[:, -1] + floor
+        elif 1 < distinct <= k:
+            raise too_few_distinct(distinct, n, k)
+        elif distinct > 1:
+            rows = x[first]
+            epsilon = nearest(rows, rows, k, exclude_same_index=True).distances[:, -1]
+    fraction = 1 - distinct / n
+    if distinct == 1 and floor == 0:
+        return Entropy(-math.inf, 1, d, k, fraction, 0.0, "all rows are equal")
     return _estimate(epsilon, d, k, fraction, dimension)
 
 
 def _estimate(
     epsilon: Float64, d: int, k: int, fraction: float, dimension: float | None
 ) -> Entropy:
-    """Return the entropy from each row's distance to its k-th nearest distinct row."""
+    """Return the entropy from the distance of each distinct row to its k-th nearest."""
     n, of = len(epsilon), float(d if dimension is None else dimension)
     log_volume = of / 2 * math.log(math.pi) - gammaln(of / 2 + 1)
     nats = digamma(n) - digamma(k) + log_volume + of * float(np.log(epsilon).mean())
@@ -100,16 +99,15 @@ def entropy_of(sets: Sets, role: str, *, intrinsic: bool = False) -> Entropy:
     if len(x) < 2:
         raise InputError(f"the entropy of {role} needs at least 2 rows; it has {len(x)}")
     if len(distinct_rows(x)[0]) == 1:
-        return Entropy(-math.inf, len(x), x.shape[1], 1, 1 - 1 / len(x), 0.0, "all rows are equal")
+        return Entropy(-math.inf, 1, x.shape[1], 1, 1 - 1 / len(x), 0.0, "all rows are equal")
     own = sets.own(role)
     dimension = intrinsic_dimension_of(own) if intrinsic else None
     if dimension is not None and not math.isfinite(dimension):
         raise InputError(
             f"{role}: neighbours lie at equal distances (a lattice): no TwoNN dimension exists"
         )
-    epsilon = own.neighbors.distances[:, 0][own.inverse]
     fraction = 1 - len(own.first) / len(x)
-    return _estimate(epsilon, x.shape[1], 1, fraction, dimension)
+    return _estimate(own.neighbors.distances[:, 0], x.shape[1], 1, fraction, dimension)
 
 
 def intrinsic_dimension_of(own: Own) -> float:

@@ -96,7 +96,7 @@ def inception_score_of(sets: Sets) -> float:
     """See `inception_score`."""
     p = sets.probabilities
     if p is None:
-        raise InputError("the inception score needs class probabilities, which these features do not provide")
+        raise InputError("the inception score needs class probabilities, which these features lack")
     marginal = p.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * (np.log(p) - np.log(marginal)), 0.0)

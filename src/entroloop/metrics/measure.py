@@ -1,4 +1,4 @@
-"""All metrics of up to three sets, each with a 95 % interval by a method that is sound for it."""
+"""All metrics of up to three sets, each with a 95 % interval by a method that suits it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from entroloop.samples import Float64
 from entroloop.seeding import rng_for
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
-DRAWS = 1000  # of a bootstrap
+DRAWS = 1000  # bootstrap resamples
 HALVES = 20  # half-samples
-PAIRS = 100  # of the nearest pairs that are told
+PAIRS = 100  # nearest pairs listed
 
 Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's value, its 95 % interval or None, and what to know of both.
+    """A metric's value, its 95 % interval or None, and a note on both.
 
-    comparable: with whose figures. seconds: what it took, searches that others share included in
-    the first. pairs: [generated row, training row, distance], most memorized first, where the
-    metric is about pairs.
+    comparable: the figures it can be compared with. seconds: the time taken; a search shared by
+    several metrics counts for the first. pairs: (generated row, training row, distance), most
+    memorized first, for metrics of copying.
     """
 
     value: float
@@ -55,16 +55,18 @@ def measure(
 ) -> dict[str, Measurement]:
     """Return the metrics of generated rows, by name, in the order of the table.
 
-    generated, train, reference: (n, d) in one feature space; probabilities: of classes, one line
-    for each generated row. metrics: names (default: all that the given sets allow, except those
-    that take minutes). Generalization scores, memorization, AuthPct, C_T and FLD use every row;
-    what depends on the number of rows is taken on as many rows of each set as the smallest has,
-    by a seeded draw, and its note says so. Without `metrics`, one that cannot be taken of these
-    sets is NaN, and its note tells why. progress_of: given the name of the metric that is taken
-    next, returns a function of (metrics done, of how many).
+    generated, train, reference: (n, d) in one feature space. probabilities: class probabilities,
+    one line per generated row. metrics: names (default: all that the given sets allow, except
+    those that take minutes). progress_of: takes the name of the next metric and returns a function
+    of (metrics done, total).
 
-    Raises InputError for sets of different width, bad rows, an unknown metric, or one that was
-    asked for and cannot be taken of these sets.
+    Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on
+    the number of rows use as many rows of each set as the smallest has, by a seeded draw, and
+    their notes say so. Without `metrics`, a metric that cannot be computed for these sets is NaN,
+    and its note says why.
+
+    Raises InputError for sets of different width, invalid rows, an unknown metric, or a requested
+    metric that cannot be computed for these sets.
     """
     sets = Sets(
         generated=generated,
@@ -84,7 +86,7 @@ def measure(
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
     asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
-    held_out = "generalization_score_reference"  # what the score must be read beside
+    held_out = "generalization_score_reference"  # needed to interpret the score
     if "generalization_score" in asked and held_out not in asked and sets.has("reference"):
         asked.insert(asked.index("generalization_score") + 1, held_out)
     taker = _Taker(sets)
@@ -95,7 +97,7 @@ def measure(
         value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
         pairs, of = taker.pairs(METRICS[name])
         if of > len(pairs):
-            note += f"; the first {len(pairs)} of {of} pairs are told"
+            note += f"; the first {len(pairs)} of {of} pairs are listed"
         found[name] = Measurement(
             value,
             interval,
@@ -109,7 +111,7 @@ def measure(
     if skewness > HUBS:
         warning = (
             f"; hubness {skewness:.2g}: few rows are everyone's neighbours in this "
-            "space, distrust it"
+            "space, so distrust this metric"
         )
         for name in near:
             found[name] = replace(found[name], note=found[name].note + warning)
@@ -122,29 +124,29 @@ def _by_default(metric: Metric, sets: Sets) -> bool:
 
 
 class _Taker:
-    """Takes metrics of the same sets; draws and half-samples are made once."""
+    """Compute metrics of one group of sets; draws and half-samples are made only once."""
 
     def __init__(self, sets: Sets) -> None:
         self.sets = sets
 
     @cached_property
     def common(self) -> Sets:
-        """As many rows of each set as the smallest has."""
+        """The sets, each cut down by a draw to the size of the smallest."""
         n = min(self.sets.sizes().values())
         return self.sets.drawn(n, rng_for(self.sets.seed, 0, "common"))
 
     @cached_property
     def halves(self) -> list[Sets]:
-        """Half of the rows of each common set, several times."""
+        """Half-samples of the common sets."""
         n = min(self.sets.sizes().values())
         rng = rng_for(self.sets.seed, 0, "halves")
         return [self.common.drawn(n // 2, rng) for _ in range(HALVES)]
 
     def take(self, metric: Metric, asked_for: bool) -> tuple[float, Interval, str]:
-        """Return value, interval and note."""
+        """Return the value, interval and note of a metric."""
         wide = self.sets["generated"].shape[1] > WIDE
         if "probabilities" in metric.needs and not self.sets.has("probabilities"):
-            return math.nan, None, "these features come without class probabilities"
+            return math.nan, None, "these features have no class probabilities"
         if metric.wide == "on request" and wide and not asked_for:
             return math.nan, None, f"takes minutes at d > {WIDE}: ask for it by name"
         try:
@@ -158,7 +160,7 @@ class _Taker:
                 raise
             return math.nan, None, str(error)
         except (np.linalg.LinAlgError, MemoryError) as error:
-            reason = f"cannot be computed of these rows ({error}); rescale them or take fewer"
+            reason = f"cannot be computed for these rows ({error}); rescale them or use fewer"
             if asked_for:
                 raise InputError(reason) from None
             return math.nan, None, reason
@@ -168,14 +170,14 @@ class _Taker:
         return value, interval, note
 
     def hubness(self) -> float:
-        """Return the hubness of the common rows, NaN where they have none."""
+        """Return the hubness of the common rows, or NaN if it is undefined."""
         try:
             return METRICS["hubness"].value(self.common)
         except InputError:
             return math.nan
 
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
-        """Bootstrap the rows of one role, given the others."""
+        """Compute the interval by bootstrapping one role's rows, given the others."""
         assert metric.rows is not None
         rows: RowStatistic = metric.rows(self.sets if metric.every_row else self.common)
         values = rows.values
@@ -193,7 +195,7 @@ class _Taker:
         return rows.statistic(values), (float(low), float(high)), note
 
     def _of_counts(self, flags: Float64, metric: Metric) -> tuple[float, Interval, str]:
-        """Take the score interval of a share (Wilson 1927): a bootstrap of no hits has no width."""
+        """Use the score interval of a share (Wilson 1927): a bootstrap of no hits has no width."""
         n, share, z = len(flags), float(flags.mean()), 1.96
         middle = (share + z * z / (2 * n)) / (1 + z * z / n)
         half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -202,10 +204,10 @@ class _Taker:
         return top * share, interval, f"{n} rows; interval: Wilson, given the other sets"
 
     def _of_sets(self, metric: Metric, interval: bool) -> tuple[float, Interval, str]:
-        """Take half-samples of all sets.
+        """Compute the interval from half-samples of all sets.
 
-        Drawn without replacement, since a bootstrap repeats rows and repeated rows have distance
-        0. With halves the spread of the statistic is that at full size:
+        They are drawn without replacement: a bootstrap would repeat rows, and repeated rows have
+        distance 0. At half size the spread of the statistic equals that at full size:
         √(b/n)/√(1 − b/n) = 1 at b = n/2 (Politis & Romano 1994).
         """
         sets = self.sets if metric.every_row else self.common
@@ -220,7 +222,7 @@ class _Taker:
             return value, None, f"{note}; no interval"
         try:
             halves = [metric.value(half) for half in self.halves]
-        except InputError as error:  # halves can be too small where the whole is not
+        except InputError as error:  # halves may be too small when the whole is not
             return value, None, f"{note}; no interval: {error}"
         half_width = 1.96 * float(np.std(halves, ddof=1))
         if not math.isfinite(half_width):
@@ -229,7 +231,7 @@ class _Taker:
         return value, (value - half_width, value + half_width), note
 
     def pairs(self, metric: Metric) -> tuple[list[tuple[int, int, float]], int]:
-        """Return the pairs that trigger a metric most, and how many there are in all."""
+        """Return the pairs that trigger a metric most strongly, and the total number of pairs."""
         if metric.pairs is None:
             return [], 0
         try:

@@ -1,4 +1,4 @@
-"""Measures from means and covariances, in float64."""
+"""Measures based on means and covariances, in float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for
 
-SIZES = 10  # numbers of rows that the extrapolation is fitted to
+SIZES = 10  # number of sample sizes that the extrapolation is fitted to
 
 
 def total_variance(x: Array) -> float:
@@ -19,7 +19,7 @@ def total_variance(x: Array) -> float:
     x = as_vectors(np.asarray(x))
     check_rows(x, "x", minimum=2)
     x64 = x.astype(np.float64)
-    x64 -= x64[0]  # equal rows have no variance, whatever rounding says of their mean
+    x64 -= x64[0]  # equal rows must have no variance, despite rounding in their mean
     return float(x64.var(axis=0, ddof=1).sum())
 
 
@@ -29,7 +29,7 @@ def spectrum(x: Array) -> Float64:
     check_rows(x, "x", minimum=2)
     rows = centred(x)
     narrow = rows.shape[1] <= len(rows)
-    gram = rows.T @ rows if narrow else rows @ rows.T  # the same eigenvalues
+    gram = rows.T @ rows if narrow else rows @ rows.T  # same eigenvalues
     values = np.clip(np.linalg.eigvalsh(gram)[::-1], 0, None) / (len(rows) - 1)
     more = np.zeros(max(0, x.shape[1] - len(values)))
     return np.concatenate([values, more])
@@ -38,13 +38,13 @@ def spectrum(x: Array) -> Float64:
 def effective_rank(x: Array) -> float:
     """Return exp of the entropy of the normalized spectrum of rows x (n, d): 1 … d.
 
-    How many directions carry the variance (Roy & Vetterli 2007).
+    The number of directions that carry the variance (Roy & Vetterli 2007).
 
-    Raises InputError where all rows are equal.
+    Raises InputError if all rows are equal.
     """
     values = spectrum(x)
     if values.sum() == 0:
-        raise InputError("all rows are equal: they have no spectrum")
+        raise InputError("all rows are equal, so they have no spectrum")
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
@@ -52,12 +52,12 @@ def effective_rank(x: Array) -> float:
 def frechet_distance(
     *, generated: Array, reference: Array, engine: PoolEngine | None = None
 ) -> float:
-    """Return the Fréchet distance of the Gaussians fitted to two sets of rows, n ≥ 2 each.
+    """Return the Fréchet distance between Gaussians fitted to two sets of rows, n ≥ 2 each.
 
     ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2}), covariances with divisor n − 1,
     in float64 by symmetric eigendecomposition (Dowson & Landau 1982; Heusel et al. 2017). Only
-    figures on the same features and numbers of rows can be compared. engine: where rows are to lie
-    in several places (`RayEngine`); the value agrees to rounding.
+    figures on the same features and numbers of rows can be compared. engine: distributes the rows
+    over shards (`RayEngine`); the value agrees to rounding.
     """
     if engine is not None:
         sets = {"generated": generated, "reference": reference}
@@ -66,7 +66,7 @@ def frechet_distance(
 
 
 def frechet_distance_of(sets: Sets, reference: str = "reference") -> float:
-    """Return the Fréchet distance of generated rows to those of a role."""
+    """Return the Fréchet distance between the generated rows and those of another role."""
     g, r = sets["generated"], sets[reference]
     _enough(g, r)
     if max(len(g), len(r)) <= g.shape[1]:
@@ -75,10 +75,10 @@ def frechet_distance_of(sets: Sets, reference: str = "reference") -> float:
 
 
 def _between_few(g: Array, r: Array) -> float:
-    """Return the distance for fewer rows than features, without matrices of features squared.
+    """Return the distance for at most as many rows as features, without d × d matrices.
 
-    tr (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2} is the sum of the singular values of X Yᵀ, X and Y the centred
-    rows over the roots of their divisors.
+    tr (Σ₁^{1/2} Σ₂ Σ₁^{1/2})^{1/2} is the sum of the singular values of X Yᵀ, with X and Y the
+    centred rows divided by the square roots of their divisors.
     """
     x, y = (centred(rows) / np.sqrt(len(rows) - 1) for rows in (g, r))
     difference = g.mean(axis=0, dtype=np.float64) - r.mean(axis=0, dtype=np.float64)
@@ -90,11 +90,11 @@ def _between_few(g: Array, r: Array) -> float:
 def frechet_distance_infinity(*, generated: Array, reference: Array, seed: int = 0) -> float:
     """Return the Fréchet distance extrapolated to infinitely many generated rows.
 
-    It is biased by about c/n; the intercept of a line through its values at ten numbers of
-    generated rows from n/10, but at least 2 d, to n, over 1/n (Chong & Forsyth 2020; draws by the
-    seed). The bias of the reference's own number of rows stays.
+    The distance is biased by about c/n. Return the intercept of a line fitted over 1/n to its
+    values at ten numbers of generated rows, from n/10 (at least 2 d) to n (Chong & Forsyth 2020;
+    draws by the seed). The bias from the number of reference rows remains.
 
-    Raises InputError for fewer than 4 d generated rows: there the bias is no line.
+    Raises InputError for fewer than 4 d generated rows, where the bias is not linear in 1/n.
     """
     return frechet_distance_infinity_of(Sets(generated=generated, reference=reference, seed=seed))
 
@@ -125,7 +125,7 @@ def _enough(g: Array, r: Array) -> None:
 
 
 def centred(x: Array) -> Float64:
-    """Return rows (n, d) less their mean, float64; equal rows come out exactly 0."""
+    """Return rows (n, d) minus their mean, float64; equal rows become exactly 0."""
     x64: Float64 = x.astype(np.float64)
     x64 -= x64[0]
     x64 -= x64.mean(axis=0)
@@ -145,7 +145,7 @@ def _rooted(moments: Moments) -> tuple[Float64, Float64, Float64]:
 
 
 def _between(a: Moments, b: tuple[Float64, Float64, Float64]) -> float:
-    """Return the distance of two Gaussians, the second with the root of its covariance."""
+    """Return the distance between two Gaussians; the second includes its covariance's root."""
     difference = a[0] - b[0]
     cross = np.linalg.eigvalsh(b[2] @ a[1] @ b[2])
     traces = np.trace(a[1]) + np.trace(b[1])

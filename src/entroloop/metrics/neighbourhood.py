@@ -1,4 +1,4 @@
-"""Measures of how far generated rows lie from training rows, and held-out real rows from them."""
+"""Nearest-row distances between sets, and the memorization and authenticity based on them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from entroloop.samples import Array, Float64
 def generalization_score(
     *, generated: Array, train: Array, engine: PoolEngine | None = None
 ) -> float:
-    """Return the mean distance of generated rows to their nearest training row.
+    """Return the mean distance from a generated row to its nearest training row.
 
-    GS = mean over x in generated of min over z in train of ‖x − z‖ (Shi et al. 2025). Low means
-    memorization; high is no merit by itself: compare with the score of held-out real rows.
-    engine: where rows are to lie in several places (`RayEngine`); the value is the same.
+    GS = mean over x in generated of min over z in train of ‖x − z‖ (Shi et al. 2025). A low
+    score means memorization; a high one is no merit in itself: compare with the score of held-out
+    real rows. engine: distributes the rows over shards (`RayEngine`); the value is the same.
 
     >>> generalization_score(generated=np.ones((2, 3)), train=np.ones((5, 3)))
     0.0
@@ -34,16 +34,16 @@ def generalization_score(
 
 
 def coverage_distance(*, generated: Array, reference: Array) -> float:
-    """Return the mean distance of a reference row to its nearest generated row.
+    """Return the mean distance from a reference row to its nearest generated row.
 
-    Low means that every part of the real data has generated rows near it.
+    A low value means that every part of the real data has generated rows near it.
     """
     sets = Sets(generated=generated, reference=reference)
     return float(nearest_distances_of(sets, "reference", "generated").mean())
 
 
 def nearest_distances_of(sets: Sets, of: str, to: str) -> Float64:
-    """Return the distance of each row of one role to the nearest of another, float64 (n,)."""
+    """Return the distance from each row of one role to the nearest row of another, float64 (n,)."""
     return sets.nearest(of, to).distances[:, 0]
 
 
@@ -51,8 +51,8 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
     """Return which generated rows are memorized, bool (n,).
 
     A row is memorized if d₁ < ratio · d₂, with d₁ and d₂ its distances to the two nearest
-    training rows (Yoon et al. 2023); exact copies in the training set are merged first, and
-    d₁ = 0 always counts.
+    training rows (Yoon et al. 2023). Exact copies in the training set are merged first, and
+    d₁ = 0 always counts as memorized.
     """
     return memorized_rows_of(Sets(generated=generated, train=train), ratio)
 
@@ -78,7 +78,7 @@ def memorized_fraction(*, generated: Array, train: Array, ratio: float = 1 / 3) 
 
 
 def auth_pct(*, generated: Array, train: Array) -> float:
-    """Return the percentage of generated rows that are authentic, 0 … 100 (`auth_rows`).
+    """Return the percentage of generated rows that are authentic, 0 … 100 (see `auth_rows`).
 
     >>> auth_pct(generated=np.array([[0.1], [5.0]]), train=np.array([[0.0], [1.0]]))
     50.0
@@ -102,7 +102,7 @@ def auth_rows_of(sets: Sets) -> NDArray[np.bool_]:
         raise InputError("AuthPct needs at least 2 training rows")
     found = sets.nearest("generated", "train_whole")
     near, at = np.unique(found.indices[:, 0], return_inverse=True)
-    # Two neighbours of each: itself, and the nearest other row (0 for a copy).
+    # Each row has two neighbours: itself, and the nearest other row (at 0 for a copy).
     own = nearest(train[near], train, 2, device=sets.device).distances[:, 1]
     result: NDArray[np.bool_] = found.distances[:, 0] > own[at]
     return result

@@ -1,4 +1,4 @@
-"""The sets that metrics are taken of, by role, with the searches that several metrics share."""
+"""The sets that metrics compare, by role, with the neighbour searches that metrics share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entroloop.distances.neighbors import Neighbors, distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.samples import Array, as_vectors, check_rows
 
-NEIGHBOURS = 20  # within a set: as many as the metrics that ask for most
+NEIGHBOURS = 20  # within a set: the most that any metric needs
 ROLES = ("generated", "train", "train_whole", "reference")
 
 
@@ -20,7 +20,8 @@ ROLES = ("generated", "train", "train_whole", "reference")
 class Own:
     """The neighbours of a set's distinct rows among themselves.
 
-    first: where each distinct row stands first; inverse: which distinct row each row is.
+    first: the index of each distinct row's first occurrence; inverse: for each row, the number of
+    its distinct row.
     """
 
     first: NDArray[np.int64]
@@ -29,19 +30,18 @@ class Own:
 
     @property
     def k(self) -> int:
-        """How many neighbours there are."""
+        """The number of neighbours found for each row."""
         return int(self.neighbors.distances.shape[1])
 
 
 class Sets:
-    """Rows (n, d) of one feature space by role; a role may be missing.
+    """Rows (n, d) of one feature space, by role; a role may be missing.
 
-    generated, reference (held-out real rows), train; train_whole is all that was trained on, where
-    `train` is a draw of it. probabilities: of classes, one line for each generated row. Whatever
-    is drawn in a metric is drawn by `seed`.
+    The roles are generated, reference (held-out real rows) and train; train_whole is the whole
+    training set if `train` is only a draw from it. probabilities: class probabilities, one line
+    per generated row. seed: determines every random draw in a metric.
 
-    Raises InputError for rows that are bad or of different width, and for a role that is asked for
-    and missing.
+    Raises InputError for invalid rows, rows of different width, and access to a missing role.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Sets:
                 )
 
     def has(self, role: str) -> bool:
-        """Tell whether a role is there."""
+        """Return whether a role is present."""
         return role in self._rows or (role == "probabilities" and self.probabilities is not None)
 
     def __getitem__(self, role: str) -> Array:
@@ -93,11 +93,11 @@ class Sets:
         return self._rows[role]
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of rows of each role that is there."""
+        """Return the number of rows in each role that is present."""
         return {role: len(rows) for role, rows in self._rows.items() if role != "train_whole"}
 
     def drawn(self, n: int, rng: np.random.Generator) -> Sets:
-        """Return n rows of each role, without replacement, in their order."""
+        """Return n rows of each role, drawn without replacement and kept in order."""
         some: dict[str, Any] = {}
         for role in ("generated", "train", "reference"):
             if role not in self._rows:
@@ -113,9 +113,9 @@ class Sets:
         return Sets(**some, seed=self.seed, device=self.device)
 
     def nearest(self, queries: str, rows: str) -> Neighbors:
-        """Return the two nearest distinct rows (one, where there is one) of each query.
+        """Return the two nearest distinct rows to each query (one, if there is only one).
 
-        indices are those of `rows`, of the first of equal ones.
+        Indices refer to `rows`; equal rows are represented by their first.
         """
         a, b = self[queries], self[rows]
         key = ("nearest", id(a), id(b))
@@ -130,7 +130,7 @@ class Sets:
     def own(self, role: str) -> Own:
         """Return the neighbours of a set's distinct rows among themselves.
 
-        Raises InputError where fewer than two rows are distinct.
+        Raises InputError if fewer than two rows are distinct.
         """
         x = self[role]
         key = ("own", id(x), 0)

@@ -57,7 +57,7 @@ class ShardedSet:
         return best
 
     def distinct(self) -> tuple[Index, Index]:
-        """Return (first, inverse), as `neighbors.distinct_rows`, from 128-bit digests of the rows."""
+        """Return (first, inverse) as `neighbors.distinct_rows`, from 128-bit digests of rows."""
         digests = np.concatenate(self.shards.ask(Shard.digests))
         _, first, inverse = np.unique(
             digests.view([("a", np.uint64), ("b", np.uint64)]).ravel(),
@@ -103,27 +103,35 @@ def sharded(x: Array | Rows, engine: PoolEngine, name: str) -> Iterator[ShardedS
         hosts.close()
 
 
-def distinct_epsilon(x: Any, engine: PoolEngine, k: int, floor: float) -> tuple[Float64, int, int]:
-    """Return each row's distance to its k-th nearest distinct row, the distinct count, and d.
+def distinct_epsilon(
+    x: Any, engine: PoolEngine, k: int, floor: float
+) -> tuple[Float64, int, int, int]:
+    """Return the distance of each distinct row to its k-th nearest; the numbers of distinct rows,
+    of all rows, and of values a row.
 
     floor > 0: do not merge copies, and add floor to every distance. Raises InputError if there are
-    fewer than k such rows.
+    fewer than k other rows.
     """
     with sharded(x, engine, "x") as rows:
         n, d = rows.shape
         if not 1 <= k < n:
             raise InputError(f"k must be between 1 and n − 1 = {n - 1}; got {k}")
-        first, inverse = rows.distinct()
+        first, _ = rows.distinct()
         if floor > 0:
             every = rows.nearest(rows.rows, k, exclude=True)
-            return every.distances[:, -1] + floor, len(first), d
+            return every.distances[:, -1] + floor, len(first), n, d
         if len(first) == 1:
-            return np.zeros(n), 1, d
+            return np.zeros(1), 1, n, d
         if len(first) <= k:
-            raise InputError(f"only {len(first)} of {n} rows are distinct; k = {k} needs {k + 1}")
+            raise too_few_distinct(len(first), n, k)
         rows.shards.tell(Shard.keep_only, first)
         merged = rows.nearest(rows.rows, k, first, exclude=True)
-        return merged.distances[:, -1][inverse], len(first), d
+        return merged.distances[:, -1], len(first), n, d
+
+
+def too_few_distinct(distinct: int, n: int, k: int) -> InputError:
+    """Return the error for fewer distinct rows than an entropy needs."""
+    return InputError(f"only {distinct} of {n} rows are distinct; k = {k} needs {k + 1}")
 
 
 def nearest_distances(

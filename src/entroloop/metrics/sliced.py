@@ -16,8 +16,8 @@ def sliced_wasserstein(
 ) -> float:
     """Return the sliced 2-Wasserstein distance of two sets of rows, in units of the features.
 
-    √(mean over directions θ of W₂²(θ·generated, θ·reference)), θ uniform on the sphere, by the
-    seed (Bonneel et al. 2015). A shift by v gives ‖v‖/√d in expectation.
+    √(mean over directions θ of W₂²(θ·generated, θ·reference)), θ drawn uniformly on the sphere
+    with the seed (Bonneel et al. 2015). A shift by v gives ‖v‖/√d in expectation.
     """
     sets = Sets(generated=generated, reference=reference, seed=seed)
     return sliced_wasserstein_of(sets, directions)
@@ -30,7 +30,7 @@ def sliced_wasserstein_of(sets: Sets, directions: int = DIRECTIONS) -> float:
     theta = rng.standard_normal((g.shape[1], directions))
     theta /= np.sqrt(np.square(theta).sum(axis=0))
     a, b = (np.sort(x.astype(np.float64) @ theta, axis=0) for x in (g, r))
-    # Quantiles at every jump of either distribution function, each with its probability.
+    # Quantiles between all jumps of the two distribution functions, each with its probability.
     steps = np.union1d(np.arange(1, len(a) + 1) / len(a), np.arange(1, len(b) + 1) / len(b))
     widths = np.diff(steps, prepend=0.0)
     middle = steps - widths / 2

@@ -1,6 +1,6 @@
-"""The table of metrics: what each needs, how it is taken, and how its interval comes about.
+"""The table of metrics: what each needs, how it is computed, and where its interval comes from.
 
-One row here and one function in a family's file make a metric: of records, `measure` and pages.
+One row here and one function in a family's file add a metric to records, `measure` and pages.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from entroloop.samples import Array, Float64
 G, T, R = "generated", "train", "reference"
 OWN = "with no other library"
 ANY = (float("-inf"), float("inf"))
-WIDE = 1024  # features: beyond, what needs many eigendecompositions is taken on request only
+WIDE = 1024  # features; beyond this, costly eigendecompositions run on request only
 
 
 @dataclass(frozen=True)
 class RowStatistic:
-    """Values of one role's rows, and the statistic of them (or of some of them, by index)."""
+    """One value per row of a role, and the statistic of these values or of a resample of them."""
 
     values: Float64
     statistic: Callable[[Array], float]
@@ -59,14 +59,14 @@ class RowStatistic:
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is taken.
+    """How a metric is computed.
 
-    needs: roles. value: the metric of sets. rows, resampled: the metric as a statistic of one
-    role's rows, which are resampled for the interval; without them it comes from half-samples,
-    unless `counted`. every_row: it uses all rows that are given; else as many of each set as the
-    smallest has. bounds: of the values that it can take. pairs: for each generated row how
-    strongly it triggers the metric (−inf: not at all), for metrics of copying. comparable: with
-    whose figures. says: what it tells, in a clause.
+    needs: the roles it uses. value: computes the metric from sets. says: its meaning, in a clause.
+    rows, resampled: the metric as a statistic of one role's rows, which are resampled for the
+    interval; without them the interval comes from half-samples, unless `counted`. every_row: use
+    all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
+    of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
+    metric (−inf: not at all). comparable: the figures it can be compared with.
     """
 
     needs: tuple[str, ...]
@@ -97,7 +97,7 @@ def _mean_of(
     on_request: bool = False,
     comparable: str = OWN,
 ) -> Metric:
-    """Return a metric that is scale times the mean of one value a row."""
+    """Return a metric equal to scale times the mean of one value per row."""
 
     def statistic(values: Array) -> float:
         return scale * float(values.mean())
@@ -117,7 +117,7 @@ def _mean_of(
 
 
 def _nearness(sets: Sets) -> Float64:
-    """Return how memorized each generated row is: d₂/d₁, inf for a copy."""
+    """Return the degree of memorization of each generated row: d₂/d₁, inf for a copy."""
     d = sets.nearest(G, "train_whole").distances
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = d[:, -1] / d[:, 0]
@@ -139,7 +139,7 @@ def _entropy_note(role: str, intrinsic: bool = False) -> Callable[[Sets], str]:
         e = entropy_of(sets, role, intrinsic=intrinsic)
         dimension = f", taken at dimension {e.dimension:.3g}" if intrinsic else ""
         return (
-            f"d = {e.d}, k = {e.k}{dimension}, duplicates {e.duplicate_fraction:.3g}, least "
+            f"d = {e.d}, k = {e.k}{dimension}, duplicates {e.duplicate_fraction:.3g}, smallest "
             f"distance {e.min_distance:.3g}; only differences at the same n, d, k and features "
             "mean anything"
         )
@@ -161,11 +161,11 @@ def _rank_note(sets: Sets) -> str:
     n, d = min(len(sets["generated"]), len(sets["reference"])), sets["generated"].shape[1]
     if n > d:
         return ""
-    return f"{n} rows of {d} values: the covariances have rank ≤ {n - 1} and the figure is biased"
+    return f"{n} rows of {d} values: the covariances have rank ≤ {n - 1}, so the figure is biased"
 
 
 FID = "with FID libraries on the same features and numbers of rows"
-PRDC = "with prdc (k = 5) where no rows are equal"
+PRDC = "with prdc (k = 5) if no rows are equal"
 
 METRICS: dict[str, Metric] = {
     "entropy_train": _entropy(T, "how spread out the training set is; it falls as models collapse"),
@@ -190,7 +190,7 @@ METRICS: dict[str, Metric] = {
     ),
     "generalization_score_reference": _mean_of(
         (R, T), R, lambda s: nearest_distances_of(s, R, T),
-        "the same of held-out real rows: what a perfect generator would have",
+        "the same for held-out real rows: what a perfect generator would score",
     ),
     "memorized_fraction": _mean_of(
         (G, T), G, memorized_rows_of,
@@ -199,7 +199,7 @@ METRICS: dict[str, Metric] = {
     ),
     "auth_pct": _mean_of(
         (G, T), G, auth_rows_of,
-        "percentage farther from their training row than that is from its own neighbour",
+        "percentage farther from the nearest training row than that row is from its neighbour",
         scale=100.0, bounds=(0.0, 100.0), pairs=_where(lambda s: ~auth_rows_of(s)),
         comparable="with dgm-eval's AuthPct",
     ),
@@ -210,38 +210,39 @@ METRICS: dict[str, Metric] = {
     ),
     "fld": _mean_of(
         (G, T, R), R, fld_rows_of,
-        "likelihood of held-out rows that is lost against training rows as the generated ones",
+        "likelihood of held-out rows lost by modelling with generated rows, not training rows",
         bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "fld_gap": Metric(
         (G, T, R), fld_gap_of,
-        "FLD on training rows less that on held-out rows; below 0: overfit",
+        "FLD on training rows minus FLD on held-out rows; below 0: overfitting",
         every_row=True, counted=True, bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "mifid": Metric(
         (G, T, R), mifid_of,
-        "Fréchet distance, made larger where generated rows point as training rows do",
+        "Fréchet distance, increased if generated rows point the same way as training rows",
         wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note,
     ),
     "frechet_distance": Metric(
         (G, R), frechet_distance_of,
-        "distance of the two sets as Gaussians: quality and variety in one",
+        "distance between the sets as Gaussians: quality and variety in one",
         wide="no interval", comparable=FID, note=_rank_note,
     ),
     "frechet_distance_infinity": Metric(
         (G, R), frechet_distance_infinity_of,
-        "the same extrapolated to infinitely many generated rows",
+        "the same, extrapolated to infinitely many generated rows",
         wide="on request", comparable=FID, note=_rank_note,
         bounds=ANY,
     ),
     "kernel_distance": Metric(
-        (G, R), kernel_distance_of, "KID: as the Fréchet distance, unbiased at any number of rows",
+        (G, R), kernel_distance_of,
+        "KID: like the Fréchet distance, but unbiased at any number of rows",
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
         bounds=ANY,
     ),
     "inception_score": Metric(
         (G, "probabilities"), inception_score_of,
-        "are classes certain for each row, and many over all?",
+        "is each row's class certain, and do the rows cover many classes?",
         comparable="with one-split inception scores of the same network",
     ),
     "sliced_wasserstein": Metric(
@@ -259,7 +260,7 @@ METRICS: dict[str, Metric] = {
     ),
     "density": Metric(
         (G, R), lambda s: float(balls(s).mean() / K),
-        "how many real neighbourhoods hold a generated row, over k", comparable=PRDC,
+        "how many real neighbourhoods contain a generated row, over k", comparable=PRDC,
     ),
     "coverage": Metric(
         (G, R), lambda s: float(coverage_rows_of(s).mean()),
@@ -268,7 +269,7 @@ METRICS: dict[str, Metric] = {
     ),
     "coverage_distance": Metric(
         (G, R), lambda s: float(nearest_distances_of(s, R, G).mean()),
-        "mean distance of a real row to its nearest generated row",
+        "mean distance from a real row to its nearest generated row",
     ),
     "total_variance": Metric(
         (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows"
@@ -279,7 +280,7 @@ METRICS: dict[str, Metric] = {
     ),
     "vendi_score": Metric(
         (G,), lambda s: vendi_score_of(s, 1.0),
-        "effective number of different rows (cosine similarity)",
+        "effective number of distinct rows (cosine similarity)",
         wide="no interval", comparable="with vendi-score on the same features",
     ),
     "rke": Metric(
@@ -288,7 +289,7 @@ METRICS: dict[str, Metric] = {
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
-        "skewness of neighbour counts; above 1.4, distrust metrics of neighbours here",
+        "skewness of neighbour counts; above 1.4, distrust neighbour-based metrics here",
         bounds=ANY,
     ),
     "spikiness": Metric(
@@ -316,7 +317,7 @@ METRICS: dict[str, Metric] = {
     ),
 }  # fmt: skip
 
-# Distances to neighbours of another set decide these: hubs make them say little.
+# Metrics based on distances to neighbours in another set: hubs make them say little.
 BY_NEIGHBOURS = (
     "generalization_score", "generalization_score_reference", "memorized_fraction", "auth_pct",
     "c_t", "precision", "recall", "density", "coverage", "coverage_distance", "drift_fidelity",
@@ -324,7 +325,7 @@ BY_NEIGHBOURS = (
 )  # fmt: skip
 HUBS = 1.4  # hubness above which a space is called strongly skewed (Radovanović et al. 2010)
 
-# The columns that every record of a study has, in this order.
+# The columns in every record of a study, in this order.
 RECORDED = (
     "entropy_train", "entropy_samples", "generalization_score", "generalization_score_reference",
     "memorized_fraction", "frechet_distance", "coverage_distance", "total_variance",

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, made from study folders alone."""
+"""The report: one self-contained HTML page, built from study folders alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from entroloop.system.files import write_atomically
 
 
 def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
-    """Write the report of one or several study folders into one HTML file; return its path.
+    """Write the report on one or more study folders to an HTML file; return its path.
 
     Raises InputError for a folder without records, or a file that cannot be written.
     """
@@ -30,7 +30,7 @@ def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
 
 
 def render_if_changed(studies: Sequence[Path], html: Path) -> Path:
-    """Write the report unless the file there is already made from these records."""
+    """Write the report unless the existing file was made from these records."""
     if html.is_file():
         with html.open() as file:
             if _fingerprint(studies) in file.read(4096):

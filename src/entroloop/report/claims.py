@@ -1,4 +1,4 @@
-"""What the paper claims, put to the records of a study: each claim per seed and over seeds."""
+"""The paper's claims, checked against the records of a study: per seed and over seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from entroloop.metrics.correlation import Correlation, correlation
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, and for each seed the number that has to be positive for it to hold."""
+    """A claim, and for each seed the number that must be positive for it to hold."""
 
     text: str
     quantity: str
@@ -36,7 +36,7 @@ class Claim:
 
     @property
     def holds(self) -> int:
-        """In how many seeds the claim holds."""
+        """The number of seeds for which the claim holds."""
         return sum(value > 0 for value in self.by_seed.values())
 
     @property
@@ -48,7 +48,7 @@ class Claim:
 def entropy_and_score(records: pd.DataFrame) -> Correlation | None:
     """Return the correlation of the training set's entropy with ln GS over generations ≥ 2.
 
-    Generation 1 is left out: all arms share it.
+    Generation 1 is left out because all arms share it.
     """
     rows = records[(records["generation"] >= 2) & (records["generalization_score"] > 0)]
     if len(rows) < 3:
@@ -62,7 +62,7 @@ def entropy_and_score(records: pd.DataFrame) -> Correlation | None:
 
 
 def claims(records: pd.DataFrame, arms: list[dict[str, object]]) -> list[Claim]:
-    """Return the claims that the arms of a study can speak to."""
+    """Return the claims that the arms of a study can test."""
     last = int(records["generation"].max())
     if last < 2:
         return []
@@ -90,7 +90,7 @@ def _collapse(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -
 
 
 def _selection(records: pd.DataFrame, arms: list[dict[str, object]], last: int) -> Iterator[Claim]:
-    """Compare each selecting arm with the random one of the same paradigm, seed by seed."""
+    """Compare each selecting arm with the random arm of the same paradigm, seed by seed."""
     alike = ("paradigm", "paradigm_args", "generator")
     random = {str([a[k] for k in alike]): str(a["name"]) for a in arms if a["strategy"] == "random"}
     final = records[records["generation"] == last].set_index(["arm", "seed"])
@@ -121,7 +121,7 @@ def _by_generation(records: pd.DataFrame, arm: str, column: str) -> pd.DataFrame
 
 
 def verdict(records: pd.DataFrame, arms: list[dict[str, object]]) -> list[str]:
-    """Return the outcome of a study in words, one sentence an item, from the records alone."""
+    """Return the outcome of a study in words, one sentence per item, from the records alone."""
     last = int(records["generation"].max())
     mean = records.groupby(["arm", "generation"]).mean(numeric_only=True)
     sentences = []

@@ -23,17 +23,17 @@ CURVES = {  # column: title
     "memorized_fraction": "Memorized fraction of the samples",
     "coverage_distance": "Mean distance of held-out real rows to the nearest sample",
 }
-# Okabe & Ito's colours, told apart by colour-blind readers, too.
+# Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 
 
 def colour(index: int) -> str:
-    """Return the colour of an arm by its place."""
+    """Return the colour of the arm with this index."""
     return COLOURS[index % len(COLOURS)]
 
 
 def curves(view: StudyView) -> dict[str, Figure]:
-    """Return a figure for each measure: mean over seeds by generation, band from min to max."""
+    """Return one figure per measure: mean over seeds by generation, band from min to max."""
     return {column: _curve(view, column, title) for column, title in CURVES.items()}
 
 
@@ -69,7 +69,7 @@ def _curve(view: StudyView, column: str, title: str) -> Figure:
 
 
 def entropy_against_score(view: StudyView) -> tuple[Figure, str] | None:
-    """Return the scatter of entropy and ln GS over generations ≥ 2 with r in words, or None."""
+    """Return a scatter of entropy and ln GS over generations ≥ 2, with r in words, or None."""
     import plotly.graph_objects as go
 
     found = entropy_and_score(view.records)
@@ -105,8 +105,9 @@ def _slope_interval(found: Correlation) -> str:
 
 
 def projection(view: StudyView) -> Figure:
-    """Return the samples of the last generation on the first two principal axes of the real data;
-    for rows that are no images.
+    """Plot the last generation's samples on the first two principal axes of the real data.
+
+    For rows that are not images.
     """
     import plotly.graph_objects as go
     from sklearn.decomposition import PCA
@@ -132,7 +133,7 @@ def projection(view: StudyView) -> Figure:
 
 
 def lay_out(figure: Figure, title: str, x_title: str) -> None:
-    """Give a figure the look of all: title (of the vertical axis), title of the horizontal."""
+    """Apply the common layout; title: the vertical axis, x_title: the horizontal axis."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},
         template="plotly_white",

@@ -1,4 +1,4 @@
-"""Pictures for the report: grids of samples, and samples beside their nearest training row."""
+"""Pictures for the report: sample grids, and samples with their nearest training rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAIRS = 12
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data address, its size on the page, and what it shows."""
+    """A PNG as a data URL, its width on the page, and a caption."""
 
     address: str
     width: int
@@ -27,7 +27,7 @@ class Picture:
 
 
 def grid(images: Array, columns: int, gap: int = 1) -> Array:
-    """Return images (n, h, w[, 3]) laid out in rows on a grey ground."""
+    """Return images (n, h, w[, 3]) arranged in rows on a grey background."""
     n, height, width = images.shape[:3]
     rows = -(-n // columns)
     shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
@@ -39,7 +39,7 @@ def grid(images: Array, columns: int, gap: int = 1) -> Array:
 
 
 def picture(canvas: Array, caption: str, scale: int = 2) -> Picture:
-    """Return a canvas as a picture of `scale` screen pixels a pixel."""
+    """Return a canvas as a picture with `scale` screen pixels per pixel."""
     buffer = BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG", optimize=True)
     address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -49,7 +49,7 @@ def picture(canvas: Array, caption: str, scale: int = 2) -> Picture:
 def sample_grids(view: StudyView) -> dict[str, list[Picture]]:
     """Return, for each arm, a grid of the first samples of each generation at the first seed.
 
-    The same places hold the same random numbers in every arm. Empty where rows are no images.
+    A cell uses the same random numbers in every arm. Empty if the rows are not images.
     """
     seed = view.config["seeds"][0]
     grids: dict[str, list[Picture]] = {}
@@ -64,14 +64,15 @@ def sample_grids(view: StudyView) -> dict[str, list[Picture]]:
 
 
 def real_grid(view: StudyView) -> Picture | None:
-    """Return a grid of real data, or None where rows are no images."""
+    """Return a grid of real data, or None if the rows are not images."""
     images = view.as_images(view.real.data[: COLUMNS * ROWS])
     return None if images is None else picture(grid(images, COLUMNS), "real data")
 
 
 def nearest_pairs(view: StudyView) -> dict[str, Picture]:
-    """Return, for each arm, the samples of the last generation that lie nearest to their training
-    set (top row), each above its nearest training row (bottom row), by raw Euclidean distance.
+    """Return, for each arm, the last generation's samples that lie nearest to their training set.
+
+    Top row: samples; bottom row: the nearest training row of each, by raw Euclidean distance.
     """
     seed = view.config["seeds"][0]
     pairs: dict[str, Picture] = {}

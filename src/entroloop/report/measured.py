@@ -1,4 +1,4 @@
-"""The page of `measure --html`: what was measured, pairs, a projection, distances, spectra."""
+"""The page of `measure --html`: measurements, pairs, a projection, distances, spectra."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from entroloop.commands.measure import Measured
 
 PAIRS = 48
-POINTS = 2000  # of a set in the projection
-VALUES = 200  # of a spectrum
+POINTS = 2000  # per set in the projection
+VALUES = 200  # eigenvalues per spectrum
 
 
 def write_page(measured: Measured, html: Path) -> None:
-    """Write what was measured as one HTML file that opens offline.
+    """Write the measurements to a single HTML file that opens offline.
 
     Raises InputError for a file that cannot be written.
     """
@@ -75,7 +75,7 @@ def _line(measured: Measured, name: str) -> dict[str, str]:
 
 
 def _gallery(measured: Measured, sets: Sets) -> Picture | None:
-    """Return generated images above their nearest training image, most memorized first."""
+    """Return generated images above their nearest training images, most memorized first."""
     if not sets.has("train") or measured.sets["generated"].data.ndim != 4:
         return None
     found = sets.nearest("generated", "train")
@@ -122,7 +122,7 @@ def _projection(measured: Measured) -> Figure:
 
 
 def _distances(sets: Sets) -> Figure | None:
-    """Return the distribution functions of distances to the nearest row of another set."""
+    """Plot the distribution functions of distances to the nearest row of another set."""
     import plotly.graph_objects as go
 
     if not sets.has("train") and not sets.has("reference"):

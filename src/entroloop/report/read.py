@@ -1,4 +1,4 @@
-"""A study as its report sees it: read from the store, nothing else."""
+"""A study as the report reads it: from the store alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from entroloop.store.stages import read_real, read_training_set
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study folder."""
+    """The contents of a study folder."""
 
     store: Store
     records: pd.DataFrame
@@ -29,13 +29,13 @@ class StudyView:
 
     @classmethod
     def open(cls, folder: Path) -> StudyView:
-        """Read a study folder; raises InputError where it holds no records."""
+        """Read a study folder; raises InputError if it holds no records."""
         records = load_records(folder)
         try:
             config = json.loads((folder / "config.json").read_text())
             environment = json.loads((folder / "environment.json").read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"{folder} is no complete study folder: {error}") from None
+            raise InputError(f"{folder} is not a complete study folder: {error}") from None
         return cls(Store(folder), records, config, environment)
 
     @property
@@ -45,7 +45,7 @@ class StudyView:
 
     @property
     def n_train(self) -> int:
-        """N."""
+        """N, the number of rows in a training set."""
         return int(self.config["data"]["n_train"])
 
     @cached_property
@@ -54,24 +54,24 @@ class StudyView:
         return read_real(self.store)
 
     def keys(self, arm: str, seed: int) -> list[dict[str, str]]:
-        """The keys of the stages of each complete generation of a run."""
+        """Return the stage keys of each complete generation of a run."""
         path = self.store.root / "arms" / arm / f"seed-{seed}.json"
         keys: list[dict[str, str]] = json.loads(path.read_text())["generations"]
         return keys
 
     def samples(self, arm: str, seed: int, generation: int) -> Array:
-        """The samples of a generation, as many as N."""
+        """Return the first N samples of a generation."""
         key = self.keys(arm, seed)[generation - 1]["samples"]
         return self.store.samples(key)[: self.n_train]
 
     def training_set(self, arm: str, seed: int, generation: int) -> Array:
-        """The training rows of a generation."""
+        """Return the training rows of a generation."""
         keys = self.keys(arm, seed)
         history = [k["samples"] for k in keys]
         return read_training_set(self.store, keys[generation - 1]["training_set"], history).data
 
     def as_images(self, rows: Array) -> Array | None:
-        """Rows as uint8 images (n, h, w) or (n, h, w, 3), or None where they are none."""
+        """Return rows as uint8 images (n, h, w) or (n, h, w, 3), or None if they are not images."""
         asked_for = self.config["data"].get("image_shape")
         shape = rows.shape[1:] if rows.ndim == 4 else asked_for or self.real.image_shape
         if shape is None:

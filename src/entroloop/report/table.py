@@ -1,4 +1,4 @@
-"""The last generation of each arm: the table at the end of a run and at the top of a report."""
+"""The last generation of each arm: the table shown after a run and at the top of a report."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COLUMNS = {  # column: (heading, format)
 
 
 def summary(records: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and standard deviation over seeds of the last generation, one row an arm."""
+    """Return the last generation's mean and standard deviation over seeds, one row per arm."""
     last = records[records["generation"] == records["generation"].max()]
     return last.groupby("arm", sort=False)[list(COLUMNS)].agg(["mean", "std"])
 
 
 def cells(records: pd.DataFrame) -> list[list[str]]:
-    """Return the rows of the table as text; `mean ± standard deviation` with several seeds."""
+    """Return the table's cells as text; `mean ± standard deviation` if there are several seeds."""
     several = records["seed"].nunique() > 1
     rows = []
     for arm, values in summary(records).iterrows():
@@ -41,7 +41,7 @@ def cells(records: pd.DataFrame) -> list[list[str]]:
 
 
 def print_table(records: pd.DataFrame, console: Console) -> None:
-    """Print the table to a terminal or log."""
+    """Print the table to a console."""
     from rich.table import Table
 
     seeds = records["seed"].nunique()

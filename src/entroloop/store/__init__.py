@@ -1,1 +1,1 @@
-"""The study folder: its stages, their lists and the records; how they are made is not here."""
+"""The study folder: stages, run lists and records; the code that produces them lives elsewhere."""

@@ -1,4 +1,4 @@
-"""The study folder: content-addressed stages, each committed atomically, and what lists them."""
+"""The study folder: content-addressed stages, committed atomically, and the files listing them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from entroloop.seeding import class_labels
 from entroloop.system.files import flush, sha256, write_atomically
 from entroloop.system.usage import Usage, measured
 
-FORMAT = 1  # of the stages; part of every key
+FORMAT = 1  # stage format; part of every key
 KINDS = ("real", "training_set", "model", "samples", "record")
-# What a stop can leave at the root of a folder: exactly the names that this program gives.
+# Temporary files that an interrupted run can leave at the root: exactly this program's own names.
 _FILES = r"study\.json|config\.json|environment\.json|records\.parquet|report\.html"
 _TEMPORARY = re.compile(rf"\.tmp-\d+-\d+|\.(?:{_FILES})\.\d+")
 
 
 @dataclass(frozen=True)
 class StageInfo:
-    """What stage.json says: checksums of the files, seconds and peak memory of the making."""
+    """The content of stage.json: file checksums, and the seconds and peak memory of the work."""
 
-    files: dict[str, list[str]]  # sha256; two only while samples are being extended
+    files: dict[str, list[str]]  # SHA-256; two only while samples are being extended
     seconds: float
     peak_mb: float
     about: dict[str, Any]
@@ -42,8 +42,8 @@ class StageInfo:
 class Store:
     """A study folder.
 
-    stages/<kind>/<key>/ holds one stage and its stage.json; a stage is there whole or not at all.
-    study.json says which study on which real data the folder belongs to.
+    stages/<kind>/<key>/ holds one stage and its stage.json; a stage is present as a whole or not at
+    all. study.json names the study and the real data that the folder belongs to.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -52,16 +52,16 @@ class Store:
 
     @property
     def url(self) -> str:
-        """Where another process finds this store."""
+        """The address at which another process finds this store."""
         return str(self.root.resolve())
 
     # -- the folder ---------------------------------------------------------------------------
 
     def open(self, name: str, real_key: str) -> None:
-        """Create the folder, or check that it is this study's; lock it against a second run.
+        """Create the folder or check that it belongs to this study, and lock it for this run.
 
         Raises InputError for a folder that cannot be written, holds something else, belongs to a
-        study of another name or on other real data, or is in use.
+        study with another name or other real data, or is in use.
         """
         self.check(name, real_key)
         try:
@@ -80,14 +80,14 @@ class Store:
             ) from None
 
     def check(self, name: str, real_key: str) -> None:
-        """Refuse a folder that is not this study's; writes nothing."""
+        """Reject a folder that does not belong to this study; write nothing."""
         if not self.root.exists():
             return
         if not self.root.is_dir():
             raise InputError(f"{self.root} is a file, not a folder; choose another with --out")
         identity = self.identity()
         if identity is None:
-            # A run that was killed in its first moments leaves names of these forms, and no study.
+            # A run killed in its first moments leaves names of these forms, and no study.
             left = [p.name for p in self.root.iterdir()]
             if not all(name == ".lock" or _TEMPORARY.fullmatch(name) for name in left):
                 raise InputError(
@@ -105,12 +105,12 @@ class Store:
             )
         elif identity["format"] != FORMAT:
             raise InputError(
-                f"{self.root} was written in format {identity['format']}, this is {FORMAT}; "
+                f"{self.root} was written in format {identity['format']}, not {FORMAT}; "
                 "choose another folder with --out"
             )
 
     def identity(self) -> dict[str, Any] | None:
-        """Return what study.json says, or None where there is none."""
+        """Return the content of study.json, or None if it is missing or invalid."""
         try:
             identity = json.loads((self.root / "study.json").read_text())
             return identity if {"study", "real", "format"} <= set(identity) else None
@@ -124,17 +124,17 @@ class Store:
             self._lock = None
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Write a file of the folder, whole or not at all."""
+        """Write a file in the folder atomically."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
 
     def remove(self, name: str) -> None:
-        """Remove a file of the folder, if it is there."""
+        """Remove a file from the folder, if it exists."""
         (self.root / name).unlink(missing_ok=True)
 
     def publish(self, path: Path) -> str:
-        """Return where a file that was written beside the stages can be found by others."""
+        """Return the address at which others find a file written beside the stages."""
         return str(path)
 
     # -- stages -------------------------------------------------------------------------------
@@ -147,14 +147,14 @@ class Store:
         return self.root / "stages" / kind / key
 
     def info(self, kind: str, key: str) -> StageInfo | None:
-        """Return what is known of a committed stage, or None."""
+        """Return the information on a committed stage, or None."""
         try:
             return StageInfo(**json.loads((self._place(kind, key) / "stage.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def intact(self, kind: str, key: str) -> bool:
-        """Return whether the stage is there with the checksums it was committed with."""
+        """Return whether the stage exists and matches its checksums."""
         info = self.info(kind, key)
         if info is None:
             return False
@@ -165,7 +165,7 @@ class Store:
             return False
 
     def discard(self, kind: str, key: str) -> None:
-        """Remove a stage, if it is there."""
+        """Remove a stage, if it exists."""
         folder = self._place(kind, key)
         if folder.exists():
             away = self._temporary()
@@ -174,7 +174,7 @@ class Store:
 
     @contextmanager
     def commit(self, kind: str, key: str, **about: Any) -> Iterator[Path]:
-        """Yield an empty folder; what the block leaves in it becomes the stage, or nothing does."""
+        """Yield an empty folder, whose files become the stage if the block succeeds."""
         folder = self._temporary()
         folder.mkdir()
         try:
@@ -200,13 +200,13 @@ class Store:
         return self.root / f".tmp-{os.getpid()}-{time.monotonic_ns()}"
 
     def scratch(self, key: str) -> Path:
-        """Return where a stage in the making keeps what it needs to go on after a stop."""
+        """Return the checkpoint folder of an unfinished stage."""
         return self.root / "scratch" / key
 
-    # -- samples: more extend fewer -----------------------------------------------------------
+    # -- samples: can be extended -------------------------------------------------------------
 
     def samples(self, key: str) -> Array:
-        """Return the samples of a stage, memory-mapped; an empty array where there are none."""
+        """Return the samples of a stage, memory-mapped; an empty array if there are none."""
         if self.info("samples", key) is None:
             return np.empty(0)
         path = self.path("samples", key) / "samples.npy"
@@ -214,7 +214,7 @@ class Store:
         return array
 
     def sample_labels(self, key: str) -> NDArray[np.int64] | None:
-        """Return the classes that the samples of a stage were asked for, None without classes."""
+        """Return the classes requested for the samples of a stage, or None without classes."""
         info = self.info("samples", key)
         if info is None or not info.about.get("class_shares"):
             return None
@@ -222,7 +222,7 @@ class Store:
         return class_labels(about["seed"], about["generation"], 0, n, about["class_shares"])
 
     def add_samples(self, key: str, make: Callable[[], Array], **about: Any) -> None:
-        """Commit a samples stage with the rows that `make` returns, or append them to it."""
+        """Commit the rows that `make` returns as a samples stage, or append them to it."""
         info = self.info("samples", key)
         if info is None:
             with self.commit("samples", key, **about) as folder:
@@ -233,8 +233,10 @@ class Store:
         self._replace_samples(key, rows, info, usage)
 
     def _replace_samples(self, key: str, rows: Array, info: StageInfo, usage: Usage) -> None:
-        """Replace the file of a stage; the new checksum is listed beside the old one first, so
-        that the stage is intact at every moment.
+        """Replace the file of a samples stage.
+
+        The new checksum is first listed beside the old one, so that the stage is intact at every
+        moment.
         """
         file = self.path("samples", key) / "samples.npy"
         new = self._temporary()
@@ -255,7 +257,7 @@ class Store:
         write_atomically(folder / "stage.json", json.dumps(asdict(info), indent=1))
 
     def fetch_run_lists(self) -> None:
-        """Bring the lists of all runs where they can be read; here they are."""
+        """Make the lists of all runs readable under `root`; a local folder needs nothing."""
 
 
 def _files(folder: Path) -> list[Path]:
@@ -263,7 +265,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _locked(path: Path) -> Any:
-    """Return the open lock file; the system releases it when the process ends, however it ends."""
+    """Return the open lock file; the system releases the lock however the process ends."""
     file = path.open("a+")
     try:
         import fcntl

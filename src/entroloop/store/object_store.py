@@ -1,8 +1,8 @@
-"""A study folder in an object store: what fsspec reaches, s3 among it, with a mirror on this disk.
+"""A study folder in any object store that fsspec reaches, such as s3, with a mirror on this disk.
 
-Stages are made and read in the mirror, which the cache folder holds. A stage is put to the object
-store file by file, its stage.json last: with that it is there, before that it is not. What another
-machine made is fetched when it is first asked for, and its checksums are compared.
+Stages are written and read in the mirror, which lies in the cache folder. A stage is uploaded to
+the object store file by file, its stage.json last: only then does it exist there. Stages from
+another machine are downloaded on first use, and their checksums are verified.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from entroloop.samples import Array
 from entroloop.store.folder import StageInfo, Store
 from entroloop.system.files import cache_folder, sha256
 
-BEAT = 20.0  # seconds between two signs of life of the one who holds the lock
-SETTLE = 0.5  # seconds between signing the lock and looking whether it held
-ABANDONED = 120.0  # seconds without one, after which a lock counts for nothing
+BEAT = 20.0  # seconds between two signs of life from the process that holds the lock
+SETTLE = 0.5  # seconds between signing the lock and checking whether it held
+ABANDONED = 120.0  # seconds without a sign of life after which a lock is ignored
 
 
 def store_at(place: str | Path) -> Store:
-    """Return the study folder at a path, or at a URL such as s3://bucket/study.
+    """Return the study folder at a path or at a URL such as s3://bucket/study.
 
-    Raises InputError for a URL that fsspec does not know, or whose package is missing.
+    Raises InputError for a URL that fsspec does not support, or whose package is missing.
     """
     text = str(place)
     if "://" not in text:
@@ -45,7 +45,7 @@ def store_at(place: str | Path) -> Store:
 
 
 class ObjectStore(Store):
-    """See the module; `root` is the mirror."""
+    """A study folder in an object store (see the module); `root` is the mirror."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -59,13 +59,13 @@ class ObjectStore(Store):
         self._url, self._there = url.rstrip("/"), path.rstrip("/")
         name = hashlib.sha256(self._url.encode()).hexdigest()[:16]
         super().__init__(cache_folder() / "stores" / name)
-        self._known: set[tuple[str, str]] = set()  # stages that are there for certain
+        self._known: set[tuple[str, str]] = set()  # stages known to be in the object store
         self._beat: threading.Event | None = None
-        self._taken = False  # the lock, by another process
+        self._taken = False  # whether another process took the lock
 
     @property
     def url(self) -> str:
-        """Where another process finds this store."""
+        """The address at which another process finds this store."""
         return self._url
 
     # -- the folder -----------------------------------------------------------------------------
@@ -77,14 +77,14 @@ class ObjectStore(Store):
         self._put_file("study.json")
 
     def check(self, name: str, real_key: str) -> None:
-        """See `Store`; raises InputError where the object store does not answer."""
+        """See `Store`; raises InputError if the object store does not answer."""
         try:
             self._fetch_file("study.json")
-        except Exception as error:  # each store has errors of its own kind
+        except Exception as error:  # each store raises its own kinds of error
             told = one_line(error, 200)
             raise InputError(f"{self._url} cannot be reached: {told}") from None
         if not (self.root / "study.json").exists():
-            shutil.rmtree(self.root, ignore_errors=True)  # the mirror of what is there no more
+            shutil.rmtree(self.root, ignore_errors=True)  # its study no longer exists
             if others := self._others():
                 raise InputError(
                     f"{self._url} holds something else than a study ({others[0]}); choose another "
@@ -113,7 +113,7 @@ class ObjectStore(Store):
             self._beat.set()
             self._keeper.join()
             self._beat = None
-            with suppress(Exception):  # the work is done, and an old lock counts for nothing
+            with suppress(Exception):  # the work is done, and an old lock is ignored
                 if (self._holder() or {}).get("token") == self._token:
                     self._files.rm_file(self._at("lock.json"))
         super().close()
@@ -130,7 +130,7 @@ class ObjectStore(Store):
             self._files.rm_file(self._at(name))
 
     def fetch_run_lists(self) -> None:
-        """See `Store`: copied to the mirror."""
+        """See `Store`; copies them to the mirror."""
         for there in self._files.glob(self._at("arms", "*", "seed-*.json")):
             name = str(there).rpartition(f"{self._there}/")[2]
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -146,32 +146,32 @@ class ObjectStore(Store):
     # -- stages ---------------------------------------------------------------------------------
 
     def path(self, kind: str, key: str) -> Path:
-        """Return the folder of a stage in the mirror, fetched if it is there and not here."""
+        """Return the folder of a stage in the mirror, downloading the stage if necessary."""
         place = self._place(kind, key)
         if not place.exists() and (info := self._info_there(kind, key)) is not None:
             self._fetch(kind, key, info)
         return place
 
     def info(self, kind: str, key: str) -> StageInfo | None:
-        """See `Store`; samples may have grown there since they were fetched."""
+        """See `Store`; samples may have grown in the object store since they were downloaded."""
         here = super().info(kind, key)
         if here is not None and (kind, key) in self._known and kind != "samples":
             return here
         there = self._info_there(kind, key)
         if there is None:
-            if here is not None and self._beat is not None:  # a stop came before it was put
+            if here is not None and self._beat is not None:  # interrupted before the upload
                 self._put(kind, key)
             return here
         if here is None or here.files == there.files:
             return there
         file = self._place(kind, key) / "samples.npy"
         if self._files.size(self._at("stages", kind, key, file.name)) <= file.stat().st_size:
-            return here  # grown here, and on its way
+            return here  # extended here, not yet uploaded
         shutil.rmtree(self._place(kind, key), ignore_errors=True)
         return there
 
     def intact(self, kind: str, key: str) -> bool:
-        """See `Store`; what is not in the mirror is compared when it is fetched."""
+        """See `Store`; stages not in the mirror are verified when they are downloaded."""
         if self.info(kind, key) is None:
             return False
         return super().intact(kind, key) if self._place(kind, key).exists() else True
@@ -196,14 +196,14 @@ class ObjectStore(Store):
         before = self._info_there("samples", key)
         super().add_samples(key, make, **about)
         now = Store.info(self, "samples", key)
-        if before is not None and now is not None:  # both sums count while the file is replaced
+        if before is not None and now is not None:  # both are valid while the file is replaced
             both = {name: before.files.get(name, []) + sums for name, sums in now.files.items()}
             content = json.dumps(asdict(replace(now, files=both)))
             place = self._at("stages", "samples", key, "stage.json")
             self._files.pipe_file(place, content.encode())
         self._put("samples", key)
 
-    # -- to and fro -----------------------------------------------------------------------------
+    # -- transfers ------------------------------------------------------------------------------
 
     def _at(self, *parts: str) -> str:
         return "/".join((self._there, *parts))
@@ -225,7 +225,7 @@ class ObjectStore(Store):
         self._known.add((kind, key))
 
     def _fetch(self, kind: str, key: str, info: StageInfo, *, again: bool = True) -> None:
-        """Bring a stage to the mirror; one whose checksums differ is removed there, too."""
+        """Download a stage to the mirror; if its checksums differ, remove it from both sides."""
         folder = self._temporary()
         try:
             for name, sums in info.files.items():
@@ -233,7 +233,7 @@ class ObjectStore(Store):
                 self._files.get_file(self._at("stages", kind, key, name), str(folder / name))
                 if sha256(folder / name) not in sums:
                     now = self._info_there(kind, key)
-                    if again and now is not None and now != info:  # it was replaced meanwhile
+                    if again and now is not None and now != info:  # replaced in the meantime
                         self._fetch(kind, key, now, again=False)
                     else:
                         self.discard(kind, key)
@@ -241,7 +241,7 @@ class ObjectStore(Store):
             self._write_info(folder, info)
             place = self._place(kind, key)
             place.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # another process of this machine was faster
+            with suppress(OSError):  # another process on this machine was faster
                 folder.rename(place)
         except FileNotFoundError:
             self.discard(kind, key)
@@ -257,12 +257,12 @@ class ObjectStore(Store):
         here, there = str(self.root / name), self._at(name)
         try:
             self._files.put_file(here, there)
-        except FileNotFoundError:  # a store that has folders
+        except FileNotFoundError:  # a store with real folders
             self._files.makedirs(there.rpartition("/")[0], exist_ok=True)
             self._files.put_file(here, there)
 
     def _fetch_file(self, name: str) -> None:
-        """Bring a file to the mirror; what is not there any more goes here, too."""
+        """Download a file to the mirror; if it no longer exists, remove it from the mirror, too."""
         self.root.mkdir(parents=True, exist_ok=True)
         self._files.invalidate_cache()
         if self._files.exists(self._at(name)):
@@ -289,15 +289,15 @@ class ObjectStore(Store):
             self._files.pipe_file(lock, json.dumps(content).encode())
 
         sign()
-        time.sleep(SETTLE)  # whoever looked before this sign has signed by now: the last one holds
+        time.sleep(SETTLE)  # whoever looked before has signed by now: the last to sign holds it
         if (self._holder() or {}).get("token") != token:
             super().close()
-            raise InputError(f"{self._url} was taken by another process at this moment")
+            raise InputError(f"{self._url} was taken by another process at the same moment")
         beat = self._beat = threading.Event()
 
         def keep() -> None:
             while not beat.wait(BEAT):
-                with suppress(Exception):  # the store may be away for a moment: try again
+                with suppress(Exception):  # the store may be unreachable for a moment: retry
                     holder = self._holder()
                     if holder is not None and holder["token"] != token:
                         self._taken = True

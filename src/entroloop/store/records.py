@@ -1,4 +1,4 @@
-"""The record: what is known of one generation of one run."""
+"""Records: the measurements of one generation of one run each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class GenerationRecord:
     """One row of the table of records.
 
-    Entropies in nats, distances in the units of the metric features, seconds of wall clock, peaks
-    in MB of resident memory. `share_by_generation[g]` is the share of the training set that
-    generation g made (0: real data). `extra` holds metrics asked for beyond the columns.
+    Entropies are in nats, distances in the units of the metric features, seconds in wall-clock
+    time and peaks in MB of resident memory. `share_by_generation[g]` is the share of the training
+    set made by generation g (0: real data). `extra` holds metrics requested beyond the columns.
     """
 
     arm: str
@@ -52,7 +52,7 @@ class GenerationRecord:
     extra: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """Return the columns, the extra metrics under their own names."""
+        """Return the columns as a dict, with the extra metrics under their own names."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         return named | self.extra
 
@@ -72,15 +72,15 @@ def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
     """Return the records of a study folder or URL: one row per arm, seed and generation, sorted.
 
     The columns are those of `GenerationRecord`; `share_by_generation` holds a list of floats.
-    all: also the runs of other configurations that the folder holds, with a column `current` that
-    is True for the rows of the present one.
+    all: include the runs of other configurations in the folder, and add a column `current`, True
+    for rows of the present configuration.
 
-    Raises InputError where the folder holds no records.
+    Raises InputError if the folder holds no records.
     """
     import pandas as pd
 
     try:
-        table = pd.read_parquet(f"{study}/records.parquet")  # URLs, too, by fsspec
+        table = pd.read_parquet(f"{study}/records.parquet")  # also URLs, through fsspec
     except (OSError, ImportError, ValueError):
         table = pd.DataFrame(columns=COLUMNS)
     else:
@@ -109,7 +109,7 @@ def _other_records(study: str | Path) -> pd.DataFrame:
 
 
 def read_record(store: Store, arm: str, seed: int, generation: int, keys: Keys) -> GenerationRecord:
-    """Return the record of a generation that is complete, with what its stages took."""
+    """Return the record of a complete generation, with the time and memory of its stages."""
     values = from_json((store.path("record", keys["record"]) / "record.json").read_text())
     for name, kind in (
         ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
@@ -121,14 +121,14 @@ def read_record(store: Store, arm: str, seed: int, generation: int, keys: Keys) 
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """Return JSON in which a number that is not finite is null, with its name under `notes`."""
+    """Return JSON in which non-finite numbers are null, their values by name under `notes`."""
     notes = {k: str(v) for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
     plain = {k: None if k in notes else v for k, v in values.items()}
     return json.dumps(plain | ({"notes": notes} if notes else {}), indent=1)
 
 
 def from_json(text: str) -> dict[str, Any]:
-    """Return what `to_json` wrote, −inf and NaN restored."""
+    """Parse the output of `to_json`, restoring infinities and NaN."""
     values: dict[str, Any] = json.loads(text)
     notes = values.pop("notes", {})
     return values | {name: float(note) for name, note in notes.items()}

@@ -1,8 +1,8 @@
-"""Which stages each run has: under the present configuration of a study, and under earlier ones.
+"""Run lists: the stages of each run, under the present configuration of a study and earlier ones.
 
-arms/<arm>/seed-<seed>.json lists the keys of the complete generations, of all that are planned, and
-of those that were complete under other configurations. Stages are found by their keys alone, so
-that a run whose list is lost is still re-used; but only a list can tell whose a stage is.
+arms/<arm>/seed-<seed>.json lists the keys of the complete generations, of all planned generations,
+and of those that were complete under other configurations. Stages are found by key alone, so a run
+whose list is lost is still re-used; but only a list records which run a stage belongs to.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from itertools import takewhile
 from entroloop.errors import InputError
 from entroloop.store.folder import Store
 
-Keys = dict[str, str]  # of the four stages of a generation, by kind
+Keys = dict[str, str]  # key of each of the four stages of a generation, by kind
 Run = tuple[str, int]  # arm and seed
 
 
 @dataclass(frozen=True)
 class RunList:
-    """The keys of each generation of a run: complete, planned, and of other configurations."""
+    """The stage keys of a run's generations: complete, planned, and of other configurations."""
 
     generations: list[Keys] = field(default_factory=list)
     planned: list[Keys] = field(default_factory=list)
     others: list[list[Keys]] = field(default_factory=list)
 
     def under(self, planned: list[Keys], complete: Callable[[Keys], bool]) -> RunList:
-        """Return the list once the configuration plans something else, nothing for no run at all.
+        """Return the list under a configuration that plans this; [] if it lacks the run.
 
-        complete: whether all stages of a generation are there. What was complete before is kept.
+        complete: returns whether all stages of a generation exist. Keeps those complete before.
         """
         done = list(takewhile(complete, planned))
         before = list(takewhile(complete, self.planned or self.generations))
@@ -41,14 +41,14 @@ class RunList:
         return RunList(done, planned, others)
 
     def keys(self, *, present: bool = False) -> set[str]:
-        """Return all keys, or those of the present configuration."""
+        """Return all keys, or only those of the present configuration."""
         chains = [self.generations, self.planned, *([] if present else self.others)]
         return {key for chain in chains for keys in chain for key in keys.values()}
 
 
 @dataclass(frozen=True)
 class OtherRun:
-    """A run, or its generations, of another configuration than the present one."""
+    """Generations of a run under a configuration other than the present one."""
 
     arm: str
     seed: int
@@ -57,7 +57,7 @@ class OtherRun:
 
 
 def read_run_lists(store: Store) -> dict[Run, RunList]:
-    """Return all lists of a study folder.
+    """Return all run lists of a study folder.
 
     Raises InputError for a list that cannot be read.
     """
@@ -72,7 +72,7 @@ def read_run_lists(store: Store) -> dict[Run, RunList]:
         except (OSError, ValueError, TypeError, AttributeError):
             raise InputError(
                 f"{path} cannot be read as a list of stages; move it away (its stages stay, and "
-                "are found again by the same command)"
+                "the same command finds them again)"
             ) from None
     return found
 
@@ -93,7 +93,7 @@ def remove_run_list(store: Store, run: Run) -> None:
 
 
 def other_runs(lists: dict[Run, RunList]) -> list[OtherRun]:
-    """Return what the lists hold beside the present configuration, each generation once."""
+    """Return the runs of other configurations in the lists, each generation once."""
     found = []
     for (arm, seed), runs in sorted(lists.items()):
         seen = {keys["record"] for keys in runs.generations}
@@ -106,7 +106,7 @@ def other_runs(lists: dict[Run, RunList]) -> list[OtherRun]:
 
 
 def told(others: Iterable[OtherRun]) -> str:
-    """Return other runs in words: arms with their seeds and numbers of generations.
+    """Describe other runs in words: arms with their seeds and generations.
 
     >>> told([OtherRun("a", 1, [1, 2], []), OtherRun("a", 2, [1, 2], [])])
     'a (seeds 1, 2; generations 1–2)'
@@ -125,5 +125,5 @@ def told(others: Iterable[OtherRun]) -> str:
 
 
 def is_complete(store: Store, keys: Keys) -> bool:
-    """Tell whether all stages of a generation are in a store."""
+    """Return whether a store holds all stages of a generation."""
     return all(store.info(kind, key) is not None for kind, key in keys.items())

@@ -1,4 +1,4 @@
-"""What the stages of a study hold: real data, and training sets as tables of where rows are."""
+"""The content of stages: real data, and training sets as tables that say where each row is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def real_key(real: RealData) -> str:
-    """Return the hash of the content: values, dtype, shape and labels."""
+    """Return a hash of the real data: values, dtype, shape and labels."""
     digest = hashlib.sha256()
     for array in (real.data, real.labels):
         if array is not None:
@@ -30,7 +30,7 @@ def real_key(real: RealData) -> str:
 
 
 def write_real(store: Store, key: str, real: RealData) -> None:
-    """Commit the real data, if it is not there in full."""
+    """Commit the real data, unless an intact copy is already there."""
     if store.intact("real", key):
         return
     store.discard("real", key)
@@ -58,7 +58,7 @@ def read_real(store: Store) -> RealData:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A training set with the rank and radius of each pick; −1 and NaN where a row was no pick."""
+    """A training set with each pick's rank and radius; −1 and NaN for rows that are not picks."""
 
     samples: SampleSet
     pick_rank: NDArray[np.int64]
@@ -66,7 +66,7 @@ class TrainingSet:
 
     @classmethod
     def whole(cls, samples: SampleSet) -> TrainingSet:
-        """Return a training set of which no row was selected."""
+        """Return a training set without any picks."""
         n = len(samples)
         return cls(samples, np.full(n, -1, dtype=np.int64), np.full(n, np.nan))
 
@@ -78,7 +78,7 @@ class TrainingSet:
         indices: NDArray[np.int64],
         radii: NDArray[np.float64],
     ) -> TrainingSet:
-        """Return the kept rows followed by the picks (their indices and radii) in order."""
+        """Return the kept rows followed by the picks, in order of `indices`."""
         picks = cls(candidates.take(indices), np.arange(len(indices), dtype=np.int64), radii)
         if kept is None:
             return picks
@@ -104,16 +104,16 @@ class TrainingSet:
 
 
 def read_table(store: Store, key: str) -> pd.DataFrame:
-    """Return the table of a training set: one row per training row, provenance and rank."""
+    """Return the table of a training set: one line per row, with its provenance and rank."""
     import pandas as pd
 
     return pd.read_parquet(store.path("training_set", key) / "training_set.parquet")
 
 
 def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleSet:
-    """Return the rows of a training set, each from the generation that made it.
+    """Return the rows of a training set, each read from the generation that made it.
 
-    history: the samples keys of generations 1, 2, …
+    history: the keys of the samples of generations 1, 2, …
     """
     table = read_table(store, key)
     generations = table["generation"].to_numpy(np.int32)
@@ -127,7 +127,7 @@ def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleS
         data[rows] = source[index[rows]]
         known = real.labels if g == 0 else store.sample_labels(history[g - 1])
         if known is None:
-            labels = None  # kept where every row has one
+            labels = None  # kept only if every row has one
         elif labels is not None:
             labels[rows] = known[index[rows]]
     return SampleSet(data, generations, index, labels)

@@ -1,4 +1,4 @@
-"""The configuration of a study: validated, with presets, overrides and a fingerprint."""
+"""The configuration of a study: validation, presets, overrides and a fingerprint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Settings = dict[str, Any]
 
 
 class ArmConfig(BaseModel):
-    """One combination of the five axes; complete, with every default filled in."""
+    """One combination of the five axes, complete with all defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = ""
@@ -39,7 +39,7 @@ class ArmConfig(BaseModel):
 
 
 class MetricsConfig(BaseModel):
-    """How generations are measured: the feature space, and metrics beyond the columns."""
+    """How generations are measured: the feature space, and metrics beyond the standard columns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     features: str = "raw"
@@ -75,7 +75,7 @@ class StudyConfig(BaseModel):
 
     @property
     def n_train(self) -> int:
-        """N, the number of rows of a training set."""
+        """N, the number of rows in a training set."""
         return int(self.data["n_train"])
 
     @property
@@ -88,19 +88,20 @@ ARM_KEYS = set(ArmConfig.model_fields)
 
 
 def presets() -> dict[str, str]:
-    """Return the names of the presets and the text of each."""
+    """Return the text of each preset, by name."""
     folder = resources.files("entroloop") / "presets"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
     return {f.name.removesuffix(".yaml"): f.read_text() for f in files}
 
 
 def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> StudyConfig:
-    """Return the validated configuration of a preset's name, a YAML file or a mapping.
+    """Return the validated configuration from a preset name, a YAML file or a mapping.
 
-    overrides: nested dicts or dotted keys; a list is replaced, a dict is merged, except that
-    another `name` or `source` starts afresh. `arms.<name or number>.<key>` reaches one arm.
+    overrides: nested dicts or dotted keys. A list is replaced and a dict is merged, except that a
+    different `name` or `source` discards the old settings. `arms.<name or number>.<key>` addresses
+    one arm.
 
-    Raises InputError that names the key, what is wrong with it, and the nearest valid one.
+    Raises InputError that names the key, the problem, and the nearest valid key.
     """
     raw = dict(source) if isinstance(source, Mapping) else _read(source)
     where = "the configuration" if isinstance(source, Mapping) else str(source)
@@ -139,7 +140,7 @@ def _read(source: str | Path) -> Settings:
 
 
 def parse_overrides(items: list[str]) -> Settings:
-    """Return `KEY=VALUE` items as a mapping; VALUE is YAML.
+    """Parse `KEY=VALUE` items into a mapping; VALUE is YAML.
 
     >>> parse_overrides(["seeds=[0, 1]", "generator.steps=10"])
     {'seeds': [0, 1], 'generator.steps': 10}
@@ -168,9 +169,9 @@ SELECTORS = {"generator": "name", "data": "source"}
 
 
 def _merged(old: Settings, new: Settings) -> Settings:
-    """Return old with new laid over it, dict by dict.
+    """Return old updated with new, dict by dict.
 
-    Another generator or data source starts afresh: the old one's settings mean nothing to it.
+    A different generator or data source discards the old one's settings, which do not apply to it.
     """
     out = dict(old)
     for key, value in new.items():
@@ -241,7 +242,7 @@ def _full_arm(arm: Any, index: int, shared: Settings, where: str) -> Settings:
 
 
 def first_problem(error: ValidationError, where: str) -> str:
-    """Return the first problem that pydantic found, in one line."""
+    """Describe the first problem found by pydantic, in one line."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the whole"
     given = "" if first["type"] == "missing" else f" (got {_short(first.get('input'))})"
@@ -255,7 +256,7 @@ def _short(value: Any) -> str:
 
 
 def validate_settings(model: type[BaseModel], raw: Settings, where: str) -> BaseModel:
-    """Return the settings object of a generator, source, …; InputError names the key."""
+    """Return the validated settings of a generator, source, …; an InputError names the key."""
     for key in raw:
         if key not in model.model_fields:
             raise unknown_name("key", key, model.model_fields, where)
@@ -266,7 +267,7 @@ def validate_settings(model: type[BaseModel], raw: Settings, where: str) -> Base
 
 
 def fingerprint(content: Any) -> str:
-    """Return the hash of JSON-able content, 32 hexadecimal digits; the order of keys is nothing."""
+    """Return a hash of JSON-able content, 32 hexadecimal digits; key order does not matter."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

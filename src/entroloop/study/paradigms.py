@@ -10,13 +10,13 @@ from entroloop.errors import InputError
 
 @dataclass(frozen=True)
 class Composition:
-    """What the training set of one generation is made of.
+    """The composition of one generation's training set.
 
-    previous: the training set of the generation before joins whole.
-    real: the real training data joins whole.
-    fresh: rows (start, stop) of the reserve join whole.
-    candidates: generations whose rows are the candidates (0 is the real training data), in order.
-    n_select: how many of the candidates are selected.
+    candidates: generations whose rows are the candidates, in order (0 is the real training data).
+    n_select: the number of candidates to select.
+    previous: include the whole training set of the previous generation.
+    real: include all the real training data.
+    fresh: include rows start … stop − 1 of the reserve, given as (start, stop).
     """
 
     candidates: tuple[int, ...]
@@ -30,22 +30,22 @@ Paradigm = Callable[..., Composition]
 
 
 def replace(generation: int, n: int) -> Composition:
-    """Samples of the generation before, and nothing else."""
+    """Train on samples of the previous generation only."""
     return Composition((generation - 1,), n)
 
 
 def accumulate(generation: int, n: int) -> Composition:
-    """The training set of before, and n more from the newest samples: it grows."""
+    """Train on the previous training set plus n of the newest samples, so that it grows."""
     return Composition((generation - 1,), n, previous=True)
 
 
 def accumulate_subsample(generation: int, n: int) -> Composition:
-    """N of the real data and of all samples so far."""
+    """Train on n rows selected from the real data and all samples so far."""
     return Composition(tuple(range(generation)), n)
 
 
 def fresh(generation: int, n: int, fraction: float = 0.1) -> Composition:
-    """New real rows, `fraction` of n, never used before; the rest from the newest samples."""
+    """Train on `fraction` of n in real rows never used before; the rest from the newest samples."""
     if not 0 <= fraction <= 1:
         raise InputError(f"paradigm_args.fraction must lie in [0, 1]; got {fraction}")
     new = round(fraction * n)
@@ -54,7 +54,7 @@ def fresh(generation: int, n: int, fraction: float = 0.1) -> Composition:
 
 
 def synthetic_augmentation(generation: int, n: int) -> Composition:
-    """The fixed real data, and n of the newest samples."""
+    """Train on the fixed real data plus n of the newest samples."""
     return Composition((generation - 1,), n, real=True)
 
 

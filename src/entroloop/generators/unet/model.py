@@ -1,7 +1,7 @@
-"""Image diffusion with diffusers' U-Net, as in the paper: the generator, and the trained model.
+"""Image diffusion with diffusers' U-Net, as in the paper: the generator and the trained model.
 
-A model is stored as a diffusers pipeline folder that `DDPMPipeline.from_pretrained` loads, plus
-model.json for the rows' format.
+A model is stored as a diffusers pipeline folder, which `DDPMPipeline.from_pretrained` can load,
+plus model.json for the row format.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from entroloop.system.progress_line import Progress
 
 
 class UNetDiffusion(UNetSettings):
-    """A U-Net that is trained on images, with the settings of `UNetSettings`."""
+    """A U-Net trained on images; its settings are those of `UNetSettings`."""
 
     def fit(
         self,
@@ -40,7 +40,7 @@ class UNetDiffusion(UNetSettings):
         scratch: Path | None = None,
         previous: Path | None = None,
     ) -> UNetDiffusionModel:
-        """Train a U-Net; `scratch` holds the checkpoints of a training that was stopped."""
+        """Train a U-Net, resuming from a checkpoint in `scratch` if there is one."""
         row_format = RowFormat.of(training_set.data)
         check_images(row_format, self)
         shares = self.shares_of(training_set)
@@ -54,9 +54,9 @@ class UNetDiffusion(UNetSettings):
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
 
     def shares_of(self, training_set: SampleSet) -> list[float] | None:
-        """Return how often each class occurs, None for a model without classes.
+        """Return the share of each class, or None for a model without classes.
 
-        Raises InputError for labels that are missing or beyond the classes.
+        Raises InputError for labels that are missing or out of range.
         """
         if self.classes is None:
             return None
@@ -64,18 +64,18 @@ class UNetDiffusion(UNetSettings):
         if labels is None:
             raise InputError(
                 "generator.classes needs labels, which the data (or a generator without classes) "
-                "lacks; name the column with data.label, or leave classes out"
+                "lacks; name the column with data.label, or remove generator.classes"
             )
         if labels.min() < 0 or labels.max() >= self.classes:
             raise InputError(
-                f"labels reach from {labels.min()} to {labels.max()}; generator.classes = "
+                f"labels range from {labels.min()} to {labels.max()}; generator.classes = "
                 f"{self.classes} takes 0 … {self.classes - 1}"
             )
         counts = np.bincount(labels, minlength=self.classes)
         return [float(count) / len(labels) for count in counts]
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
-        """Return the size of the weights, float32, and of a checkpoint while it trains."""
+        """Return the size of the float32 weights and of a checkpoint during training."""
         import torch
 
         if len(shape) != 3:
@@ -91,7 +91,7 @@ class UNetDiffusion(UNetSettings):
         return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads, shares)
 
     def network(self, shape: tuple[int, ...], seed: int) -> Any:
-        """Return a new U-Net for images of a shape (h, w, c), its weights by the seed."""
+        """Return a new U-Net for images of shape (h, w, c), its weights drawn by the seed."""
         import torch
         from diffusers import UNet2DModel
 
@@ -117,7 +117,7 @@ class UNetDiffusion(UNetSettings):
 
 @dataclass(frozen=True)
 class UNetDiffusionModel:
-    """A trained U-Net with the format of its training rows."""
+    """A trained U-Net, with the format of its training rows."""
 
     settings: UNetSettings
     row_format: RowFormat
@@ -128,11 +128,11 @@ class UNetDiffusionModel:
 
     @property
     def batch(self) -> int:
-        """Rows of one sampling call."""
+        """Rows per sampling call."""
         return self.settings.sampling_batch
 
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
-        """Return one image a seed, uint8; the noise of an image comes from its seed alone."""
+        """Return one uint8 image per seed; an image's noise comes from its seed alone."""
         with intra_op_threads(self.threads), freed_memory_kept():
             x = sample(self.settings, self.unet, seeds, labels, self.device)
         height, width = self.row_format.shape[:2]
@@ -167,16 +167,16 @@ def padded(length: int, stride: int) -> int:
 
 
 def check_images(row_format: RowFormat, settings: UNetSettings) -> None:
-    """Refuse rows that are no uint8 images of 1 or 3 channels, or too small for the network."""
+    """Reject rows that are not uint8 images of 1 or 3 channels, or too small for the network."""
     shape = row_format.shape
     if len(shape) != 3 or row_format.dtype != "uint8" or shape[2] not in (1, 3):
         raise InputError(
             "unet_diffusion takes images, uint8 (n, height, width, 1 or 3); the training set holds "
-            f"{row_format.dtype} rows of shape {shape}: take mlp_diffusion, or a source of images"
+            f"{row_format.dtype} rows of shape {shape}: use mlp_diffusion, or a source of images"
         )
     if min(shape[:2]) <= settings.stride // 2:
         raise InputError(
             f"images of {shape[1]} × {shape[0]} are too small for {settings.size}, which halves "
-            f"them {len(SIZES[settings.size][0]) - 1} times; take a smaller generator.size, or "
+            f"them {len(SIZES[settings.size][0]) - 1} times; use a smaller generator.size, or "
             "data.resize"
         )

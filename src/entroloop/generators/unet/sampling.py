@@ -1,4 +1,4 @@
-"""Sampling from a U-Net through diffusers' schedulers, with one seed an image."""
+"""Sampling from a U-Net with diffusers' schedulers, one seed per image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def noise_scheduler(settings: UNetSettings) -> Any:
-    """Return the scheduler of training, and of sampling with ddpm."""
+    """Return the scheduler for training, and for sampling with ddpm."""
     from diffusers import DDPMScheduler
 
     return DDPMScheduler(**_common(settings), clip_sample=True)
 
 
 def sampling_scheduler(settings: UNetSettings) -> Any:
-    """Return the scheduler that the settings name, its steps set."""
+    """Return the scheduler named in the settings, with its steps set."""
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
     if settings.sampler == "ddpm":
@@ -41,14 +41,14 @@ def sampling_scheduler(settings: UNetSettings) -> Any:
             f"generator.sampler_steps = {settings.sampler_steps} is more than train_timesteps = "
             f"{settings.train_timesteps}"
         )
-    with warnings.catch_warnings():  # diffusers passes tensors to NumPy in the old way
+    with warnings.catch_warnings():  # diffusers converts tensors to NumPy in a deprecated way
         warnings.filterwarnings("ignore", message="__array__", category=DeprecationWarning)
         scheduler.set_timesteps(settings.sampler_steps)
     return scheduler
 
 
 def frame(unet: Any) -> tuple[int, int]:
-    """Return height and width of the images that a network takes."""
+    """Return the height and width of the images that a network takes."""
     size = unet.config.sample_size
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
@@ -64,10 +64,10 @@ def _common(settings: UNetSettings) -> dict[str, Any]:
 def sample(
     settings: UNetSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
 ) -> Array:
-    """Return images in [−1, 1], float32 (len(seeds), c, h, w); image i depends on seeds[i] and
-    labels[i].
+    """Return images in [−1, 1], float32 (len(seeds), c, h, w).
 
-    Where a GPU runs out of memory the batch is halved: an image is the same to rounding.
+    Image i depends on seeds[i] and labels[i]. If the GPU runs out of memory, the batch is halved;
+    an image then stays the same to rounding.
     """
     import torch
 
@@ -76,7 +76,7 @@ def sample(
     except torch.OutOfMemoryError:
         if len(seeds) == 1:
             raise InputError(
-                "the GPU has too little memory to sample one image; take a smaller generator.size"
+                "the GPU has too little memory to sample one image; use a smaller generator.size"
             ) from None
     torch.cuda.empty_cache()
     half = len(seeds) // 2
@@ -117,7 +117,7 @@ def _sample(
 def _predictor(
     settings: UNetSettings, unet: Any, labels: Array | None, device: str
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the network's prediction as a function of (x, t), guided where that is asked for."""
+    """Return the network's prediction as a function of (x, t), with guidance if it is set."""
     import torch
 
     def plain(x: Tensor, t: Tensor) -> Tensor:

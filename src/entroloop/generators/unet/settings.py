@@ -1,4 +1,4 @@
-"""Settings of image diffusion with a U-Net: what is trained and how, and how it samples."""
+"""Settings of image diffusion with a U-Net: network, training and sampling."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Block widths, layers a block, groups of the norms. The paper's have attention in the fifth down
-# and the second up block; `tiny` is for CPUs, with attention in its last down and first up block.
+# Block widths, layers per block, normalization groups. The paper's sizes have attention in the
+# fifth down and the second up block; `tiny`, for CPUs, in its last down and first up block.
 SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
     "tiny": ((16, 32, 32), 1, 8),
     **{f"unet{w}": ((w, w, 2 * w, 2 * w, 4 * w, 4 * w), 2, 16) for w in (32, 48, 64, 128)},
@@ -17,16 +17,16 @@ SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
 class UNetSettings(BaseModel):
     """Settings of training and sampling; the defaults are the paper's.
 
-    steps: optimizer steps; None takes `epochs` passes over the training set. ema: an exponential
-    moving average of the weights (diffusers' EMAModel with power 3/4, at most this decay) samples
-    in place of the last ones; None: no average. precision: of the forward pass, bf16 and fp16 on a
-    GPU. init: each generation's network from new weights, or from those of the generation before.
-    classes: train class-conditionally on labels 0 … classes − 1, each dropped with `label_dropout`;
-    samples take classes with the training set's shares, and guidance_scale w follows
+    steps: optimizer steps; None for `epochs` passes over the training set. ema: maximum decay of an
+    exponential moving average of the weights (diffusers' EMAModel with power 3/4), which samples
+    instead of the final weights; None for no average. precision: of the forward pass, bf16 and fp16
+    on a GPU. init: start each generation from new weights, or from the previous generation's.
+    classes: train class-conditionally on labels 0 … classes − 1, each dropped with probability
+    `label_dropout`; samples follow the class shares of the training set, and guidance_scale w gives
     ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
 
-    checkpoint_every: steps between checkpoints, from which a killed training goes on.
-    sampler_steps of 1,000 with ddpm is the paper's; dpm_solver++ needs 20.
+    checkpoint_every: steps between checkpoints, from which a killed training resumes.
+    sampler_steps: the paper uses 1,000 with ddpm; dpm_solver++ needs 20.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,15 +62,15 @@ class UNetSettings(BaseModel):
     @model_validator(mode="after")
     def _guidance_needs_classes(self) -> Self:
         if self.guidance_scale != 1 and self.classes is None:
-            raise ValueError("guidance_scale needs classes: how many the labels name")
+            raise ValueError("guidance_scale needs classes: the number of classes in the labels")
         return self
 
     @property
     def needs_previous(self) -> bool:
-        """Whether training starts from the model of the generation before."""
+        """Whether training starts from the previous generation's model."""
         return self.init == "finetune"
 
     @property
     def stride(self) -> int:
-        """What height and width are padded to a multiple of."""
+        """Height and width are padded to a multiple of this."""
         return int(2 ** (len(SIZES[self.size][0]) - 1))

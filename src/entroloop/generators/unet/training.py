@@ -1,7 +1,7 @@
 """Training of a U-Net: images as uint8 on the device, no host synchronization in a step.
 
-Through accelerate: mixed precision and gradient accumulation. A checkpoint holds everything that
-the next step depends on, so that a training that was killed goes on as if it had not been.
+accelerate provides mixed precision and gradient accumulation. A checkpoint holds everything the
+next step depends on, so a killed training resumes as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-REPORTS = 100  # looks at the loss in a training; each waits for the device
+REPORTS = 100  # loss readings per training; each waits for the device
 
 
 def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
-    """Return the trained U-Net, on the device (its averaged weights, where there is an average)."""
+    """Train and return the U-Net, on the device, with averaged weights if there is an average."""
     import torch
 
     if scratch is not None:
@@ -44,7 +44,7 @@ def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
             if not math.isfinite(value):
                 raise InputError(
                     f"the training loss became {value} at step {done} of {training.total}; lower "
-                    "generator.lr or generator.gradient_clip, or take precision no"
+                    "generator.lr or generator.gradient_clip, or use precision no"
                     + (" (the last checkpoint is kept)" if scratch is not None else "")
                 )
             progress(done, training.total)
@@ -60,7 +60,7 @@ def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
 class Training:
     """The state of a training, and how one step changes it.
 
-    threads: of a CPU, each of which takes a part of a batch.
+    threads: CPU threads, each of which takes part of a batch.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Training:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
-        AcceleratorState._reset_state(reset_partial_state=True)  # another model's precision
+        AcceleratorState._reset_state(reset_partial_state=True)  # drops another model's precision
         return Accelerator(
             cpu=self.device == "cpu",
             mixed_precision=self.settings.precision,
@@ -100,7 +100,7 @@ class Training:
         )
 
     def _place_data(self, training_set: SampleSet, size: tuple[int, int]) -> None:
-        """Bring images (n, c, h, w) uint8, and classes, to the device; size: to pad them to."""
+        """Move uint8 images (n, c, h, w) and classes to the device; size: the padded size."""
         import torch
 
         data = np.asarray(training_set.data)
@@ -112,19 +112,19 @@ class Training:
         self.pad = _padding(images.shape[2], images.shape[3], size)
 
     def _size_batches(self, n: int) -> None:
-        """Decide how many images a step takes, which of them are this process's, and all steps."""
+        """Set the batch size, this process's part of a batch, and the total number of steps."""
         settings, world = self.settings, self.accelerator.num_processes
         self.size = min(settings.batch_size, n)
         self.part = slice(self.accelerator.process_index, None, world)
         if self.size % world:
             raise InputError(
-                f"a batch of {self.size} does not divide among {world} processes; change "
+                f"a batch of {self.size} does not divide evenly among {world} processes; change "
                 "generator.batch_size or the number of processes"
             )
         self.total = settings.steps or settings.epochs * math.ceil(n / self.size)
 
     def _prepare_network(self, unet: Any) -> None:
-        """Set up the network, the average of its weights and the optimizer."""
+        """Set up the network, its weight average and the optimizer."""
         import torch
         from diffusers.training_utils import EMAModel
 
@@ -144,11 +144,11 @@ class Training:
             self.unet = torch.compile(self.unet)
 
     def _share_batches(self, threads: int) -> None:
-        """Give each thread of a CPU a part of a batch, where that can be."""
+        """Split batches among CPU threads, if possible."""
         import torch
 
-        # Threads cannot share what torch compiles or the generator of dropout, and processes add up
-        # their gradients as they are computed.
+        # Threads cannot share compiled code or the random generator of dropout, and processes sum
+        # their gradients while computing them.
         settings = self.settings
         together = (
             self.accelerator.num_processes > 1
@@ -162,7 +162,7 @@ class Training:
             torch.set_num_threads(1)  # until the training ends, see `UNetDiffusion.fit`
 
     def advance(self) -> Tensor:
-        """Make one optimizer step; return its loss, which stays on the device."""
+        """Take one optimizer step and return its loss, still on the device."""
         import torch
 
         settings = self.settings
@@ -192,11 +192,11 @@ class Training:
         return torch.stack(losses).mean()
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Return images, times, noise and classes of the next batch, as far as it is ours."""
+        """Return this process's part of the next batch: images, times, noise and classes."""
         import torch
         import torch.nn.functional as F
 
-        if len(self.order) < self.size:  # each image once an epoch; a short rest joins the next
+        if len(self.order) < self.size:  # each image once per epoch; leftovers join the next
             epoch = torch.randperm(len(self.images), generator=self.rng, device=self.rng.device)
             self.order = torch.cat([self.order, epoch])
         chosen, self.order = self.order[: self.size], self.order[self.size :]
@@ -206,12 +206,12 @@ class Training:
         t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
         noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
         classes = None if self.labels is None else self._classes(chosen)[self.part]
-        # Every process draws the whole batch and takes its part: together they make the step that
-        # one would make alone.
+        # Every process draws the whole batch and takes its part: together they take the step that
+        # a single process would take.
         return x0[self.part], t[self.part], noise[self.part], classes
 
     def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
-        """Return the mean loss over images."""
+        """Return the mean loss over the images."""
         import torch.nn.functional as F
 
         given = {} if classes is None else {"class_labels": classes}
@@ -222,12 +222,12 @@ class Training:
             return F.mse_loss(found, noise)
         if kind == "v_prediction":
             return F.mse_loss(found, alpha * noise - sigma * x0)
-        # sample: weighted by the signal-to-noise ratio, as diffusers' training example does.
+        # sample: weighted by the signal-to-noise ratio, as in diffusers' training example.
         weighted: Tensor = ((alpha / sigma).square() * (found - x0).square()).mean()
         return weighted
 
     def _classes(self, chosen: Tensor) -> Tensor:
-        """Return the classes of rows, some dropped: the network learns both with and without."""
+        """Return the rows' classes, some dropped: the network learns with and without a class."""
         import torch
 
         assert self.labels is not None
@@ -236,9 +236,9 @@ class Training:
         return torch.where(draw < self.settings.label_dropout, none, self.labels[chosen])
 
     def finished(self) -> Any:
-        """Return the network with the weights that sample.
+        """Return the network with the weights used for sampling.
 
-        Raises RuntimeError where processes that trained together do not have equal weights.
+        Raises RuntimeError if processes that trained together have unequal weights.
         """
         import torch
 
@@ -246,7 +246,7 @@ class Training:
             total = torch.stack([p.double().sum() for p in self.plain.parameters()]).sum()
         sums = self.accelerator.gather(total.reshape(1).float())
         if not bool((sums == sums[0]).all()):
-            raise RuntimeError("the weights differ between processes: a defect of entroloop")
+            raise RuntimeError("the weights differ between processes: a bug in entroloop")
         if self.ema is not None:
             self.ema.copy_to(self.plain.parameters())
         if self.in_parts is not None:
@@ -257,7 +257,7 @@ class Training:
     # -- checkpoints ----------------------------------------------------------------------------
 
     def save(self, scratch: Path) -> None:
-        """Write a checkpoint beside the last one and move it into its place."""
+        """Write a checkpoint next to the last one, then replace that."""
         import torch
         from safetensors.torch import save_file
 
@@ -290,7 +290,7 @@ class Training:
         shutil.rmtree(old, ignore_errors=True)
 
     def resume(self, scratch: Path) -> None:
-        """Take up the last checkpoint, if there is one of these settings."""
+        """Resume from the last checkpoint, if there is one with these settings."""
         from safetensors.torch import load_file
 
         old = scratch.with_name(scratch.name + ".old")
@@ -305,7 +305,7 @@ class Training:
             self.images
         ):
             raise InputError(
-                f"{scratch} holds a checkpoint of other settings; remove it to train anew"
+                f"{scratch} holds a checkpoint of other settings; remove it to start over"
             )
         device = self.images.device
 
@@ -341,14 +341,14 @@ def _drops_out(unet: Any) -> bool:
 
 
 def _schedule(step: int, warmup: int, total: int) -> float:
-    """Return the share of the learning rate: linear warm-up, then half a cosine to 0."""
+    """Return the factor on the learning rate: linear warm-up, then half a cosine to 0."""
     if step < warmup:
         return step / max(1, warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
 def _padding(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return what is padded left, right, top and bottom, to the size that the network takes."""
+    """Return the left, right, top and bottom padding up to the network's image size."""
     rows, columns = size[0] - height, size[1] - width
     if rows < 0 or columns < 0:
         raise InputError(
