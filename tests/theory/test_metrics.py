@@ -234,10 +234,10 @@ def test_equal_rows_have_no_variance_and_no_spectrum_whatever_their_value():
         effective_rank(x)
 
 
-def test_repeating_all_rows_does_not_lower_entropy(sets):
+def test_repeating_all_rows_leaves_entropy_as_it_was(sets):
     once = knn_entropy(sets["generated"])
     twice = knn_entropy(np.concatenate([sets["generated"]] * 2))
-    assert twice.nats == pytest.approx(once.nats + np.log(2), abs=0.01)
+    assert twice.nats == once.nats
     assert twice.duplicate_fraction == 0.5
 
 

@@ -27,7 +27,7 @@ class DecodedImages:
 
 
 def read_images(
-    items: Iterator[tuple[str, bytes]], strict: bool, place: str, change: Change | None
+    items: Iterator[tuple[str, bytes]], strict: bool, where: str, change: Change | None
 ) -> DecodedImages:
     """Decode items (name, content) to images with the same size and number of channels.
 
@@ -40,21 +40,21 @@ def read_images(
             image = decode(content)
             image = image if change is None else change(image)
         except InputError as error:
-            raise InputError(f"{place}, image {name}: {error}") from None
+            raise InputError(f"{where}, image {name}: {error}") from None
         except (OSError, ValueError, SyntaxError) as error:
             if strict:
-                raise InputError(f"{place}: image {name} cannot be read: {error}") from None
+                raise InputError(f"{where}: image {name} cannot be read: {error}") from None
             skipped[name] = one_line(error)
             continue
         if rows and image.shape != rows[0].shape:
             raise InputError(
-                f"{place}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
+                f"{where}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
                 "all to one size and one mode (grey or colour)"
             )
         rows.append(image)
         kept.append(i)
     if not rows:
-        raise InputError(f"{place}: none of the images could be read ({len(skipped)} are corrupt)")
+        raise InputError(f"{where}: none of the images could be read ({len(skipped)} are corrupt)")
     return DecodedImages(np.stack(rows), kept, skipped)
 
 

@@ -68,9 +68,9 @@ class Whitening:
         first = -(start % BLOCK)
         while first < len(x):
             part = slice(max(first, 0), min(first + BLOCK, len(x)))
-            place = slice(part.start - first, part.stop - first)
-            block[place] = x[part]
-            block[place] -= self.mean
-            out[part] = (block @ self.factor)[place]
+            own = slice(part.start - first, part.stop - first)
+            block[own] = x[part]
+            block[own] -= self.mean
+            out[part] = (block @ self.factor)[own]
             first += BLOCK
         return out

@@ -63,11 +63,11 @@ def _page(folders: list[Path]) -> str:
         plotly_js=get_plotlyjs(),
         fingerprint=_fingerprint(folders),
         version=version("entroloop"),
-        studies=[_section(view, place) for place, view in enumerate(views)],
+        studies=[_section(view, number) for number, view in enumerate(views)],
     )
 
 
-def _section(view: Any, place: int) -> dict[str, Any]:
+def _section(view: Any, number: int) -> dict[str, Any]:
     import yaml
 
     from entroloop.report.claims import claims, verdict
@@ -75,13 +75,13 @@ def _section(view: Any, place: int) -> dict[str, Any]:
     from entroloop.report.images import nearest_pairs, real_grid, sample_grids
     from entroloop.report.table import COLUMNS, cells
 
-    figures = {f"{name}-{place}": figure for name, figure in curves(view).items()}
+    figures = {f"{name}-{number}": figure for name, figure in curves(view).items()}
     relation = entropy_against_score(view)
     grids = sample_grids(view)
     if relation:
-        figures[f"relation-{place}"] = relation[0]
+        figures[f"relation-{number}"] = relation[0]
     if not grids:
-        figures[f"projection-{place}"] = projection(view)
+        figures[f"projection-{number}"] = projection(view)
     generations = max((len(row) for row in grids.values()), default=0)
     return {
         "name": view.config["name"],

@@ -141,15 +141,15 @@ class Store:
 
     def path(self, kind: str, key: str) -> Path:
         """Return the folder of a stage."""
-        return self._place(kind, key)
+        return self._folder(kind, key)
 
-    def _place(self, kind: str, key: str) -> Path:
+    def _folder(self, kind: str, key: str) -> Path:
         return self.root / "stages" / kind / key
 
     def info(self, kind: str, key: str) -> StageInfo | None:
         """Return the information on a committed stage, or None."""
         try:
-            return StageInfo(**json.loads((self._place(kind, key) / "stage.json").read_text()))
+            return StageInfo(**json.loads((self._folder(kind, key) / "stage.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -158,7 +158,7 @@ class Store:
         info = self.info(kind, key)
         if info is None:
             return False
-        folder = self._place(kind, key)
+        folder = self._folder(kind, key)
         try:
             return all(sha256(folder / name) in sums for name, sums in info.files.items())
         except OSError:
@@ -166,7 +166,7 @@ class Store:
 
     def discard(self, kind: str, key: str) -> None:
         """Remove a stage, if it exists."""
-        folder = self._place(kind, key)
+        folder = self._folder(kind, key)
         if folder.exists():
             away = self._temporary()
             folder.rename(away)
@@ -185,7 +185,7 @@ class Store:
             for file in _files(folder):
                 flush(file)
             self._write_info(folder, info)
-            target = self._place(kind, key)
+            target = self._folder(kind, key)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(target)

@@ -31,14 +31,14 @@ SETTLE = 0.5  # seconds between signing the lock and checking whether it held
 ABANDONED = 120.0  # seconds without a sign of life after which a lock is ignored
 
 
-def store_at(place: str | Path) -> Store:
+def store_at(address: str | Path) -> Store:
     """Return the study folder at a path or at a URL such as s3://bucket/study.
 
     Raises InputError for a URL that fsspec does not support, or whose package is missing.
     """
-    text = str(place)
+    text = str(address)
     if "://" not in text:
-        return Store(place)
+        return Store(address)
     if text.startswith("file://"):
         return Store(text.removeprefix("file://"))
     return ObjectStore(text)
@@ -147,10 +147,10 @@ class ObjectStore(Store):
 
     def path(self, kind: str, key: str) -> Path:
         """Return the folder of a stage in the mirror, downloading the stage if necessary."""
-        place = self._place(kind, key)
-        if not place.exists() and (info := self._info_there(kind, key)) is not None:
+        folder = self._folder(kind, key)
+        if not folder.exists() and (info := self._info_there(kind, key)) is not None:
             self._fetch(kind, key, info)
-        return place
+        return folder
 
     def info(self, kind: str, key: str) -> StageInfo | None:
         """See `Store`; samples may have grown in the object store since they were downloaded."""
@@ -164,17 +164,17 @@ class ObjectStore(Store):
             return here
         if here is None or here.files == there.files:
             return there
-        file = self._place(kind, key) / "samples.npy"
+        file = self._folder(kind, key) / "samples.npy"
         if self._files.size(self._at("stages", kind, key, file.name)) <= file.stat().st_size:
             return here  # extended here, not yet uploaded
-        shutil.rmtree(self._place(kind, key), ignore_errors=True)
+        shutil.rmtree(self._folder(kind, key), ignore_errors=True)
         return there
 
     def intact(self, kind: str, key: str) -> bool:
         """See `Store`; stages not in the mirror are verified when they are downloaded."""
         if self.info(kind, key) is None:
             return False
-        return super().intact(kind, key) if self._place(kind, key).exists() else True
+        return super().intact(kind, key) if self._folder(kind, key).exists() else True
 
     def discard(self, kind: str, key: str) -> None:
         """See `Store`."""
@@ -199,8 +199,8 @@ class ObjectStore(Store):
         if before is not None and now is not None:  # both are valid while the file is replaced
             both = {name: before.files.get(name, []) + sums for name, sums in now.files.items()}
             content = json.dumps(asdict(replace(now, files=both)))
-            place = self._at("stages", "samples", key, "stage.json")
-            self._files.pipe_file(place, content.encode())
+            name = self._at("stages", "samples", key, "stage.json")
+            self._files.pipe_file(name, content.encode())
         self._put("samples", key)
 
     # -- transfers ------------------------------------------------------------------------------
@@ -218,9 +218,9 @@ class ObjectStore(Store):
         return found
 
     def _put(self, kind: str, key: str) -> None:
-        place = self._place(kind, key)
-        files = sorted(p for p in place.rglob("*") if p.is_file() and p.name != "stage.json")
-        for file in [*files, place / "stage.json"]:
+        folder = self._folder(kind, key)
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "stage.json")
+        for file in [*files, folder / "stage.json"]:
             self._put_file(str(file.relative_to(self.root)))
         self._known.add((kind, key))
 
@@ -239,10 +239,10 @@ class ObjectStore(Store):
                         self.discard(kind, key)
                     return
             self._write_info(folder, info)
-            place = self._place(kind, key)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            target = self._folder(kind, key)
+            target.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):  # another process on this machine was faster
-                folder.rename(place)
+                folder.rename(target)
         except FileNotFoundError:
             self.discard(kind, key)
         finally:
