@@ -30,6 +30,7 @@ def records(seeds=(0, 1), greedy_fd=1.0):
                         "frechet_distance": greedy_fd if arm["name"] == "sub-greedy" else 2.0,
                         "real_share": 0.0 if arm["name"] == "replace-random" else 1 / g,
                         "coverage_distance": 1.0, "total_variance": 1.0,
+                        "generalization_ratio": 0.9, "auth_pct": 60.0,
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows)

@@ -169,7 +169,8 @@ def test_hubness_rises_with_the_dimension(rng):
 DIRECTIONS = {
     "entropy_train": "+", "entropy_samples": "-", "entropy_train_intrinsic": "+",
     "entropy_samples_intrinsic": "-", "intrinsic_dimension": "-", "intrinsic_dimension_mle": "-",
-    "generalization_score": "-", "generalization_score_reference": "-", "memorized_fraction": "-",
+    "generalization_score": "-", "generalization_score_reference": "-",
+    "generalization_ratio": "-", "memorized_fraction": "-",
     "auth_pct": "+", "c_t": "-", "fld": "+", "fld_gap": "+", "mifid": "+", "frechet_distance": "+",
     "frechet_distance_infinity": "+", "kernel_distance": "+", "inception_score": "+",
     "sliced_wasserstein": "+", "precision": "+", "recall": "-", "density": "+", "coverage": "-",
@@ -249,3 +250,17 @@ def test_the_extrapolation_is_refused_where_it_is_no_line(rng):
 def test_hubness_of_few_rows_is_refused(rng):
     with pytest.raises(el.InputError, match="at least 40"):
         hubness(rng.random((30, 3)))
+
+
+def test_the_generalization_ratio_does_not_fall_with_scale_and_falls_with_copying(rng):
+    from entroloop.metrics.neighbourhood import generalization_ratio
+
+    train, fresh = rng.standard_normal((2, 600, 4))
+    ratio = generalization_ratio(generated=fresh, train=train)
+    assert ratio == pytest.approx(1, abs=0.06)  # rows of the same source lie as training rows do
+    assert generalization_ratio(generated=0.01 * fresh, train=0.01 * train) == pytest.approx(ratio)
+    near = train + 0.1 * rng.standard_normal(train.shape)
+    assert generalization_ratio(generated=near, train=train) < 0.4
+    doubled = np.concatenate([train, train])  # copies are merged
+    assert generalization_ratio(generated=fresh, train=doubled) == pytest.approx(ratio)
+    assert np.isnan(generalization_ratio(generated=fresh, train=train[[0, 0]]))

@@ -33,6 +33,32 @@ def generalization_score(
     )
 
 
+def generalization_ratio(*, generated: Array, train: Array) -> float:
+    """Return the generalization score over the training set's own mean leave-one-out distance.
+
+    mean_i d(g_i, T) / mean_j d(t_j, T without t_j), copies in T merged. Scaling all rows changes
+    nothing: if the score falls only because the data shrink, the ratio stays; if generated rows
+    move onto training rows, it falls. A perfect generator has about the ratio of
+    held-out rows. NaN where fewer than two training rows are distinct.
+    """
+    return generalization_ratio_of(Sets(generated=generated, train=train))
+
+
+def generalization_ratio_of(sets: Sets) -> float:
+    """See `generalization_ratio`."""
+    return float(nearest_distances_of(sets, "generated", "train").mean()) / leave_one_out_of(
+        sets, "train"
+    )
+
+
+def leave_one_out_of(sets: Sets, role: str) -> float:
+    """Return the mean distance of a role's distinct rows to their nearest other, NaN for one."""
+    try:
+        return float(sets.own(role).neighbors.distances[:, 0].mean())
+    except InputError:
+        return float("nan")
+
+
 def coverage_distance(*, generated: Array, reference: Array) -> float:
     """Return the mean distance from a reference row to its nearest generated row.
 

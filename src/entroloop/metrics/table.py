@@ -38,7 +38,13 @@ from entroloop.metrics.moments import (
     frechet_distance_of,
     total_variance,
 )
-from entroloop.metrics.neighbourhood import auth_rows_of, memorized_rows_of, nearest_distances_of
+from entroloop.metrics.neighbourhood import (
+    auth_rows_of,
+    generalization_ratio_of,
+    leave_one_out_of,
+    memorized_rows_of,
+    nearest_distances_of,
+)
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.sliced import sliced_wasserstein_of
 from entroloop.samples import Array, Float64
@@ -124,6 +130,13 @@ def _nearness(sets: Sets) -> Float64:
     return np.where(d[:, 0] == 0, np.inf, ratio)
 
 
+def _ratio_rows(sets: Sets) -> RowStatistic:
+    own = leave_one_out_of(sets, T)
+    return RowStatistic(
+        nearest_distances_of(sets, G, T), lambda distances: float(distances.mean()) / own
+    )
+
+
 def _where(flagged: Callable[[Sets], Array]) -> Callable[[Sets], Float64]:
     return lambda sets: np.where(flagged(sets), _nearness(sets), -np.inf)
 
@@ -191,6 +204,11 @@ METRICS: dict[str, Metric] = {
     "generalization_score_reference": _mean_of(
         (R, T), R, lambda s: nearest_distances_of(s, R, T),
         "the same for held-out real rows: what a perfect generator would score",
+    ),
+    "generalization_ratio": Metric(
+        (G, T), generalization_ratio_of,
+        "the score over the training set's own leave-one-out distance; it does not fall with scale",
+        _ratio_rows, G, every_row=True,
     ),
     "memorized_fraction": _mean_of(
         (G, T), G, memorized_rows_of,
@@ -319,7 +337,8 @@ METRICS: dict[str, Metric] = {
 
 # Metrics based on distances to neighbours in another set: hubs make them say little.
 BY_NEIGHBOURS = (
-    "generalization_score", "generalization_score_reference", "memorized_fraction", "auth_pct",
+    "generalization_score", "generalization_score_reference", "generalization_ratio",
+    "memorized_fraction", "auth_pct",
     "c_t", "precision", "recall", "density", "coverage", "coverage_distance", "drift_fidelity",
     "drift_coverage", "drift_novelty",
 )  # fmt: skip
@@ -329,5 +348,5 @@ HUBS = 1.4  # hubness above which a space is called strongly skewed (RadovanoviÄ
 RECORDED = (
     "entropy_train", "entropy_samples", "generalization_score", "generalization_score_reference",
     "memorized_fraction", "frechet_distance", "coverage_distance", "total_variance",
-    "duplicate_fraction",
+    "duplicate_fraction", "generalization_ratio", "auth_pct",
 )  # fmt: skip

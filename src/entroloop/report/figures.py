@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CURVES = {  # column: title
     "entropy_train": "Entropy of the training set (nats)",
     "generalization_score": "Generalization score (dotted: held-out real rows)",
+    "generalization_ratio": "Generalization score over the training set's own spacing",
+    "auth_pct": "Authentic samples (AuthPct, %)",
     "frechet_distance": "Fréchet distance to held-out real data",
     "total_variance": "Total variance of the samples",
     "real_share": "Share of real data in the training set",

@@ -13,6 +13,8 @@ COLUMNS = {  # column: (heading, format)
     "entropy_train": ("entropy (nats)", "{:.1f}"),
     "generalization_score": ("GS", "{:.3g}"),
     "generalization_score_reference": ("GS of real", "{:.3g}"),
+    "generalization_ratio": ("GS/LOO", "{:.3g}"),
+    "auth_pct": ("AuthPct", "{:.0f}"),
     "frechet_distance": ("Fréchet", "{:.3g}"),
     "coverage_distance": ("coverage", "{:.3g}"),
     "total_variance": ("variance", "{:.3g}"),

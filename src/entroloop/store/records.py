@@ -23,7 +23,10 @@ class GenerationRecord:
 
     Entropies are in nats, distances in the units of the metric features, seconds in wall-clock
     time and peaks in MB of resident memory. `share_by_generation[g]` is the share of the training
-    set made by generation g (0: real data). `extra` holds metrics requested beyond the columns.
+    set made by generation g (0: real data). `generalization_ratio` is the generalization score over
+    the training set's own mean leave-one-out distance: unlike the score it does not fall with the
+    scale of the data, so that a fall means memorization. NaN stands for what earlier versions did
+    not record, or these sets do not have. `extra` holds metrics requested beyond the columns.
     """
 
     arm: str
@@ -49,6 +52,8 @@ class GenerationRecord:
     peak_mb_sample: float
     peak_mb_select: float
     peak_mb_measure: float
+    generalization_ratio: float = math.nan
+    auth_pct: float = math.nan
     extra: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
@@ -85,6 +90,9 @@ def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
         table = pd.DataFrame(columns=COLUMNS)
     else:
         table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
+        for column in COLUMNS:  # that an earlier version did not know
+            if column not in table:
+                table[column] = math.nan
     if all:
         others = _other_records(study)
         table["current"] = True

@@ -18,6 +18,7 @@ from entroloop.study.config import ArmConfig, fingerprint
 from entroloop.study.paradigms import Composition
 
 STAGES = ("training_set", "model", "samples", "record")
+RECORD_FORMAT = 2  # of what is measured; a change measures anew, and trains nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,7 @@ class _Keys:
             self._split(seed)
             | {
                 "stage": "record",
+                "record_format": RECORD_FORMAT,
                 "keys": keys,
                 "n_reference": self.config.n_reference,
                 "metrics": metrics,
