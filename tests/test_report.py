@@ -5,15 +5,16 @@ import pytest
 import entroloop as el
 from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
-from entroloop.report.claims import claims, entropy_and_score, verdict
+from entroloop.report.claims import CLAIMS, entropy_and_score, findings, load_claims, verdict
 from entroloop.report.images import grid
+from entroloop.study.controls import control_name
 
 ARMS = [
     {"name": "replace-random", "paradigm": "replace", "strategy": "random"},
     {"name": "sub-random", "paradigm": "accumulate_subsample", "strategy": "random"},
     {"name": "sub-greedy", "paradigm": "accumulate_subsample", "strategy": "greedy"},
 ]
-ARMS = [arm | {"paradigm_args": {}, "generator": {"name": "kde"}} for arm in ARMS]
+ARMS = [arm | {"paradigm_args": {}, "generator": {"name": "mlp_diffusion"}} for arm in ARMS]
 
 
 def records(seeds=(0, 1), greedy_fd=1.0):
@@ -36,26 +37,105 @@ def records(seeds=(0, 1), greedy_fd=1.0):
     return pd.DataFrame(rows)
 
 
-def test_claims_are_put_to_each_seed():
-    found = {c.text: c for c in claims(records(), ARMS)}
-    fall = found["replace-random: the entropy of the training set falls from generation 2 to 4"]
-    assert fall.by_seed == {0: 10.0, 1: 10.0}
-    assert fall.verdict == "seen"
+def controls(seeds=(0, 1), fall=1.0):
+    """Return control loops that fall by this share of what the arm falls by."""
+    arm = records(seeds)
+    arm = arm[arm["arm"] == "replace-random"]
+    found = []
+    for generator in ("gaussian", "kde"):
+        own = arm.copy()
+        own["arm"] = control_name("replace-random", generator)
+        own["entropy_train"] = 20 - fall * (20 - own["entropy_train"])
+        found.append(own)
+    return pd.concat(found, ignore_index=True)
+
+
+def test_claims_are_effects_beyond_their_null_for_each_seed():
+    found = {c.text: c for c in findings(records(), ARMS, controls(fall=0.4))}
+    text = "replace-random: the entropy of the training set falls, more than under {}"
+    fall = found[text.format("replace-random with gaussian")]
+    assert fall.effects == pytest.approx({0: 6.0, 1: 6.0})
+    assert fall.outcome == "supported"
+    score = [c for c in found.values() if "(GS)" in c.text]
+    assert [c.outcome for c in score] == ["undecided", "undecided"]  # the controls fall alike
     better = found["sub-greedy has a lower Fréchet distance than sub-random at generation 4"]
-    assert better.by_seed == {0: 1.0, 1: 1.0}
-    assert better.mean == 1.0
-    worse = claims(records(greedy_fd=3.0), ARMS)
-    assert "not seen" in [c.verdict for c in worse if "Fréchet" in c.text]
+    assert better.effects == pytest.approx({0: np.log(2), 1: np.log(2)})
+    assert better.outcome == "supported"
+    worse = findings(records(greedy_fd=3.0), ARMS, controls())
+    assert [c.outcome for c in worse if "Fréchet" in c.text and "sub" in c.text] == ["against"]
 
 
-def test_an_arm_is_compared_with_the_random_arm_of_its_own_generator():
+def test_without_a_control_collapse_has_no_null_and_one_seed_decides_nothing():
+    alone = findings(records(), ARMS)
+    collapse = [c for c in alone if c.text.startswith("replace-random")]
+    assert {(c.words, c.outcome) for c in collapse} == {("no control", "undecided")}
+    one = findings(records(seeds=(0,)), ARMS, controls(seeds=(0,), fall=0.1))
+    assert {c.outcome for c in one} == {"undecided"}
+    assert {c.words for c in one} == {"one seed"}
+
+
+NOISY = ("entropy_train", "generalization_score", "generalization_ratio", "frechet_distance",
+         "auth_pct", "memorized_fraction", "real_share")  # fmt: skip
+
+
+def test_claims_without_an_effect_are_supported_in_few_studies_of_many():
+    # Arms that differ by noise alone: at 5 % for all claims of a study together, few say anything.
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(150):
+        rows = pd.concat([records(range(3)), controls(range(3))], ignore_index=True)
+        for claim_column in NOISY:
+            level = {"entropy_train": 20, "auth_pct": 60}.get(claim_column, 0.5)
+            rows[claim_column] = level + 0.02 * level * rng.standard_normal(len(rows))
+        own = rows["arm"].str.contains(" with ")
+        found = findings(rows[~own], ARMS, rows[own])
+        assert len(found) == 12 + 5
+        wrong += any(c.outcome != "undecided" for c in found)
+    assert wrong / 150 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+def test_a_claim_needs_more_than_its_margin():
+    assert all(claim.margin > 0 for claim in CLAIMS)
+    rows = controls(fall=0.99)  # 0.1 nats less than the arm, below the margin of 1
+    [fall, _] = [c for c in findings(records(), ARMS, rows) if "entropy of" in c.text][:2]
+    assert fall.effect == pytest.approx(0.1)
+    assert fall.outcome == "undecided"
+
+
+def test_an_arm_is_compared_with_the_random_arms_of_its_own_generator_by_name():
     other = [{**arm, "generator": {"name": "gaussian"}} if arm["strategy"] == "random" else arm
              for arm in ARMS]  # fmt: skip
-    assert not [c for c in claims(records(), other) if "sub-greedy" in c.text]
+    assert not [c for c in findings(records(), other) if "sub-greedy" in c.text]
+    more = [*ARMS, ARMS[1] | {"name": "sub-uniform", "strategy": "uniform"}]
+    rows = records()
+    uniform = rows[rows["arm"] == "sub-random"].assign(arm="sub-uniform")
+    found = findings(pd.concat([rows, uniform]), more)
+    assert {c.null for c in found if "sub-greedy" in c.text} == {"sub-random", "sub-uniform"}
+
+
+def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_path):
+    study = tiny | {
+        "generator": {"name": "mlp_diffusion", "steps": 20, "width": 32},
+        "seeds": [0, 1, 2], "arms": [{"paradigm": "replace", "strategy": "random"}],
+    }  # fmt: skip
+    list(run_study(study, out=tmp_path / "s", workers=1))
+    table = el.load_claims(tmp_path / "s")
+    assert list(table.columns)[:7] == ["claim", "outcome", "effect", "low", "high", "seeds", "null"]
+    assert set(table["null"]) == {
+        "replace-random with gaussian", "replace-random with kde"
+    }  # fmt: skip
+    assert set(table["seeds"]) == {3}
+    assert set(table["outcome"]) <= {"supported", "against", "undecided"}
+    assert (table["low"] <= table["high"]).all()
+    made = (tmp_path / "s/controls.parquet").stat().st_mtime_ns
+    pd.testing.assert_frame_equal(load_claims(tmp_path / "s"), table)
+    assert (tmp_path / "s/controls.parquet").stat().st_mtime_ns == made
+    list(run_study(study, out=tmp_path / "s", workers=1, seeds=[0, 1]))  # another study
+    assert set(el.load_claims(tmp_path / "s")["seeds"]) == {2}
 
 
 def test_one_seed_gives_no_interval():
-    assert all(c.interval is None for c in claims(records(seeds=(0,)), ARMS))
+    assert all(np.isnan(c.interval).all() for c in findings(records(seeds=(0,)), ARMS))
     assert entropy_and_score(records(seeds=(0,))).interval is None
     assert entropy_and_score(records()).interval is not None
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
     from entroloop.report import render_report as render_report
+    from entroloop.report.claims import load_claims as load_claims
     from entroloop.selection import Selection as Selection
     from entroloop.selection import select as select
     from entroloop.selection.estimators import FarthestPointSelector as FarthestPointSelector
@@ -34,6 +35,7 @@ _HOMES = {
     "memorized_fraction": "entroloop.metrics.neighbourhood",
     "GenerationRecord": "entroloop.store.records",
     "load_records": "entroloop.store.records",
+    "load_claims": "entroloop.report.claims",
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",
     "select": "entroloop.selection",

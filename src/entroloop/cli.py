@@ -117,7 +117,11 @@ def _finish(study: Study, console: Console) -> None:
     from entroloop.report import render_if_changed
     from entroloop.report.table import print_table
     from entroloop.store.records import load_records
+    from entroloop.study.controls import control_records
+    from entroloop.system.progress_line import ProgressLine
 
+    with ProgressLine() as line:
+        control_records(study.store, study.config, line.of("control loops"))
     print_table(load_records(study.store.root), console)
     html = render_if_changed([study.store.root], study.store.root / "report.html")
     report = study.store.publish(html)

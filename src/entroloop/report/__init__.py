@@ -70,7 +70,7 @@ def _page(folders: list[Path]) -> str:
 def _section(view: Any, number: int) -> dict[str, Any]:
     import yaml
 
-    from entroloop.report.claims import claims, verdict
+    from entroloop.report.claims import findings, geometry, verdict
     from entroloop.report.figures import curves, entropy_against_score, projection
     from entroloop.report.images import nearest_pairs, real_grid, sample_grids
     from entroloop.report.table import COLUMNS, cells
@@ -90,12 +90,13 @@ def _section(view: Any, number: int) -> dict[str, Any]:
         "n_train": view.n_train,
         "features": view.config["metrics"]["features"],
         "verdict": verdict(view.records, view.arms),
-        "claims": claims(view.records, view.arms),
+        "claims": findings(view.records, view.arms, view.controls),
         "headings": ["arm", *(heading for heading, _ in COLUMNS.values())],
         "rows": cells(view.records),
         "last": int(view.records["generation"].max()),
         "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
         "relation": relation[1] if relation else None,
+        "geometry": geometry(view.records, view.controls),
         "real": real_grid(view),
         "grids": grids,
         "generations": range(1, generations + 1),

@@ -16,6 +16,8 @@ from entroloop.samples import Array, RealData
 from entroloop.store.folder import Store
 from entroloop.store.records import load_records
 from entroloop.store.stages import read_real, read_training_set
+from entroloop.study.config import StudyConfig
+from entroloop.study.controls import control_records
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class StudyView:
     def n_train(self) -> int:
         """N, the number of rows in a training set."""
         return int(self.config["data"]["n_train"])
+
+    @cached_property
+    def controls(self) -> pd.DataFrame:
+        """The records of the study's control loops, made now if they are not there."""
+        return control_records(self.store, StudyConfig.model_validate(self.config))
 
     @cached_property
     def real(self) -> RealData:

@@ -25,7 +25,9 @@ from entroloop.system.usage import Usage, measured
 FORMAT = 1  # stage format; part of every key
 KINDS = ("real", "training_set", "model", "samples", "record")
 # Temporary files that an interrupted run can leave at the root: exactly this program's own names.
-_FILES = r"study\.json|config\.json|environment\.json|records\.parquet|report\.html"
+_FILES = (
+    r"study\.json|config\.json|environment\.json|records\.parquet|controls\.parquet|report\.html"
+)
 _TEMPORARY = re.compile(rf"\.tmp-\d+-\d+|\.(?:{_FILES})\.\d+")
 
 
