@@ -82,7 +82,7 @@ def test_claims_without_an_effect_are_supported_in_few_studies_of_many():
     # Arms that differ by noise alone: at 5 % for all claims of a study together, few say anything.
     rng = np.random.default_rng(0)
     wrong = 0
-    for _ in range(150):
+    for _ in range(60):
         rows = pd.concat([records(range(3)), controls(range(3))], ignore_index=True)
         for claim_column in NOISY:
             level = {"entropy_train": 20, "auth_pct": 60}.get(claim_column, 0.5)
@@ -91,7 +91,7 @@ def test_claims_without_an_effect_are_supported_in_few_studies_of_many():
         found = findings(rows[~own], ARMS, rows[own])
         assert len(found) == 12 + 5
         wrong += any(c.outcome != "undecided" for c in found)
-    assert wrong / 150 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert wrong / 60 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 
 
 def test_a_claim_needs_more_than_its_margin():

@@ -54,8 +54,8 @@ def test_the_report_opens_offline(entroloop, tmp_path):
     assert body.count("data:image/png;base64,") > 10
 
 
-def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop, tmp_path):
-    answer = entroloop("run", "--dry-run", *FAST)
+def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop_here, tmp_path):
+    answer = entroloop_here("run", "--dry-run", *FAST)
     plan = json.loads(answer.stdout)
     assert plan["stages_to_make"]["model"] == 6
     assert plan["config"]["generations"] == 2
@@ -97,9 +97,9 @@ def test_a_study_file_runs(entroloop, tmp_path, tiny):
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
-    entroloop, tmp_path, arguments, message
+    entroloop_here, tmp_path, arguments, message
 ):
-    answer = entroloop(*arguments)
+    answer = entroloop_here(*arguments)
     if arguments:
         assert message in one_line(answer)
     else:
@@ -115,9 +115,9 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
         (np.array([{"a": 1}, None], dtype=object), "pickled Python objects"),
     ],
 )
-def test_bad_arrays_are_one_line_and_nothing_is_written(entroloop, tmp_path, content, message):
+def test_bad_arrays_are_one_line_and_nothing_is_written(entroloop_here, tmp_path, content, message):
     np.save(tmp_path / "x.npy", content, allow_pickle=True)
-    answer = entroloop(
+    answer = entroloop_here(
         "run", "--set", "data={source: arrays, path: x.npy, n_train: 4, n_reference: 4}"
     )
     assert message in one_line(answer)
@@ -131,13 +131,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(entroloop, tmp_path, out):
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 
-def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop, tmp_path, tiny):
+def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop_here, tmp_path, tiny):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
-    assert "something else than a study" in one_line(entroloop("run", *FAST, "--out", "other"))
+    assert "something else than a study" in one_line(entroloop_here("run", *FAST, "--out", "other"))
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 1}))
-    entroloop("run", "my.yaml", "--out", "mine")
-    assert "holds the study 'tiny'" in one_line(entroloop("run", *FAST, "--out", "mine"))
+    entroloop_here("run", "my.yaml", "--out", "mine")
+    assert "holds the study 'tiny'" in one_line(entroloop_here("run", *FAST, "--out", "mine"))
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
@@ -218,18 +218,18 @@ def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop, tmp_path, 
     assert entroloop("run", "my.yaml", "--out", "s").returncode == 0
 
 
-def test_runs_of_before_stay_and_are_told(entroloop, tmp_path, tiny):
+def test_runs_of_before_stay_and_are_told(entroloop_here, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"seeds": [0, 1, 2]}))
-    entroloop("run", "my.yaml", "--out", "s")
+    entroloop_here("run", "my.yaml", "--out", "s")
     whole = el.load_records(tmp_path / "s")
-    answer = entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    answer = entroloop_here("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
     assert "of other configurations: accumulate_subsample-greedy (seeds 1, 2;" in answer.stderr
     assert "load_records('s', all=True)" in answer.stderr
     assert set(el.load_records(tmp_path / "s")["seed"]) == {0}
     every = el.load_records(tmp_path / "s", all=True)
     assert every["current"].tolist() == (every["seed"] == 0).tolist()
     pd.testing.assert_frame_equal(every.drop(columns="current"), whole)
-    again = entroloop("run", "my.yaml", "--out", "s")
+    again = entroloop_here("run", "my.yaml", "--out", "s")
     assert "0 trainings to do" in again.stderr
     assert "other configurations" not in again.stderr
     pd.testing.assert_frame_equal(el.load_records(tmp_path / "s"), whole)
@@ -261,32 +261,32 @@ def test_a_run_that_is_killed_under_one_configuration_is_listed_under_the_next(t
     assert len(others[["seed", "generation", "entropy_samples"]].drop_duplicates()) == made
 
 
-def test_clearing_lists_what_it_removes_and_waits_for_consent(entroloop, tmp_path, tiny):
+def test_clearing_lists_what_it_removes_and_waits_for_consent(entroloop_here, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    entroloop("run", "my.yaml", "--out", "s")
-    entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    entroloop_here("run", "my.yaml", "--out", "s")
+    entroloop_here("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
     stages = sorted(p.name for p in (tmp_path / "s/stages").glob("*/*"))
-    refused = entroloop("doctor", "s", "--clear")
+    refused = entroloop_here("doctor", "s", "--clear")
     assert refused.returncode == 2
     assert "arm replace-random, seed 1: 3 generations" in refused.stderr
     assert "add --yes" in refused.stderr
     assert sorted(p.name for p in (tmp_path / "s/stages").glob("*/*")) == stages
-    others = json.loads(entroloop("doctor", "s").stdout)["folder"]["other_runs"]
+    others = json.loads(entroloop_here("doctor", "s").stdout)["folder"]["other_runs"]
     assert [(o["arm"], o["seed"]) for o in others] == [
         ("accumulate_subsample-greedy", 1), ("replace-random", 1)
     ]  # fmt: skip
-    assert entroloop("doctor", "s", "--clear", "--yes").returncode == 0
+    assert entroloop_here("doctor", "s", "--clear", "--yes").returncode == 0
     assert not (tmp_path / "s/arms/replace-random/seed-1.json").exists()
     assert (
         "0 trainings to do"
-        in entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]").stderr
+        in entroloop_here("run", "my.yaml", "--out", "s", "--set", "seeds=[0]").stderr
     )
 
 
 @pytest.mark.parametrize("loss", ["arms", "arms/replace-random", "config.json", "unreadable"])
-def test_clearing_is_refused_where_the_lists_are_lost(entroloop, tmp_path, tiny, loss):
+def test_clearing_is_refused_where_the_lists_are_lost(entroloop_here, tmp_path, tiny, loss):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    entroloop("run", "my.yaml", "--out", "s")
+    entroloop_here("run", "my.yaml", "--out", "s")
     if loss == "unreadable":
         (tmp_path / "s/arms/replace-random/seed-0.json").write_text("{")
     elif loss == "config.json":
@@ -294,24 +294,24 @@ def test_clearing_is_refused_where_the_lists_are_lost(entroloop, tmp_path, tiny,
     else:
         shutil.rmtree(tmp_path / "s" / loss)
     stages = sorted(p.name for p in (tmp_path / "s/stages").glob("*/*"))
-    answer = entroloop("doctor", "s", "--clear", "--yes")
+    answer = entroloop_here("doctor", "s", "--clear", "--yes")
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert sorted(p.name for p in (tmp_path / "s/stages").glob("*/*")) == stages
     if loss != "unreadable":
-        assert "0 trainings to do" in entroloop("run", "my.yaml", "--out", "s").stderr
-        assert entroloop("doctor", "s", "--clear", "--yes").returncode == 0
+        assert "0 trainings to do" in entroloop_here("run", "my.yaml", "--out", "s").stderr
+        assert entroloop_here("doctor", "s", "--clear", "--yes").returncode == 0
 
 
-def test_hidden_files_of_a_user_are_left_alone(entroloop, tmp_path, tiny):
+def test_hidden_files_of_a_user_are_left_alone(entroloop_here, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    entroloop("run", "my.yaml", "--out", "s")
+    entroloop_here("run", "my.yaml", "--out", "s")
     (tmp_path / "s/.notes.2026").mkdir()
     (tmp_path / "s/.notes.2026/a").write_text("mine")
     for name in (".env.1", ".tmp-mine", ".config.json.bak.1"):
         (tmp_path / "s" / name).write_text("mine")
     (tmp_path / "s/.config.json.4242").write_text("half")  # what a killed run leaves
-    assert entroloop("run", "my.yaml", "--out", "s").returncode == 0
+    assert entroloop_here("run", "my.yaml", "--out", "s").returncode == 0
     for name in (".notes.2026/a", ".env.1", ".tmp-mine", ".config.json.bak.1"):
         assert (tmp_path / "s" / name).read_text() == "mine"
     assert not (tmp_path / "s/.config.json.4242").exists()

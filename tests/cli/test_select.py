@@ -75,8 +75,8 @@ def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path,
     assert not (tmp_path / "t").exists()
 
 
-def test_links_point_to_the_chosen_files(entroloop, tmp_path, images):
-    entroloop("select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link")
+def test_links_point_to_the_chosen_files(entroloop_here, tmp_path, images):
+    entroloop_here("select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link")
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
     links = sorted((tmp_path / "s/chosen").iterdir())
     assert [p.resolve() for p in links] == [(images / i).resolve() for i in table["id"]]
@@ -102,12 +102,12 @@ def test_parquet_pools_give_columns_for_groups_and_weights(entroloop, tmp_path, 
 
 
 def test_several_pools_are_chosen_from_jointly_with_their_names_as_provenance(
-    entroloop, tmp_path, rng
+    entroloop_here, tmp_path, rng
 ):
     real, made = rng.standard_normal((30, 4)) * 5, rng.standard_normal((50, 4))
     np.save(tmp_path / "r.npy", real)
     pd.DataFrame({"embedding": list(made)}).to_parquet(tmp_path / "m.parquet")
-    answer = entroloop("select", "--pool", "real=r.npy", "--pool", "made=m.parquet", "-n", 20,
+    answer = entroloop_here("select", "--pool", "real=r.npy", "--pool", "made=m.parquet", "-n", 20,
                        "--out", "s")  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
@@ -118,24 +118,28 @@ def test_several_pools_are_chosen_from_jointly_with_their_names_as_provenance(
     assert counts == table["pool"].value_counts().to_dict()
 
 
-def test_rows_with_nan_are_named_or_dropped(entroloop, tmp_path, rng):
+def test_rows_with_nan_are_named_or_dropped(entroloop_here, tmp_path, rng):
     x = rng.standard_normal((20, 3))
     x[[4, 7]] = np.nan
     np.save(tmp_path / "x.npy", x)
-    message = one_line(entroloop("select", "--pool", "x.npy", "-n", 5, "--out", "s"))
+    message = one_line(entroloop_here("select", "--pool", "x.npy", "-n", 5, "--out", "s"))
     assert "2 rows (rows 4, 7)" in message
-    answer = entroloop("select", "--pool", "x.npy", "-n", 18, "--out", "s", "--on-invalid", "drop")
+    answer = entroloop_here(
+        "select", "--pool", "x.npy", "-n", 18, "--out", "s", "--on-invalid", "drop"
+    )
     assert answer.returncode == 0, answer.stderr
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
     assert sorted(table["index"]) == [i for i in range(20) if i not in (4, 7)]
 
 
-def test_a_strategys_parameters_and_a_warm_start(entroloop, tmp_path, rng):
+def test_a_strategys_parameters_and_a_warm_start(entroloop_here, tmp_path, rng):
     x = rng.standard_normal((40, 3))
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "have.npy", x[:5] + 0.01)
     pool = ["--pool", "x.npy", "-n", 7, "--out", "s", "--initial", "have.npy"]
-    answer = entroloop("select", *pool, "--strategy", "threshold_decay", "--param", "strength=0.5")
+    answer = entroloop_here(
+        "select", *pool, "--strategy", "threshold_decay", "--param", "strength=0.5"
+    )
     assert answer.returncode == 0, answer.stderr
     expected = el.select(x, 7, "threshold_decay", strength=0.5, initial=x[:5] + 0.01)
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
@@ -172,7 +176,7 @@ def test_a_strategys_parameters_and_a_warm_start(entroloop, tmp_path, rng):
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
-    entroloop, tmp_path, rng, arguments, message
+    entroloop_here, tmp_path, rng, arguments, message
 ):
     np.save(tmp_path / "x.npy", np.concatenate([np.zeros((1, 3)), rng.standard_normal((9, 3))]))
     np.save(tmp_path / "y.npy", rng.standard_normal((5, 4)))
@@ -188,7 +192,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_nothing_written(
     (tmp_path / "bomb/a.png").write_bytes(png(np.zeros((8000, 8000), np.uint8)))
     (tmp_path / "mixed/a.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
     (tmp_path / "mixed/b.png").write_bytes(png(np.zeros((4, 4, 3), np.uint8)))
-    answer = entroloop("select", *arguments, "--out", "s")
+    answer = entroloop_here("select", *arguments, "--out", "s")
     assert message in one_line(answer)
     assert not (tmp_path / "s").exists()
 
@@ -203,11 +207,11 @@ def test_images_of_16_bits_and_of_grey_with_alpha_become_grey():
     assert decode(buffer.getvalue()).shape == (2, 3, 1)
 
 
-def test_a_folder_with_something_else_is_left_alone(entroloop, tmp_path, rng):
+def test_a_folder_with_something_else_is_left_alone(entroloop_here, tmp_path, rng):
     np.save(tmp_path / "x.npy", rng.standard_normal((9, 3)))
     (tmp_path / "s").mkdir()
     (tmp_path / "s/notes.txt").write_text("mine")
-    message = one_line(entroloop("select", "--pool", "x.npy", "-n", 2, "--out", "s"))
+    message = one_line(entroloop_here("select", "--pool", "x.npy", "-n", 2, "--out", "s"))
     assert "something else than a selection" in message
 
 
@@ -362,11 +366,13 @@ def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(tmp
     ],
 )
 def test_a_parameter_of_the_wrong_kind_is_one_line(
-    entroloop, tmp_path, rng, strategy, parameter, message
+    entroloop_here, tmp_path, rng, strategy, parameter, message
 ):
     np.save(tmp_path / "x.npy", rng.standard_normal((20, 3)))
-    answer = entroloop("select", "--pool", "x.npy", "-n", 2, "--out", "s", "--strategy", strategy,
-                       "--param", parameter)  # fmt: skip
+    answer = entroloop_here(
+        "select", "--pool", "x.npy", "-n", 2, "--out", "s", "--strategy", strategy,
+        "--param", parameter,
+    )  # fmt: skip
     assert message in one_line(answer)
 
 

@@ -118,7 +118,7 @@ class Training:
         self.part = slice(self.accelerator.process_index, None, world)
         if self.size % world:
             raise InputError(
-                f"a batch of {self.size} does not divide evenly among {world} processes; change "
+                f"a batch of {self.size} does not divide among {world} processes; change "
                 "generator.batch_size or the number of processes"
             )
         self.total = settings.steps or settings.epochs * math.ceil(n / self.size)
