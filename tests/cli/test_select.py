@@ -307,6 +307,17 @@ def test_a_folder_called_chosen_of_a_user_is_refused(choose, tmp_path, images):
     assert (tmp_path / "s/chosen/thesis.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["../mine.txt", "/etc/hostname", "a/../../mine.txt", "./a", ""])
+def test_a_manifest_that_names_files_outside_its_folder_is_refused(choose, tmp_path, images, name):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "s").mkdir()
+    content = json.dumps({"files": {name: ["x"]}})
+    (tmp_path / "s/.entroloop-manifest.json").write_text(content)
+    with pytest.raises(el.InputError, match="no manifest of entroloop"):
+        choose("images", 3, "s", "copy")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
 def test_a_failure_in_the_middle_leaves_the_result_of_before(tmp_path):
     from entroloop.system.output_folder import OutputFolder
 

@@ -114,7 +114,9 @@ class OutputFolder:
             return {}
         try:
             files: dict[str, list[str]] = json.loads(file.read_text())["files"]
-            if not all(isinstance(sums, list) for sums in files.values()):
+            if not all(
+                isinstance(sums, list) and _lies_below(name) for name, sums in files.items()
+            ):
                 raise ValueError
             return files
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -138,6 +140,12 @@ def refuse_overlap(out: Path, sources: dict[str, Path]) -> None:
             raise InputError(f"{name} ({path}) lies in --out {out}; choose another folder")
         if source in own.parents:
             raise InputError(f"--out {out} lies in {name} ({path}); choose another folder")
+
+
+def _lies_below(name: str) -> bool:
+    """Whether a name of a manifest stays inside its folder."""
+    parts = name.split("/")
+    return not name.startswith("/") and all(part not in ("", ".", "..") for part in parts)
 
 
 def _files(folder: Path) -> list[Path]:
