@@ -76,7 +76,7 @@ def broken_files():
     yield "cut.npz", buffer.getvalue()[:40], "not a readable"
 
 
-# Ids of the names alone: a zip file's bytes hold the time, which two test processes see differently.
+# Ids of the names alone: a zip file's bytes hold the time, which differs between two processes.
 BROKEN = [pytest.param(*file, id=file[0]) for file in broken_files()]
 
 
