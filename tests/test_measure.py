@@ -16,7 +16,9 @@ def sets(rng):
 
 def test_values_are_those_of_the_metrics_themselves(sets):
     found = el.measure(**sets)
-    assert list(found) == [name for name in METRICS if not METRICS[name].on_request]
+    roles = {"generated", "train", "reference", "probabilities"}
+    able = [name for name, metric in METRICS.items() if set(metric.needs) <= roles]
+    assert list(found) == [name for name in able if not METRICS[name].on_request]
     g, t, r = sets["generated"], sets["train"], sets["reference"]
     score = el.generalization_score(generated=g, train=t)
     assert found["generalization_score"].value == pytest.approx(score)
@@ -28,7 +30,9 @@ def test_values_are_those_of_the_metrics_themselves(sets):
         if name == "inception_score":
             assert np.isnan(m.value)
             assert "class probabilities" in m.note
-        elif name != "duplicate_fraction":
+        elif METRICS[name].counted:
+            assert m.interval is None
+        else:
             low, high = m.interval
             assert low <= m.value <= high, name
 
@@ -50,6 +54,31 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
             low, high = el.measure(generated=x, metrics=[name], seed=seed)[name].interval
             hits[name] += low <= value <= high
     assert all(0.85 < h / 200 <= 1 for h in hits.values()), hits
+
+
+def test_the_interval_of_a_distance_between_equal_sources_is_as_wide_as_it_varies():
+    # Where two sets are alike, all the variance is of second order: halves alone say twice it.
+    values, widths = [], []
+    for seed in range(120):
+        g, r = np.random.default_rng(seed).standard_normal((2, 120, 6))
+        found = el.measure(generated=g, reference=r, metrics=["frechet_distance"], seed=seed)
+        values.append(found["frechet_distance"].value)
+        low, high = found["frechet_distance"].interval
+        widths.append((high - low) / 2)
+    assert 0.85 < np.mean(widths) / (1.96 * np.std(values)) < 1.3
+
+
+def test_a_floor_is_the_metric_of_two_disjoint_draws_from_the_reference(sets):
+    found = el.measure(**sets, metrics=["frechet_distance", "coverage", "precision"])
+    assert found["precision"].floor is None
+    assert "real against real, at 90 rows" in found["frechet_distance"].note
+    assert found["frechet_distance"].floor > 0
+    # E coverage of two equal sources: 1 − Π_{j<5} (n − 1 − j)/(2n − 1 − j), n rows each.
+    n = 90
+    expected = 1 - np.prod([(n - 1 - j) / (2 * n - 1 - j) for j in range(5)])
+    assert found["coverage"].floor == pytest.approx(expected, abs=0.06)
+    assert el.measure(generated=sets["generated"], reference=sets["reference"][:10],
+                      metrics=["frechet_distance"])["frechet_distance"].floor is None  # fmt: skip
 
 
 def test_only_what_the_given_sets_allow_is_measured(sets):

@@ -7,6 +7,7 @@ from entroloop.commands.run import prepare, run_study
 from entroloop.store.folder import Store
 from entroloop.store.records import frame, load_records
 from entroloop.store.stages import read_table
+from entroloop.study.history import History
 from entroloop.study.paradigms import PARADIGMS, Composition
 
 N = 24
@@ -94,6 +95,30 @@ def test_every_paradigm_composes_n_rows_at_least():
         fresh = composition.fresh[1] - composition.fresh[0]
         assert composition.n_select + fresh >= 100
         assert max(composition.candidates) < 3
+
+
+def test_unselected_rows_are_like_the_training_set_and_no_model_was_trained_on_them(tiny, tmp_path):
+    tiny["metrics"] = {"unselected": 12, "extra": ["c_t", "kernel_distance"]}
+    records = frame(list(run_study(tiny, out=tmp_path / "s", workers=1)))
+    study = prepare(tiny, tmp_path / "s")
+    for step in study.steps:
+        history = History(step, study.built, Store(tmp_path / "s"))
+        trained = read_table(Store(tmp_path / "s"), step.training_set)
+        unselected = history.unselected(trained["generation"].to_numpy())
+        shares = np.bincount(trained["generation"]) / len(trained)
+        np.testing.assert_array_equal(np.bincount(unselected.provenance), np.round(12 * shares))
+        everything = [
+            read_table(Store(tmp_path / "s"), other.training_set)["id"]
+            for other in study.steps if other.run == step.run
+        ]  # fmt: skip
+        assert not set(unselected.ids) & set(np.concatenate(everything))
+    assert records["generalization_score_unselected"].notna().all()
+    assert {"c_t_unselected", "kernel_distance_floor"} <= set(records.columns)
+    without = tiny | {"metrics": {"unselected": 0, "extra": ["c_t"]}}
+    fewer = frame(list(run_study(without, out=tmp_path / "t", workers=1)))
+    assert fewer["generalization_score_unselected"].isna().all()
+    same = ["entropy_train", "frechet_distance", "generalization_score", "memorized_fraction"]
+    assert fewer[same].equals(records[same])  # the null costs samples, and changes nothing
 
 
 def test_a_training_set_has_no_reference_row_and_no_reserve_row(tiny, tmp_path):

@@ -7,6 +7,7 @@ from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
 from entroloop.report.claims import CLAIMS, entropy_and_score, findings, load_claims, verdict
 from entroloop.report.images import grid
+from entroloop.report.memorization import memorization
 from entroloop.study.controls import control_name
 
 ARMS = [
@@ -32,6 +33,8 @@ def records(seeds=(0, 1), greedy_fd=1.0):
                         "real_share": 0.0 if arm["name"] == "replace-random" else 1 / g,
                         "coverage_distance": 1.0, "total_variance": 1.0,
                         "generalization_ratio": 0.9, "auth_pct": 60.0,
+                        "generalization_score_unselected": 2.5, "frechet_distance_floor": 0.5,
+                        "generalization_ratio_real": 1.0 + g, "memorized_fraction_real": 0.0,
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows)
@@ -67,15 +70,20 @@ def test_claims_are_effects_beyond_their_null_for_each_seed():
 
 def test_without_a_control_collapse_has_no_null_and_one_seed_decides_nothing():
     alone = findings(records(), ARMS)
-    collapse = [c for c in alone if c.text.startswith("replace-random")]
+    collapse = [c for c in alone if c.text.startswith("replace-random") and "than" in c.text]
+    copying = [c for c in collapse if "unselected" in c.text]  # has its null in the run itself
+    collapse = [c for c in collapse if c not in copying]
+    assert [c.outcome for c in copying] == ["supported"]
     assert {(c.words, c.outcome) for c in collapse} == {("no control", "undecided")}
     one = findings(records(seeds=(0,)), ARMS, controls(seeds=(0,), fall=0.1))
     assert {c.outcome for c in one} == {"undecided"}
     assert {c.words for c in one} == {"one seed"}
 
 
-NOISY = ("entropy_train", "generalization_score", "generalization_ratio", "frechet_distance",
-         "auth_pct", "memorized_fraction", "real_share")  # fmt: skip
+NOISY = (
+    "entropy_train", "generalization_score", "generalization_score_unselected",
+    "generalization_ratio", "frechet_distance", "auth_pct", "memorized_fraction", "real_share",
+)  # fmt: skip
 
 
 def test_claims_without_an_effect_are_supported_in_few_studies_of_many():
@@ -89,7 +97,7 @@ def test_claims_without_an_effect_are_supported_in_few_studies_of_many():
             rows[claim_column] = level + 0.02 * level * rng.standard_normal(len(rows))
         own = rows["arm"].str.contains(" with ")
         found = findings(rows[~own], ARMS, rows[own])
-        assert len(found) == 12 + 5
+        assert len(found) == 12 + 1 + 5
         wrong += any(c.outcome != "undecided" for c in found)
     assert wrong / 60 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 
@@ -122,7 +130,8 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
     table = el.load_claims(tmp_path / "s")
     assert list(table.columns)[:7] == ["claim", "outcome", "effect", "low", "high", "seeds", "null"]
     assert set(table["null"]) == {
-        "replace-random with gaussian", "replace-random with kde"
+        "replace-random with gaussian", "replace-random with kde",
+        "unselected samples of the generation before",
     }  # fmt: skip
     assert set(table["seeds"]) == {3}
     assert set(table["outcome"]) <= {"supported", "against", "undecided"}
@@ -132,6 +141,23 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
     assert (tmp_path / "s/controls.parquet").stat().st_mtime_ns == made
     list(run_study(study, out=tmp_path / "s", workers=1, seeds=[0, 1]))  # another study
     assert set(el.load_claims(tmp_path / "s")["seeds"]) == {2}
+
+
+def test_memorization_is_told_by_every_definition_and_where_they_disagree():
+    found = memorization(records(), ARMS)
+    row = dict(zip(found["headings"], found["rows"][0], strict=True))
+    assert row["arm"] == "replace-random"
+    assert row["GS / GS of held-out rows"] == "0.85 → 0.40 (more)"
+    assert row["GS / LOO"] == "0.90 → 0.90 (same)"
+    assert row["d₁/d₂ < 1/3"] == "10.0% → 40.0% (more)"
+    assert row["of real rows: GS / LOO"] == "2.00 → 5.00 (less)"
+    assert not found["said"]  # of the training set, no definition says less
+    table = records()
+    table["auth_pct"] = 50.0 + 5 * table["generation"]
+    [first, *_] = memorization(table, ARMS)["said"]
+    assert first.startswith("replace-random: the definitions disagree.")
+    assert first.endswith("less by AuthPct.")
+    assert memorization(table[table["generation"] == 1], ARMS) is None
 
 
 def test_one_seed_gives_no_interval():

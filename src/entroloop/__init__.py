@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
+    from entroloop.metrics.entropy import entropy_attenuation as entropy_attenuation
     from entroloop.metrics.entropy import knn_entropy as knn_entropy
     from entroloop.metrics.measure import Measurement as Measurement
     from entroloop.metrics.measure import measure as measure
@@ -29,6 +30,7 @@ _HOMES = {
     "ThresholdDecaySelector": "entroloop.selection.estimators",
     "Measurement": "entroloop.metrics.measure",
     "knn_entropy": "entroloop.metrics.entropy",
+    "entropy_attenuation": "entroloop.metrics.entropy",
     "measure": "entroloop.metrics.measure",
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.metrics.correlation import partial_correlation
 from entroloop.metrics.entropy import intrinsic_dimension
 from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
 from entroloop.metrics.manifold import coverage, density, precision, recall
 from entroloop.metrics.moments import frechet_distance
+from entroloop.metrics.sets import Sets
 from entroloop.metrics.sliced import sliced_wasserstein
 
 pytestmark = [
@@ -130,3 +132,31 @@ def test_intrinsic_dimension_of_a_cube_in_a_larger_space(rng, estimator, d):
     turned = np.linalg.qr(rng.standard_normal((20, d)))[0]
     x = rng.random((3000, d)) @ turned.T
     assert intrinsic_dimension(x, estimator) == pytest.approx(d, rel=0.15)
+
+
+def test_c_t_is_the_weighted_mean_of_scipys_mann_whitney_tests_by_cell(rng):
+    from scipy.stats import mannwhitneyu
+
+    from entroloop.metrics.copying import c_t_of
+
+    # Whole numbers, so that distances tie.
+    sets = Sets(generated=rng.integers(0, 5, (150, 2)), train=rng.integers(0, 5, (200, 2)),
+                reference=rng.integers(0, 5, (130, 2)))  # fmt: skip
+    found = c_t_of(sets)
+    total = weight = 0.0
+    for cell in np.unique(found.reference_cells):
+        g = found.distances[found.cells == cell]
+        r = found.reference_distances[found.reference_cells == cell]
+        if len(g) >= 2 and len(r) >= 2:
+            u = mannwhitneyu(g, r).statistic
+            spread = np.sqrt(len(g) * len(r) * (len(g) + len(r) + 1) / 12)
+            total += len(r) * (u - len(g) * len(r) / 2) / spread
+            weight += len(r)
+    assert found.statistic() == pytest.approx(total / weight, rel=1e-12)
+
+
+def test_partial_correlation_is_that_of_the_residuals(rng):
+    z = rng.standard_normal(40)
+    x, y = z + rng.standard_normal(40), 0.5 * z + rng.standard_normal(40)
+    left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
+    assert partial_correlation(x, y, given=z) == pytest.approx(np.corrcoef(*left)[0, 1])

@@ -84,3 +84,30 @@ def test_negative_zero_is_a_copy_of_zero():
 def test_entropy_refuses_what_it_cannot_estimate(x, k, message):
     with pytest.raises(el.InputError, match=message):
         el.knn_entropy(x, k)
+
+
+@pytest.mark.parametrize(("n", "d", "low", "high"), [(512, 32, 0.45, 0.62), (128, 64, 0.17, 0.32)])
+def test_a_fall_of_small_directions_is_seen_in_part_as_much_as_for_normal_sets(n, d, low, high):
+    # The refitted Gaussian of each generation loses its small directions first.
+    rng = np.random.default_rng(0)
+    x = y = rng.standard_normal((n, d))
+    for _ in range(5):
+        y = rng.multivariate_normal(y.mean(axis=0), np.cov(y.T, bias=True), n)
+    found = el.entropy_attenuation(x, y)
+    a, b = (np.linalg.slogdet(np.cov(rows.T))[1] / 2 for rows in (x, y))
+    assert found.normal == pytest.approx(b - a, rel=1e-6)
+    assert found.estimated == pytest.approx(el.knn_entropy(y).nats - el.knn_entropy(x).nats)
+    assert low < found.share < high
+    # One draw of the estimate varies by about a nat.
+    assert abs(found.estimated - found.seen) < 1.5
+
+
+def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rng):
+    x = rng.standard_normal((200, 5))
+    found = el.entropy_attenuation(x, 0.1 * x)
+    assert found.share == pytest.approx(1)
+    assert found.estimated == pytest.approx(5 * math.log(0.1))
+    with pytest.raises(el.InputError, match="vary in no direction"):
+        el.entropy_attenuation(x, np.ones((200, 5)))
+    with pytest.raises(el.InputError, match="at least 3 rows"):
+        el.entropy_attenuation(x[:2], x)

@@ -164,8 +164,9 @@ def test_hubness_rises_with_the_dimension(rng):
 
 
 # Generated rows: copies of training rows, and rows near a plane that crowd at its middle; the
-# training set is wide and a third of it copies; held-out rows are as wide. So, against the same
-# sets with generated and train exchanged, each metric must be larger (+) or smaller (−):
+# training set is wide and a third of it copies, and the real rows are the same; held-out and
+# unselected rows are as wide. So, against the same sets with generated and train exchanged, each
+# metric must be larger (+) or smaller (−), or has nothing to do with them (=):
 DIRECTIONS = {
     "entropy_train": "+", "entropy_samples": "-", "entropy_train_intrinsic": "+",
     "entropy_samples_intrinsic": "-", "intrinsic_dimension": "-", "intrinsic_dimension_mle": "-",
@@ -177,6 +178,9 @@ DIRECTIONS = {
     "coverage_distance": "+", "total_variance": "-", "effective_rank": "-", "vendi_score": "-",
     "rke": "-", "hubness": "-", "spikiness": "+", "drift_fidelity": "+", "drift_coverage": "+",
     "drift_novelty": "+", "duplicate_fraction": "+",
+    "generalization_score_unselected": "-", "generalization_ratio_real": "+",
+    "memorized_fraction_real": "-", "c_t_unselected": "-", "drift_novelty_unselected": "+",
+    "frechet_distance_floor": "=", "kernel_distance_floor": "=", "coverage_floor": "=",
 }  # fmt: skip
 
 
@@ -190,15 +194,13 @@ def test_a_metric_that_swaps_generated_and_train_is_found(name):
     generated += 1e-3 * rng.standard_normal((300, 4))
     generated[100:] *= np.linspace(0.02, 1, 200)[:, None]
     generated[:30] = train[:30] + 1e-3 * rng.standard_normal((30, 4))
-    reference = rng.standard_normal((300, 4))
+    reference, unselected = rng.standard_normal((2, 300, 4))
+    others = {"reference": reference, "unselected": unselected, "real": train}
     certain, vague = rng.dirichlet(np.full(4, 0.1), 300), rng.dirichlet(np.full(4, 30), 300)
     value = METRICS[name].value
-    right = value(Sets(generated=generated, train=train, reference=reference,
-                       probabilities=certain))  # fmt: skip
-    swapped = value(Sets(generated=train, train=generated, reference=reference,
-                         probabilities=vague))  # fmt: skip
-    assert (right > swapped) == (DIRECTIONS[name] == "+")
-    assert right != swapped
+    right = value(Sets(generated=generated, train=train, probabilities=certain, **others))
+    swapped = value(Sets(generated=train, train=generated, probabilities=vague, **others))
+    assert {1: "+", 0: "=", -1: "-"}[int(np.sign(right - swapped))] == DIRECTIONS[name]
 
 
 @pytest.mark.parametrize("estimator", ["two_nn", "maximum_likelihood"])

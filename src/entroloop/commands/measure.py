@@ -59,6 +59,8 @@ class Measured:
             "comparable": found.comparable,
             "seconds": found.seconds,
         }
+        if found.floor is not None:
+            answer["floor"] = found.floor
         if METRICS[name].pairs is not None:
             answer["pairs"] = [
                 [self.sets["generated"].ids[i], self.sets["train"].ids[j], d]

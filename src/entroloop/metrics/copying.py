@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import rankdata
 
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.distances.transforms import unit_rows
@@ -47,27 +46,54 @@ class Copying:
     reference_cells: Array
     reference_distances: Float64
 
-    def statistic(self, rows: Array | None = None) -> float:
-        """Return C_T; rows: indices of the generated rows to use (default: all)."""
-        cells = self.cells if rows is None else self.cells[rows]
-        distances = self.distances if rows is None else self.distances[rows]
-        total = weight = 0.0
-        for cell in np.unique(self.reference_cells):
-            g = distances[cells == cell]
-            r = self.reference_distances[self.reference_cells == cell]
-            if len(g) < 2 or len(r) < 2:
-                continue
-            u = rankdata(np.concatenate([g, r]))[: len(g)].sum() - len(g) * (len(g) + 1) / 2
-            spread = np.sqrt(len(g) * len(r) * (len(g) + len(r) + 1) / 12)
-            total += len(r) * (u - len(g) * len(r) / 2) / spread
-            weight += len(r)
-        if not weight:
+    def statistic(self) -> float:
+        """Return C_T."""
+        ones = np.ones((1, len(self.cells))), np.ones((1, len(self.reference_cells)))
+        value = float(self._weighted(*ones)[0])
+        if not np.isfinite(value):
             raise InputError("C_T needs cells with 2 generated and 2 reference rows; none has both")
-        return float(total / weight)
+        return value
+
+    def resampled(self, rng: np.random.Generator, draws: int) -> Float64:
+        """Return C_T of bootstraps of both the generated and the reference rows, (draws,)."""
+        counts = [
+            rng.multinomial(n, np.full(n, 1 / n), draws).astype(np.float64)
+            for n in (len(self.cells), len(self.reference_cells))
+        ]
+        return self._weighted(*counts)
+
+    def _weighted(self, generated: Float64, reference: Float64) -> Float64:
+        """Return C_T for each line of how often every generated and reference row counts."""
+        total, weight = np.zeros(len(generated)), np.zeros(len(generated))
+        for cell in np.unique(self.reference_cells):
+            ours, theirs = self.cells == cell, self.reference_cells == cell
+            levels, at = np.unique(
+                np.concatenate([self.distances[ours], self.reference_distances[theirs]]),
+                return_inverse=True,
+            )
+            # How many rows of each set lie at each distance, per line: U counts the pairs in which
+            # the generated row is farther, and half of the ties.
+            g = _summed(generated[:, ours], at[: ours.sum()], len(levels))
+            r = _summed(reference[:, theirs], at[ours.sum() :], len(levels))
+            m, n = g.sum(axis=1), r.sum(axis=1)
+            u = (g * (r.cumsum(axis=1) - r / 2)).sum(axis=1)
+            enough = (m >= 2) & (n >= 2)
+            spread = np.sqrt(np.maximum(m * n * (m + n + 1), 1) / 12)
+            total += np.where(enough, n * (u - m * n / 2) / spread, 0.0)
+            weight += np.where(enough, n, 0.0)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / np.where(weight > 0, weight, np.nan))
 
 
-def c_t_of(sets: Sets) -> Copying:
-    """Return the cells and distances from which C_T is computed."""
+def _summed(counts: Float64, at: Array, levels: int) -> Float64:
+    """Return the sums of columns of counts that share a level, (lines, levels)."""
+    found = np.zeros((levels, len(counts)))
+    np.add.at(found, at, counts.T)
+    return found.T
+
+
+def c_t_of(sets: Sets, held_out: str = "reference") -> Copying:
+    """Return the cells and distances from which C_T is computed, with the role held out."""
     from sklearn.cluster import KMeans
 
     train = sets["train_whole"]
@@ -76,7 +102,7 @@ def c_t_of(sets: Sets) -> Copying:
     seed = seed_for(sets.seed, 0, "cells") % 2**32
     fitted = KMeans(k, n_init=1, random_state=seed).fit(train.astype(np.float64))
     found: list[Array] = []
-    for role in ("generated", "reference"):
+    for role in ("generated", held_out):
         rows = sets[role]
         cells = nearest(rows, fitted.cluster_centers_).indices[:, 0]
         distances = np.empty(len(rows))

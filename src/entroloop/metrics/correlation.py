@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,19 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
     if len(x) < 3 or x.min() == x.max() or y.min() == y.max():
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
+
+
+def partial_correlation(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> float:
+    """Return Pearson's r of what is left of x and y when their linear dependence on z is taken off.
+
+    (r_xy − r_xz r_yz)/√((1 − r_xz²)(1 − r_yz²)), z = given; NaN where that is undefined.
+
+    >>> partial_correlation([1, 2, 3, 4], [1, 3, 2, 5], given=[1, 2, 3, 4])
+    nan
+    """
+    xy, xz, yz = pearson(x, y), pearson(x, given), pearson(y, given)
+    left = (1 - xz * xz) * (1 - yz * yz)
+    return (xy - xz * yz) / math.sqrt(left) if left > 1e-12 else float("nan")
 
 
 def correlation(

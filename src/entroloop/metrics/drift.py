@@ -54,9 +54,9 @@ def drift_coverage_of(sets: Sets) -> float:
     return _log_ratio(sets, ("reference", "generated"), ("reference", "train"))
 
 
-def drift_novelty_of(sets: Sets) -> float:
-    """See `drift_novelty`; +inf if every generated row is a copy."""
-    return _log_ratio(sets, ("generated", "reference"), ("generated", "train"))
+def drift_novelty_of(sets: Sets, held_out: str = "reference") -> float:
+    """See `drift_novelty`; +inf if every generated row is a copy. held_out: the role to compare."""
+    return _log_ratio(sets, ("generated", held_out), ("generated", "train"))
 
 
 def _log_ratio(sets: Sets, above: tuple[str, str], below: tuple[str, str]) -> float:

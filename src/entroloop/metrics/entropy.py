@@ -10,10 +10,14 @@ from scipy.special import digamma, gammaln
 
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
+from entroloop.metrics.moments import spectrum
 from entroloop.metrics.sets import Own, Sets
 from entroloop.metrics.sharded import distinct_epsilon, sharded, too_few_distinct
 from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
+from entroloop.seeding import rng_for
+
+ATTENUATION_DRAWS = 4  # of normal sets
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,67 @@ def intrinsic_dimension_mle_of(own: Own) -> float:
     inverse = np.log(r[:, -1:] / r[:, :-1]).sum(axis=1) / (own.k - 1)
     mean = float(inverse.mean())
     return math.inf if mean == 0 else 1 / mean
+
+
+@dataclass(frozen=True)
+class Attenuation:
+    """How much of a change of entropy the estimate shows, by normal sets of the same spectra.
+
+    estimated: the change of `knn_entropy`, in nats. normal: the exact change between normal
+    distributions with the sets' covariances. seen: the change of `knn_entropy` between draws from
+    them. share: seen/normal. n, d: rows, and directions in which both sets vary.
+    """
+
+    estimated: float
+    normal: float
+    seen: float
+    n: int
+    d: int
+
+    @property
+    def share(self) -> float:
+        """The share of the normal sets' change that the estimate shows."""
+        return self.seen / self.normal if self.normal else math.nan
+
+
+def entropy_attenuation(before: Array, after: Array, *, seed: int = 0) -> Attenuation:
+    """Return how much of the change of entropy from one set to another the estimate can show.
+
+    Neighbours in high dimension feel the directions of largest variance alone, so that
+    `knn_entropy` shows only a part of a fall that comes from the small ones. Normal sets of the
+    same n and spectra λ tell which part: their entropies differ by ½ Σ_i ln(λ_i after/λ_i before)
+    exactly. before, after: (n, d), cut to equally many rows by a seeded draw. A pure change of
+    scale is shown in full.
+
+    Raises InputError for fewer than 3 rows, or rows that vary in no direction.
+
+    >>> x = np.random.default_rng(0).standard_normal((300, 4))
+    >>> round(entropy_attenuation(x, 0.5 * x).share, 6)
+    1.0
+    """
+    a, b = as_vectors(np.asarray(before)), as_vectors(np.asarray(after))
+    n = min(len(a), len(b))
+    if n < 3:
+        raise InputError(f"the attenuation needs at least 3 rows in each set; got {n}")
+    rng = rng_for(seed, 0, "attenuation")
+    a, b = (x[np.sort(rng.choice(len(x), n, replace=False))] for x in (a, b))
+    spectra = [spectrum(x) for x in (a, b)]
+    d = min(int((values > 1e-10 * values[0]).sum()) for values in spectra)
+    if d == 0:
+        raise InputError("the rows vary in no direction, so they have no spectrum")
+    first, last = (values[:d] for values in spectra)
+    changes = []
+    for _ in range(ATTENUATION_DRAWS):
+        noise = rng.standard_normal((n, d))  # shared by both: what differs is the spectrum alone
+        drawn = [knn_entropy(noise * np.sqrt(values)).nats for values in (first, last)]
+        changes.append(drawn[1] - drawn[0])
+    return Attenuation(
+        estimated=knn_entropy(b).nats - knn_entropy(a).nats,
+        normal=float(0.5 * np.log(last / first).sum()),
+        seen=float(np.mean(changes)),
+        n=n,
+        d=d,
+    )
 
 
 ESTIMATORS = {"two_nn": intrinsic_dimension_of, "maximum_likelihood": intrinsic_dimension_mle_of}

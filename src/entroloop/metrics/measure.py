@@ -19,7 +19,8 @@ from entroloop.seeding import rng_for
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
 DRAWS = 1000  # bootstrap resamples
-HALVES = 20  # half-samples
+SPLITS = 20  # of all sets in halves
+T_QUANTILE = 2.086  # 97.5 %, at as many degrees of freedom as there are splits
 PAIRS = 100  # nearest pairs listed
 
 Interval = tuple[float, float] | None
@@ -31,7 +32,8 @@ class Measurement:
 
     comparable: the figures it can be compared with. seconds: the time taken; a search shared by
     several metrics counts for the first. pairs: (generated row, training row, distance), most
-    memorized first, for metrics of copying.
+    memorized first, for metrics of copying. floor: for the Fréchet and kernel distances and
+    coverage, what two disjoint draws of reference rows have; the note names their number.
     """
 
     value: float
@@ -40,6 +42,7 @@ class Measurement:
     comparable: str = ""
     seconds: float = 0.0
     pairs: list[tuple[int, int, float]] = field(default_factory=list)
+    floor: float | None = None
 
 
 def measure(
@@ -86,15 +89,16 @@ def measure(
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
     asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
-    held_out = "generalization_score_reference"  # needed to interpret the score
-    if "generalization_score" in asked and held_out not in asked and sets.has("reference"):
-        asked.insert(asked.index("generalization_score") + 1, held_out)
+    asked = with_nulls(asked, sets)
     taker = _Taker(sets)
     found = {}
     for done, name in enumerate(asked):
         progress_of(name)(done, len(asked))
         start = time.perf_counter()
         value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
+        floor, at = taker.floor(METRICS[name])
+        if floor is not None:
+            note += f"; real against real, at {at} rows: {floor:.4g}"
         pairs, of = taker.pairs(METRICS[name])
         if of > len(pairs):
             note += f"; the first {len(pairs)} of {of} pairs are listed"
@@ -105,6 +109,7 @@ def measure(
             METRICS[name].comparable,
             round(time.perf_counter() - start, 3),
             pairs,
+            floor,
         )
     near = set(BY_NEIGHBOURS) & set(found)
     skewness = taker.hubness() if near else 0.0
@@ -116,6 +121,24 @@ def measure(
         for name in near:
             found[name] = replace(found[name], note=found[name].note + warning)
     return found
+
+
+def with_nulls(names: Sequence[str], sets: Sets) -> list[str]:
+    """Return names, each followed by its null and its floor where the sets have them."""
+    found: dict[str, None] = {}
+    for name in names:
+        found[name] = None
+        for other in METRICS[name].beside:
+            if other not in names and all(sets.has(role) for role in METRICS[other].needs):
+                found[other] = None
+    return list(found)
+
+
+def _given(metric: Metric) -> str:
+    """Say what an interval covers that comes from new rows of some roles only."""
+    others = [role for role in metric.needs if role not in metric.resampled]
+    given = f", given {' and '.join(others)}" if others else ""
+    return f"the expectation over new {metric.resampled} rows{given}"
 
 
 def _by_default(metric: Metric, sets: Sets) -> bool:
@@ -136,11 +159,16 @@ class _Taker:
         return self.sets.drawn(n, rng_for(self.sets.seed, 0, "common"))
 
     @cached_property
-    def halves(self) -> list[Sets]:
-        """Half-samples of the common sets."""
-        n = min(self.sets.sizes().values())
+    def halves(self) -> list[tuple[Sets, Sets]]:
+        """The common sets, split in two halves again and again."""
         rng = rng_for(self.sets.seed, 0, "halves")
-        return [self.common.drawn(n // 2, rng) for _ in range(HALVES)]
+        return [self.common.halved(rng) for _ in range(SPLITS)]
+
+    @cached_property
+    def halves_given_train(self) -> list[tuple[Sets, Sets]]:
+        """The same, but the training set stays whole: half of it would lack half of the copied."""
+        rng = rng_for(self.sets.seed, 0, "halves")
+        return [self.common.halved(rng, whole=("train",)) for _ in range(SPLITS)]
 
     def take(self, metric: Metric, asked_for: bool) -> tuple[float, Interval, str]:
         """Return the value, interval and note of a metric."""
@@ -177,7 +205,7 @@ class _Taker:
             return math.nan
 
     def _of_rows(self, metric: Metric) -> tuple[float, Interval, str]:
-        """Compute the interval by bootstrapping one role's rows, given the others."""
+        """Compute the interval of the expectation over new rows of one role, given the others."""
         assert metric.rows is not None
         rows: RowStatistic = metric.rows(self.sets if metric.every_row else self.common)
         values = rows.values
@@ -186,12 +214,15 @@ class _Taker:
         if metric.bounds[0] == 0 and math.isfinite(metric.bounds[1]):
             return self._of_counts(values, metric)
         rng = rng_for(self.sets.seed, 0, "bootstrap")
-        drawn = [
-            rows.statistic(values[rng.integers(len(values), size=len(values))])
-            for _ in range(DRAWS)
-        ]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        note = f"{len(values)} rows; interval: bootstrap of the {metric.resampled} rows"
+        if rows.resampled is not None:
+            drawn = rows.resampled(rng, DRAWS)
+        else:
+            drawn = np.array([
+                rows.statistic(values[rng.integers(len(values), size=len(values))])
+                for _ in range(DRAWS)
+            ])  # fmt: skip
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        note = f"{len(values)} rows; interval: {_given(metric)} (bootstrap)"
         return rows.statistic(values), (float(low), float(high)), note
 
     def _of_counts(self, flags: Float64, metric: Metric) -> tuple[float, Interval, str]:
@@ -201,14 +232,18 @@ class _Taker:
         half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
         top = metric.bounds[1]
         interval = (top * max(middle - half, 0.0), top * min(middle + half, 1.0))
-        return top * share, interval, f"{n} rows; interval: Wilson, given the other sets"
+        return top * share, interval, f"{n} rows; interval: {_given(metric)} (Wilson)"
 
     def _of_sets(self, metric: Metric, interval: bool) -> tuple[float, Interval, str]:
-        """Compute the interval from half-samples of all sets.
+        """Compute the interval of the expectation at this n, from halves of all sets.
 
-        They are drawn without replacement: a bootstrap would repeat rows, and repeated rows have
-        distance 0. At half size the spread of the statistic equals that at full size:
-        √(b/n)/√(1 − b/n) = 1 at b = n/2 (Politis & Romano 1994).
+        Halves, since a bootstrap would repeat rows, and repeated rows have distance 0. They are
+        independent: with values a and b, E[((a − b)/2)²] is half the variance at n/2 rows, which
+        is the variance at n where it falls as 1/n, as that of neighbours does. A smooth function
+        of moments has V₁ + V₂ with V₁ ∝ 1/n and V₂ ∝ 1/n² (Hoeffding 1948), and V₂ is all there
+        is where two sets are alike; the former gives V₁ + 2 V₂. Over splits of the same rows
+        (a + b)/2 then has the variance V₂, since in first order two halves add up to the whole:
+        that is taken off.
         """
         sets = self.sets if metric.every_row else self.common
         n = min(sets.sizes().values())
@@ -220,15 +255,38 @@ class _Taker:
             return value, None, f"{note}; no interval"
         if n < 8 or not math.isfinite(value) or not interval:
             return value, None, f"{note}; no interval"
+        given = {"generated", "train"} <= set(metric.needs)
         try:
-            halves = [metric.value(half) for half in self.halves]
+            splits = self.halves_given_train if given else self.halves
+            halves = np.array([[metric.value(half) for half in pair] for pair in splits])
         except InputError as error:  # halves may be too small when the whole is not
             return value, None, f"{note}; no interval: {error}"
-        half_width = 1.96 * float(np.std(halves, ddof=1))
-        if not math.isfinite(half_width):
+        variance = float(np.square(halves[:, 0] - halves[:, 1]).mean() / 4)
+        if metric.smooth:
+            variance -= min(float(halves.mean(axis=1).var(ddof=1)), variance / 2)
+        if not math.isfinite(variance):
             return value, None, f"{note}; no interval"
-        note += f"; interval: spread of {HALVES} half-samples"
+        half_width = T_QUANTILE * math.sqrt(variance)
+        target = "the expectation at this n" + (", given train" if given else "")
+        note += f"; interval: {target} ({SPLITS} splits in halves)"
         return value, (value - half_width, value + half_width), note
+
+    def floor(self, metric: Metric) -> tuple[float | None, int]:
+        """Return a metric of two disjoint draws from the reference, and their number of rows.
+
+        As many rows as the metric was taken on, if the reference has twice as many.
+        """
+        named = [METRICS[name] for name in metric.beside if name.endswith("_floor")]
+        if not named or not self.sets.has("reference") or len(self.sets["reference"]) < 16:
+            return None, 0
+        rows = self.sets["reference"]
+        m = min(*self.sets.sizes().values(), len(rows) // 2)
+        order = rng_for(self.sets.seed, 0, "floor").permutation(len(rows))
+        first, second = (rows[np.sort(at)] for at in (order[:m], order[m : 2 * m]))
+        try:
+            return named[0].value(Sets(real=first, reference=second, seed=self.sets.seed)), m
+        except (InputError, np.linalg.LinAlgError):
+            return None, 0
 
     def pairs(self, metric: Metric) -> tuple[list[tuple[int, int, float]], int]:
         """Return the pairs that trigger a metric most strongly, and the total number of pairs."""

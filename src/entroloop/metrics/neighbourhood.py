@@ -44,11 +44,9 @@ def generalization_ratio(*, generated: Array, train: Array) -> float:
     return generalization_ratio_of(Sets(generated=generated, train=train))
 
 
-def generalization_ratio_of(sets: Sets) -> float:
-    """See `generalization_ratio`."""
-    return float(nearest_distances_of(sets, "generated", "train").mean()) / leave_one_out_of(
-        sets, "train"
-    )
+def generalization_ratio_of(sets: Sets, to: str = "train") -> float:
+    """See `generalization_ratio`; to: the role whose rows may have been memorized."""
+    return float(nearest_distances_of(sets, "generated", to).mean()) / leave_one_out_of(sets, to)
 
 
 def leave_one_out_of(sets: Sets, role: str) -> float:
@@ -83,11 +81,13 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
     return memorized_rows_of(Sets(generated=generated, train=train), ratio)
 
 
-def memorized_rows_of(sets: Sets, ratio: float = 1 / 3) -> NDArray[np.bool_]:
-    """See `memorized_rows`."""
+def memorized_rows_of(
+    sets: Sets, ratio: float = 1 / 3, of: str = "train_whole"
+) -> NDArray[np.bool_]:
+    """See `memorized_rows`; of: the role whose rows may have been memorized."""
     if not 0 < ratio <= 1:
         raise InputError(f"ratio must lie in (0, 1]; got {ratio}")
-    d = sets.nearest("generated", "train_whole").distances
+    d = sets.nearest("generated", of).distances
     found: NDArray[np.bool_] = d[:, 0] == 0
     if d.shape[1] > 1:
         found |= d[:, 0] < ratio * d[:, 1]

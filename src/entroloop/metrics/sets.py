@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from entroloop.errors import InputError
 from entroloop.samples import Array, as_vectors, check_rows
 
 NEIGHBOURS = 20  # within a set: the most that any metric needs
-ROLES = ("generated", "train", "train_whole", "reference")
+ROLES = ("generated", "train", "reference", "unselected", "real")
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class Own:
 class Sets:
     """Rows (n, d) of one feature space, by role; a role may be missing.
 
-    The roles are generated, reference (held-out real rows) and train; train_whole is the whole
-    training set if `train` is only a draw from it. probabilities: class probabilities, one line
-    per generated row. seed: determines every random draw in a metric.
+    The roles are generated, train, reference (held-out real rows) and, in a study, unselected (rows
+    of the generations that the training set came from, which nothing was trained on) and real (the
+    real training rows of generation 1); train_whole is the whole training set if `train` is only a
+    draw from it. probabilities: class probabilities, one line per generated row. seed: determines
+    every random draw in a metric.
 
     Raises InputError for invalid rows, rows of different width, and access to a missing role.
     """
@@ -51,23 +54,21 @@ class Sets:
         train: Any = None,
         reference: Any = None,
         train_whole: Any = None,
+        unselected: Any = None,
+        real: Any = None,
         probabilities: Any = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        whole = train if train_whole is None else train_whole
-        given = dict(zip(ROLES, (generated, train, whole, reference), strict=True))
-        same = whole is train
+        given = dict(zip(ROLES, (generated, train, reference, unselected, real), strict=True))
         self._rows: dict[str, Array] = {}
-        for role, rows in given.items():
-            if rows is None:
-                continue
-            if role == "train_whole" and same:
-                self._rows[role] = self._rows["train"]
-                continue
-            vectors = as_vectors(np.asarray(rows))
-            check_rows(vectors, role, minimum=1)
-            self._rows[role] = vectors
+        for role, rows in (given | {"train_whole": train_whole}).items():
+            if rows is not None:
+                vectors = as_vectors(np.asarray(rows))
+                check_rows(vectors, role, minimum=1)
+                self._rows[role] = vectors
+        if train is not None and (train_whole is None or train_whole is train):
+            self._rows["train_whole"] = self._rows["train"]
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
         self.seed, self.device = seed, device
@@ -99,7 +100,7 @@ class Sets:
     def drawn(self, n: int, rng: np.random.Generator) -> Sets:
         """Return n rows of each role, drawn without replacement and kept in order."""
         some: dict[str, Any] = {}
-        for role in ("generated", "train", "reference"):
+        for role in ROLES:
             if role not in self._rows:
                 continue
             rows = self._rows[role]
@@ -111,6 +112,25 @@ class Sets:
             if role == "generated" and self.probabilities is not None:
                 some["probabilities"] = self.probabilities[index]
         return Sets(**some, seed=self.seed, device=self.device)
+
+    def halved(self, rng: np.random.Generator, whole: Sequence[str] = ()) -> tuple[Sets, Sets]:
+        """Return two disjoint halves of each role but those kept whole, each half kept in order."""
+        halves: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        for role in ROLES:
+            if role not in self._rows:
+                continue
+            rows = self._rows[role]
+            if role in whole:
+                halves[0][role] = halves[1][role] = rows
+                continue
+            order, size = rng.permutation(len(rows)), len(rows) // 2
+            for some, at in zip(halves, (order[:size], order[size : 2 * size]), strict=True):
+                index = np.sort(at)
+                some[role] = rows[index]
+                if role == "generated" and self.probabilities is not None:
+                    some["probabilities"] = self.probabilities[index]
+        first, second = (Sets(**some, seed=self.seed, device=self.device) for some in halves)
+        return first, second
 
     def nearest(self, queries: str, rows: str) -> Neighbors:
         """Return the two nearest distinct rows to each query (one, if there is only one).

@@ -50,6 +50,7 @@ from entroloop.metrics.sliced import sliced_wasserstein_of
 from entroloop.samples import Array, Float64
 
 G, T, R = "generated", "train", "reference"
+UNSELECTED, REAL = "unselected", "real"  # in studies only
 OWN = "with no other library"
 ANY = (float("-inf"), float("inf"))
 WIDE = 1024  # features; beyond this, costly eigendecompositions run on request only
@@ -57,10 +58,15 @@ WIDE = 1024  # features; beyond this, costly eigendecompositions run on request 
 
 @dataclass(frozen=True)
 class RowStatistic:
-    """One value per row of a role, and the statistic of these values or of a resample of them."""
+    """One value per row of a role, and the statistic of these values or of a resample of them.
+
+    resampled: takes a generator and a number, and returns so many bootstraps of the statistic;
+    without it, values are drawn with replacement.
+    """
 
     values: Float64
     statistic: Callable[[Array], float]
+    resampled: Callable[[np.random.Generator, int], Float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,14 @@ class Metric:
     """How a metric is computed.
 
     needs: the roles it uses. value: computes the metric from sets. says: its meaning, in a clause.
-    rows, resampled: the metric as a statistic of one role's rows, which are resampled for the
-    interval; without them the interval comes from half-samples, unless `counted`. every_row: use
+    rows, resampled: the metric as a statistic of the rows of a role (or two), which are resampled
+    for the interval, given the other sets; without them the interval comes from half-samples of
+    all sets, unless `counted`. every_row: use
     all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
-    metric (−inf: not at all). comparable: the figures it can be compared with.
+    metric (−inf: not at all). smooth: a smooth function of moments, as opposed to one of
+    neighbours. beside: metrics to show with it where the sets allow: its null or its floor.
+    comparable: the figures it can be compared with.
     """
 
     needs: tuple[str, ...]
@@ -85,6 +94,8 @@ class Metric:
     bounds: tuple[float, float] = (0.0, float("inf"))
     pairs: Callable[[Sets], Float64] | None = None
     on_request: bool = False
+    smooth: bool = False
+    beside: tuple[str, ...] = ()
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
     comparable: str = OWN
     note: Callable[[Sets], str] = lambda sets: ""  # noqa: ARG005
@@ -101,6 +112,7 @@ def _mean_of(
     bounds: tuple[float, float] = (0.0, float("inf")),
     pairs: Callable[[Sets], Float64] | None = None,
     on_request: bool = False,
+    beside: tuple[str, ...] = (),
     comparable: str = OWN,
 ) -> Metric:
     """Return a metric equal to scale times the mean of one value per row."""
@@ -118,6 +130,7 @@ def _mean_of(
         bounds=bounds,
         pairs=pairs,
         on_request=on_request,
+        beside=beside,
         comparable=comparable,
     )
 
@@ -141,10 +154,22 @@ def _where(flagged: Callable[[Sets], Array]) -> Callable[[Sets], Float64]:
     return lambda sets: np.where(flagged(sets), _nearness(sets), -np.inf)
 
 
-def _copying_rows(sets: Sets) -> RowStatistic:
-    found = c_t_of(sets)
-    return RowStatistic(np.arange(len(found.cells), dtype=np.float64),
-                lambda rows: found.statistic(rows.astype(np.int64)))  # fmt: skip
+def _copying_rows(sets: Sets, held_out: str = R) -> RowStatistic:
+    found = c_t_of(sets, held_out)
+    return RowStatistic(found.distances, lambda _: found.statistic(), found.resampled)
+
+
+def _floor_of(value: Callable[[Sets], float], says: str) -> Metric:
+    """Return a metric between the real training rows and the reference: what real data have."""
+    return Metric(
+        (REAL, R),
+        lambda sets: value(Sets(generated=sets[REAL], reference=sets[R], seed=sets.seed)),
+        f"the same of real rows: {says}", bounds=ANY, counted=True,
+    )  # fmt: skip
+
+
+def _coverage(sets: Sets) -> float:
+    return float(coverage_rows_of(sets).mean())
 
 
 def _entropy_note(role: str, intrinsic: bool = False) -> Callable[[Sets], str]:
@@ -200,10 +225,25 @@ METRICS: dict[str, Metric] = {
     "generalization_score": _mean_of(
         (G, T), G, lambda s: nearest_distances_of(s, G, T),
         "mean distance to the nearest training row; low means memorization",
+        beside=("generalization_score_reference", "generalization_score_unselected"),
     ),
     "generalization_score_reference": _mean_of(
         (R, T), R, lambda s: nearest_distances_of(s, R, T),
         "the same for held-out real rows: what a perfect generator would score",
+    ),
+    "generalization_score_unselected": _mean_of(
+        (UNSELECTED, T), UNSELECTED, lambda s: nearest_distances_of(s, UNSELECTED, T),
+        "the same for unselected rows like the training set's: its null after generation 1",
+    ),
+    "generalization_ratio_real": Metric(
+        (G, REAL), lambda s: generalization_ratio_of(s, REAL),
+        "how near samples lie to the real training rows, over these rows' own spacing",
+        every_row=True, counted=True,
+    ),
+    "memorized_fraction_real": _mean_of(
+        (G, REAL), G, lambda s: memorized_rows_of(s, of=REAL),
+        "share of generated rows three times nearer to one real training row than to the next",
+        bounds=(0.0, 1.0),
     ),
     "generalization_ratio": Metric(
         (G, T), generalization_ratio_of,
@@ -224,7 +264,14 @@ METRICS: dict[str, Metric] = {
     "c_t": Metric(
         (G, T, R), lambda s: c_t_of(s).statistic(),
         "are generated rows nearer to training rows than held-out rows are? far below 0: yes",
-        _copying_rows, G, every_row=True, bounds=ANY, pairs=_nearness,
+        _copying_rows, f"{G} and {R}", every_row=True, bounds=ANY, pairs=_nearness,
+        beside=("c_t_unselected",),
+    ),
+    "c_t_unselected": Metric(
+        (G, T, UNSELECTED), lambda s: c_t_of(s, UNSELECTED).statistic(),
+        "the same against unselected rows like the training set's: the null after generation 1",
+        lambda s: _copying_rows(s, UNSELECTED), f"{G} and {UNSELECTED}",
+        every_row=True, bounds=ANY,
     ),
     "fld": _mean_of(
         (G, T, R), R, fld_rows_of,
@@ -239,25 +286,28 @@ METRICS: dict[str, Metric] = {
     "mifid": Metric(
         (G, T, R), mifid_of,
         "Fréchet distance, increased if generated rows point the same way as training rows",
-        wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note,
+        wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note, smooth=True,
     ),
     "frechet_distance": Metric(
         (G, R), frechet_distance_of,
         "distance between the sets as Gaussians: quality and variety in one",
-        wide="no interval", comparable=FID, note=_rank_note,
+        wide="no interval", comparable=FID, note=_rank_note, smooth=True,
+        beside=("frechet_distance_floor",),
     ),
+    "frechet_distance_floor": _floor_of(frechet_distance_of, "its bias at these numbers"),
     "frechet_distance_infinity": Metric(
         (G, R), frechet_distance_infinity_of,
         "the same, extrapolated to infinitely many generated rows",
-        wide="on request", comparable=FID, note=_rank_note,
+        wide="on request", comparable=FID, note=_rank_note, smooth=True,
         bounds=ANY,
     ),
     "kernel_distance": Metric(
         (G, R), kernel_distance_of,
         "KID: like the Fréchet distance, but unbiased at any number of rows",
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
-        bounds=ANY,
+        bounds=ANY, smooth=True, beside=("kernel_distance_floor",),
     ),
+    "kernel_distance_floor": _floor_of(kernel_distance_of, "0 up to chance"),
     "inception_score": Metric(
         (G, "probabilities"), inception_score_of,
         "is each row's class certain, and do the rows cover many classes?",
@@ -281,34 +331,36 @@ METRICS: dict[str, Metric] = {
         "how many real neighbourhoods contain a generated row, over k", comparable=PRDC,
     ),
     "coverage": Metric(
-        (G, R), lambda s: float(coverage_rows_of(s).mean()),
-        "share of real rows with a generated row in their neighbourhood",
-        comparable=PRDC, bounds=(0.0, 1.0),
+        (G, R), _coverage, "share of real rows with a generated row in their neighbourhood",
+        comparable=PRDC, bounds=(0.0, 1.0), beside=("coverage_floor",),
     ),
+    "coverage_floor": _floor_of(_coverage, "the most to hope for"),
     "coverage_distance": Metric(
         (G, R), lambda s: float(nearest_distances_of(s, R, G).mean()),
         "mean distance from a real row to its nearest generated row",
     ),
     "total_variance": Metric(
-        (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows"
+        (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows",
+        smooth=True,
     ),
     "effective_rank": Metric(
         (G,), lambda s: effective_rank(s[G]), "how many directions carry the variance",
-        wide="no interval",
+        wide="no interval", smooth=True,
     ),
     "vendi_score": Metric(
         (G,), lambda s: vendi_score_of(s, 1.0),
         "effective number of distinct rows (cosine similarity)",
-        wide="no interval", comparable="with vendi-score on the same features",
+        wide="no interval", comparable="with vendi-score on the same features", smooth=True,
     ),
     "rke": Metric(
         (G,), lambda s: vendi_score_of(s, 2.0), "effective number of modes (order 2)",
         wide="no interval", comparable="with vendi-score of order 2 on the same features",
+        smooth=True,
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
         "skewness of neighbour counts; above 1.4, distrust neighbour-based metrics here",
-        bounds=ANY,
+        bounds=ANY, counted=True,
     ),
     "spikiness": Metric(
         (G,), lambda s: spikiness(s[G]), "negentropy along the first two principal components",
@@ -326,6 +378,11 @@ METRICS: dict[str, Metric] = {
     "drift_novelty": Metric(
         (G, T, R), drift_novelty_of,
         "loss of novelty: nearer to training rows than to held-out ones",
+        bounds=ANY, beside=("drift_novelty_unselected",),
+    ),
+    "drift_novelty_unselected": Metric(
+        (G, T, UNSELECTED), lambda s: drift_novelty_of(s, UNSELECTED),
+        "the same against unselected rows like the training set's: the null after generation 1",
         bounds=ANY,
     ),
     "duplicate_fraction": Metric(
@@ -348,5 +405,6 @@ HUBS = 1.4  # hubness above which a space is called strongly skewed (Radovanovi�
 RECORDED = (
     "entropy_train", "entropy_samples", "generalization_score", "generalization_score_reference",
     "memorized_fraction", "frechet_distance", "coverage_distance", "total_variance",
-    "duplicate_fraction", "generalization_ratio", "auth_pct",
+    "duplicate_fraction", "generalization_ratio", "auth_pct", "generalization_score_unselected",
+    "generalization_ratio_real", "memorized_fraction_real", "frechet_distance_floor",
 )  # fmt: skip

@@ -70,9 +70,11 @@ def _page(folders: list[Path]) -> str:
 def _section(view: Any, number: int) -> dict[str, Any]:
     import yaml
 
+    from entroloop.report.attenuation import attenuations
     from entroloop.report.claims import findings, geometry, verdict
     from entroloop.report.figures import curves, entropy_against_score, projection
     from entroloop.report.images import nearest_pairs, real_grid, sample_grids
+    from entroloop.report.memorization import memorization
     from entroloop.report.table import COLUMNS, cells
 
     figures = {f"{name}-{number}": figure for name, figure in curves(view).items()}
@@ -97,6 +99,8 @@ def _section(view: Any, number: int) -> dict[str, Any]:
         "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
         "relation": relation[1] if relation else None,
         "geometry": geometry(view.records, view.controls),
+        "attenuations": attenuations(view),
+        "memorization": memorization(view.records, view.arms),
         "real": real_grid(view),
         "grids": grids,
         "generations": range(1, generations + 1),

@@ -20,7 +20,12 @@ import pandas as pd
 from scipy import stats
 
 from entroloop.errors import InputError, one_line
-from entroloop.metrics.correlation import Correlation, correlation
+from entroloop.metrics.correlation import (
+    Correlation,
+    correlation,
+    partial_correlation,
+    pearson,
+)
 from entroloop.store.object_store import store_at
 from entroloop.store.records import load_records
 from entroloop.study.config import ArmConfig, StudyConfig
@@ -37,13 +42,15 @@ class Claim:
 
     text: with {arm}, {null}, {last}. quantity: what the effect is measured in. statistic: of the
     records of one arm and seed, indexed by generation; larger must mean more of what is claimed.
-    margin: the effect must exceed the null by this much.
+    margin: the effect must exceed the null by this much. within: the statistic is an effect by
+    itself, against this null within the same run.
     """
 
     text: str
     quantity: str
     statistic: Statistic
     margin: float
+    within: str = ""
 
 
 def _change(column: str, sign: float, *, log: bool = False) -> Statistic:
@@ -71,6 +78,14 @@ def _difference(a: float, b: float, *, log: bool) -> float:
     if not log:
         return float(a - b)
     return math.log(a / b) if a > 0 and b > 0 else math.nan
+
+
+def _nearer_than_unselected(rows: pd.DataFrame) -> float:
+    """Return ln of the score of unselected rows over that of samples, at the last generation."""
+    end = rows.loc[rows.index.max()]
+    return _difference(
+        float(end["generalization_score_unselected"]), float(end["generalization_score"]), log=True
+    )
 
 
 # Of arms that replace the data by random samples, beyond each control loop.
@@ -125,7 +140,16 @@ SELECTION = (
         quantity="share of samples", statistic=_last("memorized_fraction", -1), margin=0.01,
     ),
 )  # fmt: skip
-CLAIMS = (*COLLAPSE, *SELECTION)
+# Of the same arms, within each run: the fair null after generation 1, since what a model is trained
+# on is made anew by the loop, and other rows of the same kind tell how near such rows lie anyway.
+COPYING = (
+    Claim(
+        text="{arm}: at generation {last} samples lie nearer to their training set than {null} do",
+        quantity="ln GS", statistic=_nearer_than_unselected, margin=0.02,
+        within="unselected samples of the generation before",
+    ),
+)  # fmt: skip
+CLAIMS = (*COLLAPSE, *COPYING, *SELECTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +248,8 @@ def _collapse(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterator
             for claim in COLLAPSE:
                 for null in known or [""]:
                     yield _finding(claim, records, str(arm["name"]), null)
+            for claim in COPYING:
+                yield _finding(claim, records, str(arm["name"]), claim.within)
 
 
 def _selection(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterator[Finding]:
@@ -248,7 +274,7 @@ def _has_real_rows(records: pd.DataFrame, arm: dict[str, Any]) -> bool:
 
 def _finding(claim: Claim, records: pd.DataFrame, arm: str, null: str) -> Finding:
     ours = _by_seed(claim.statistic, records, arm)
-    theirs = _by_seed(claim.statistic, records, null)
+    theirs = dict.fromkeys(ours, 0.0) if claim.within else _by_seed(claim.statistic, records, null)
     effects = {
         seed: value - theirs[seed]
         for seed, value in ours.items()
@@ -326,10 +352,21 @@ def entropy_and_score(
 def geometry(records: pd.DataFrame, controls: pd.DataFrame) -> str:
     """Return in words how much of that correlation is there without memorization, too."""
     words = []
+    rows = records[(records["generation"] >= 2) & (records["generalization_ratio"] > 0)]
+    rows = rows[rows["generalization_score"] > 0]
+    if len(rows) >= 3:
+        score = np.log(rows["generalization_score"])
+        own = score - np.log(rows["generalization_ratio"])
+        words.append(
+            "The training sets' own leave-one-out distances, no generator involved, have "
+            f"r = {pearson(rows['entropy_train'], own):.3f} with the entropy; with these held "
+            "fixed, entropy and ln GS have the partial correlation "
+            f"{partial_correlation(rows['entropy_train'], score, given=own):.2f}"
+        )
     without_scale = entropy_and_score(records, "generalization_ratio")
     if without_scale is not None:
         words.append(
-            "With ln GS/LOO, which does not follow the scale of the data, "
+            "with ln GS/LOO, which does not follow the scale of the data, "
             f"r = {without_scale.r:.2f}"
         )
     for name, own in controls.groupby("arm"):

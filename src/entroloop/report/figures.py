@@ -19,11 +19,15 @@ CURVES = {  # column: title
     "generalization_score": "Generalization score (dotted: held-out real rows)",
     "generalization_ratio": "Generalization score over the training set's own spacing",
     "auth_pct": "Authentic samples (AuthPct, %)",
-    "frechet_distance": "Fréchet distance to held-out real data",
+    "frechet_distance": "Fréchet distance to held-out data (dotted: of real rows)",
     "total_variance": "Total variance of the samples",
     "real_share": "Share of real data in the training set",
     "memorized_fraction": "Memorized fraction of the samples",
     "coverage_distance": "Mean distance of held-out real rows to the nearest sample",
+}
+DOTTED = {  # column: what stands beside it
+    "generalization_score": "generalization_score_reference",
+    "frechet_distance": "frechet_distance_floor",
 }
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
@@ -58,11 +62,11 @@ def _curve(view: StudyView, column: str, title: str) -> Figure:
             x=x, y=by_generation["mean"].to_list(), name=arm, mode="lines+markers",
             line={"color": colour(i)}, legendgroup=arm,
         )  # fmt: skip
-        if column == "generalization_score":
-            held_out = rows.groupby("generation")["generalization_score_reference"].mean()
+        if column in DOTTED:
+            held_out = rows.groupby("generation")[DOTTED[column]].mean()
             figure.add_scatter(
                 x=held_out.index.to_list(), y=held_out.to_list(), mode="lines",
-                line={"color": colour(i), "dash": "dot"}, name=f"{arm}: held-out real",
+                line={"color": colour(i), "dash": "dot"}, name=f"{arm}: real rows",
                 legendgroup=arm, showlegend=False,
             )  # fmt: skip
     lay_out(figure, title, "generation")

@@ -25,8 +25,11 @@ class GenerationRecord:
     time and peaks in MB of resident memory. `share_by_generation[g]` is the share of the training
     set made by generation g (0: real data). `generalization_ratio` is the generalization score over
     the training set's own mean leave-one-out distance: unlike the score it does not fall with the
-    scale of the data, so that a fall means memorization. NaN stands for what earlier versions did
-    not record, or these sets do not have. `extra` holds metrics requested beyond the columns.
+    scale of the data, so that a fall means memorization. `…_unselected` is the null of a score
+    after generation 1: that of rows like the training set's which nothing was trained on; `…_real`
+    asks for the real training rows in place of this generation's training set; `…_floor` is what
+    real rows have against the reference. NaN stands for what earlier versions did not record, or
+    these sets do not have. `extra` holds metrics requested beyond the columns.
     """
 
     arm: str
@@ -54,6 +57,10 @@ class GenerationRecord:
     peak_mb_measure: float
     generalization_ratio: float = math.nan
     auth_pct: float = math.nan
+    generalization_score_unselected: float = math.nan
+    generalization_ratio_real: float = math.nan
+    memorized_fraction_real: float = math.nan
+    frechet_distance_floor: float = math.nan
     extra: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:

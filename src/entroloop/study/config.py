@@ -39,11 +39,16 @@ class ArmConfig(BaseModel):
 
 
 class MetricsConfig(BaseModel):
-    """How generations are measured: the feature space, and metrics beyond the standard columns."""
+    """How generations are measured: the feature space, and metrics beyond the standard columns.
+
+    unselected: how many samples of each generation, N at most, are drawn beyond the candidates:
+    trained on by nobody, they tell how near to a training set rows lie that are like it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     features: str = "raw"
     extra: list[str] = []
+    unselected: int = Field(default=256, ge=0)
 
 
 class StudyConfig(BaseModel):
@@ -77,6 +82,11 @@ class StudyConfig(BaseModel):
     def n_train(self) -> int:
         """N, the number of rows in a training set."""
         return int(self.data["n_train"])
+
+    @property
+    def unselected(self) -> int:
+        """The number of samples of a generation that nothing is trained on."""
+        return min(self.metrics.unselected, self.n_train)
 
     @property
     def n_reference(self) -> int:

@@ -66,6 +66,24 @@ class History:
         n = self.step.arm.oversample * self.built.config.n_train
         return self.samples_of(self.step.history[g - 1], g, n)
 
+    def unselected(self, provenance: NDArray[np.signedinteger]) -> SampleSet | None:
+        """Return rows like a training set's that no model of the run was trained on, or None.
+
+        provenance: of the training set. Each generation gives its share in it: the real data rows
+        of the reference, another generation samples beyond those that were candidates.
+        """
+        wanted = self.built.config.unselected
+        parts = []
+        first = self.step.arm.oversample * self.built.config.n_train
+        for g, count in enumerate(np.bincount(provenance)):
+            n = round(wanted * count / len(provenance))
+            if n and g == 0:
+                parts.append(self.reference().take(np.arange(min(n, len(self.reference())))))
+            elif n:
+                rows = self.samples_of(self.step.history[g - 1], g, first + n)
+                parts.append(rows.take(np.arange(first, len(rows))))
+        return concatenate(parts) if parts else None
+
     def kept(self, composition: Composition) -> SampleSet | None:
         """The rows that join without selection, or None."""
         parts = []

@@ -11,6 +11,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.generators import Model, draw
 from entroloop.metrics import METRICS, RECORDED, Sets
+from entroloop.metrics.measure import with_nulls
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import STRATEGIES, select
@@ -125,18 +126,21 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     if len(train) > n:  # grown: what depends on the number of rows is taken on n of them
         rng = rng_for(step.seed, step.generation, "measure")
         drawn = np.sort(rng.choice(len(train), n, replace=False))
+    unselected = history.unselected(training_set.provenance)
     sets = Sets(
         generated=extractor(history.samples_of(step.samples, step.generation, n).data),
         train=train[drawn],
         train_whole=train,
         reference=extractor(history.reference().data),
+        unselected=None if unselected is None else extractor(unselected.data),
+        real=extractor(history.real_train().data),
         seed=seed_for(step.seed, step.generation, "measure"),
     )
-    values: dict[str, object] = {name: METRICS[name].value(sets) for name in RECORDED}
+    values: dict[str, object] = {name: _value_or_nan(name, sets) for name in RECORDED}
     counts = np.bincount(training_set.provenance, minlength=step.generation)
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
-    wanted = [name for name in built.config.metrics.extra if name not in RECORDED]
+    wanted = [n for n in with_nulls(built.config.metrics.extra, sets) if n not in RECORDED]
     extra = {name: _value_or_nan(name, sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})
 

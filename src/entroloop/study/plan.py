@@ -18,7 +18,7 @@ from entroloop.study.config import ArmConfig, fingerprint
 from entroloop.study.paradigms import Composition
 
 STAGES = ("training_set", "model", "samples", "record")
-RECORD_FORMAT = 2  # of what is measured; a change measures anew, and trains nothing
+RECORD_FORMAT = 3  # of what is measured; a change measures anew, and trains nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,8 @@ class _Keys:
             model=model,
             samples=samples,
             record=self._record(seed, [training_set, model, samples]),
-            n_samples=arm.config.oversample * config.n_train,
+            n_samples=arm.config.oversample * config.n_train
+            + (config.unselected if generation < config.generations else 0),
         )
 
     def _base(self, seed: int) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""How often each 95 % interval of `measure` holds what it names.
+
+Repetitions draw all three sets anew from known sources: normal rows ("null": all alike; "shifted":
+generated rows are narrower by a fifth and half a unit off in one direction; "copying": a tenth of
+them are copies of training rows with a little noise). What an interval names is its target: the expectation of the
+metric at these numbers of rows, over everything drawn, or, for what asks after copies, given the
+training set. The former is the mean over all repetitions; the latter the mean over the repetitions
+that share a training set.
+
+    python benchmarks/coverage.py --out coverage.json [--repetitions 500] [--rows 200 1000]
+    python benchmarks/coverage.py --table coverage.json      # writes the table in docs/metrics.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+import entroloop as el
+from entroloop.metrics import METRICS
+from entroloop.seeding import rng_for
+
+WIDTHS = (8, 64)
+SOURCES = ("null", "shifted", "copying")
+SHARED = 100  # repetitions that share a training set
+NOISE = 0.05  # of the copies, per value
+PAGE = Path(__file__).parent.parent / "docs/metrics.md"
+MARKS = ("<!-- coverage -->", "<!-- end of coverage -->")
+
+
+def drawn(source: str, n: int, d: int, seed: int, training_seed: int) -> dict[str, np.ndarray]:
+    """Return three sets of n rows; the training set follows from training_seed alone."""
+    train = rng_for(training_seed, d, "coverage/train").standard_normal((n, d))
+    rng = rng_for(seed, d, f"coverage/{source}")
+    generated, reference = rng.standard_normal((2, n, d))
+    if source == "shifted":
+        generated *= 0.8
+        generated[:, 0] += 0.5
+    if source == "copying":
+        copies = rng.random(n) < 0.1
+        copied = train[rng.integers(n, size=int(copies.sum()))]
+        generated[copies] = copied + NOISE * rng.standard_normal(copied.shape)
+    return {"generated": generated, "train": train, "reference": reference}
+
+
+def given_train(name: str) -> bool:
+    """Whether a metric's interval takes the training set as given."""
+    needs = METRICS[name].needs
+    return "train" in needs and len(needs) > 1
+
+
+def repetition(task: tuple[str, int, int, int, bool]) -> dict[str, tuple[float, float, float]]:
+    """Return value, low and high of each metric that has an interval."""
+    source, n, d, seed, shared = task
+    sets = drawn(source, n, d, seed, 10**6 + seed // SHARED if shared else seed)
+    wanted = [
+        name
+        for name, metric in METRICS.items()
+        if set(metric.needs) <= {"generated", "train", "reference"} and not metric.on_request
+        and (name != "frechet_distance_infinity" or n >= 4 * d)
+        and (given_train(name) if shared else not metric.counted)
+    ]  # fmt: skip
+    found = el.measure(**sets, metrics=wanted, seed=0 if shared else seed)
+    return {
+        name: (m.value, *m.interval) for name, m in found.items() if m.interval and name in wanted
+    }
+
+
+def coverage(results: list[dict[str, tuple[float, float, float]]], group: int) -> dict[str, float]:
+    """Return the share of intervals that hold the mean value of their group of repetitions."""
+    held: dict[str, list[bool]] = defaultdict(list)
+    for start in range(0, len(results), group):
+        part = results[start : start + group]
+        for name in part[0]:
+            rows = np.array([found[name] for found in part if name in found])
+            target = rows[:, 0].mean()
+            held[name] += list((rows[:, 1] <= target) & (target <= rows[:, 2]))
+    return {name: float(np.mean(inside)) for name, inside in held.items()}
+
+
+def simulate(out: Path, repetitions: int, sizes: list[int]) -> None:
+    """Write the coverage of every interval, one entry a case; a case that is there is kept."""
+    found = json.loads(out.read_text()) if out.exists() else {}
+    with ProcessPoolExecutor() as pool:
+        for n in sizes:
+            for d in WIDTHS:
+                for source in SOURCES:
+                    for shared in (False, True):
+                        case = f"{source} {n} {d} {'given' if shared else 'all'}"
+                        if case in found:
+                            continue
+                        tasks = [(source, n, d, seed, shared) for seed in range(repetitions)]
+                        results = list(pool.map(repetition, tasks, chunksize=5))
+                        found[case] = {
+                            "repetitions": repetitions,
+                            "coverage": coverage(results, SHARED if shared else repetitions),
+                        }
+                        out.write_text(json.dumps(found, indent=1))
+                        print(case, flush=True)
+
+
+def table(file: Path) -> None:
+    """Write the table into docs/metrics.md, in place of the one that is there."""
+    found = json.loads(file.read_text())
+    sizes = sorted({int(case.split()[1]) for case in found})
+    cases = [
+        (s, n, d) for n in sizes for s in SOURCES for d in WIDTHS if f"{s} {n} {d} all" in found
+    ]  # fmt: skip
+    heads = [
+        f"{s}, n = {n:,}, d = {d} ({found[f'{s} {n} {d} all']['repetitions']})" for s, n, d in cases
+    ]
+    lines = [
+        "| metric | target | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(cases),
+    ]  # fmt: skip
+    for name in METRICS:
+        kinds = [("given train", "given")] if given_train(name) else []
+        for target, kind in [*kinds, ("all drawn anew", "all")]:
+            cells = [
+                found.get(f"{s} {n} {d} {kind}", {}).get("coverage", {}).get(name)
+                for s, n, d in cases
+            ]
+            if any(cell is not None for cell in cells):
+                named = kind == "given" or not kinds
+                lines.append(f"| {name} | {target if named else '(' + target + ')'} | " + " | ".join(
+                    "–" if cell is None else f"{100 * cell:.0f}" for cell in cells) + " |")  # fmt: skip
+    text = PAGE.read_text()
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    PAGE.write_text(before + MARKS[0] + "\n" + "\n".join(lines) + "\n" + MARKS[1] + after)
+
+
+def main() -> None:
+    """Simulate, or write the table of what was simulated."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument("--rows", type=int, nargs="+", default=[200, 1000])
+    given = parser.parse_args()
+    if given.out:
+        simulate(given.out, given.repetitions, given.rows)
+    if given.table:
+        table(given.table)
+
+
+if __name__ == "__main__":
+    main()
