@@ -79,8 +79,8 @@ class Metric:
     all sets, unless `counted`. every_row: use
     all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
-    metric (−inf: not at all). smooth: a smooth function of moments, as opposed to one of
-    neighbours. beside: metrics to show with it where the sets allow: its null or its floor.
+    metric (−inf: not at all). smooth: a smooth function of moments with little bias of its
+    own. beside: metrics to show with it where the sets allow: its null or its floor.
     comparable: the figures it can be compared with.
     """
 
@@ -345,17 +345,16 @@ METRICS: dict[str, Metric] = {
     ),
     "effective_rank": Metric(
         (G,), lambda s: effective_rank(s[G]), "how many directions carry the variance",
-        wide="no interval", smooth=True,
+        wide="no interval",
     ),
     "vendi_score": Metric(
         (G,), lambda s: vendi_score_of(s, 1.0),
         "effective number of distinct rows (cosine similarity)",
-        wide="no interval", comparable="with vendi-score on the same features", smooth=True,
+        wide="no interval", comparable="with vendi-score on the same features",
     ),
     "rke": Metric(
         (G,), lambda s: vendi_score_of(s, 2.0), "effective number of modes (order 2)",
         wide="no interval", comparable="with vendi-score of order 2 on the same features",
-        smooth=True,
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
