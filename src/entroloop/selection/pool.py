@@ -40,12 +40,17 @@ class Pool:
         self.sharded, self.distance, self.space = sharded, distance, space
         self.selectable = selectable.copy()
         self.initial: Array = np.empty((0, 0))
+        self.transform: Transform | None = None  # of rows from outside
         self.count = 0
         self.precision = "float32"
         self._share = np.full(len(sharded), 1 / len(sharded))  # of a block, by shard
 
     def __len__(self) -> int:
         return len(self.selectable)
+
+    def transformed(self, rows: Array) -> Array:
+        """Return rows from outside as this pool compares rows."""
+        return rows if self.transform is None else self.transform(rows, 0)
 
     def add(self, rows: Array, index: Index) -> None:
         """Add picks; an index of −1 stands for a row from outside the pool."""
@@ -140,8 +145,9 @@ def open_pool(
         budget.check_machines(sharded.ask(Shard.memory))
     if not checked:
         _refuse_invalid(sharded.ask(Shard.invalid))
+    transform: Transform | None = None
     if distance.learn is not None:
-        transform: Transform = distance.learn(lambda: _blocks(rows, outside))
+        transform = distance.learn(lambda: _blocks(rows, outside))
         outside = transform(outside, 0)
         sharded.tell(Shard.transform, transform)
     first, *others = sharded.ask(Shard.extent)
@@ -163,7 +169,7 @@ def open_pool(
         for a, b in pairwise(sharded.bounds)
     ])  # fmt: skip
     pool = Pool(sharded, distance, distance.space_for(extent)[0], selectable)
-    pool.initial = chosen
+    pool.initial, pool.transform = chosen, transform
     if len(chosen):
         pool.add(chosen, np.concatenate([initial, np.full(len(outside), -1)]))
     return pool

@@ -15,6 +15,7 @@ from entroloop.distances.table import Distance
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
 from entroloop.samples import Array
+from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
 from entroloop.selection.state import Picks
 
@@ -78,7 +79,8 @@ class Selection:
     "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
     seed: what drew. rounds, bytes_moved: questions to the pool, and the bytes of arrays that were
     sent either way where it lies in several shards. precision: "float64" where float32 could not
-    tell rows apart and the blocks fell back to it; the picks are those of the definition.
+    tell rows apart and the blocks fell back to it; the picks are those of the definition. decision:
+    of guarded, what was compared and taken (`Decision`); None for others.
 
     `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
     on the rows in which distances were taken; they are not stored.
@@ -93,6 +95,7 @@ class Selection:
     rounds: int = 0
     bytes_moved: int = 0
     context: Context | None = field(default=None, repr=False)
+    decision: Decision | None = None
 
     @classmethod
     def of(cls, picks: Picks, seed: int, pool: Pool, context: Context) -> Selection:
@@ -108,6 +111,7 @@ class Selection:
             pool.sharded.rounds,
             pool.sharded.bytes_moved,
             replace(context, next_value=picks.next_value),
+            picks.decision,
         )
 
     @cached_property

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from entroloop.selection.budget import Budget, budget_for
 from entroloop.selection.checkpoint import Checkpoint
 from entroloop.selection.pool import Pool, open_pool
 from entroloop.selection.quotas import QUOTAS
+from entroloop.selection.realism import realism_weights
 from entroloop.selection.result import Context, Selection, fetch
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies import STRATEGIES
@@ -53,13 +55,14 @@ def select(
     integer) or rows from outside it (2-d) that count as chosen already and are never returned.
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
-    weights (m,), positive: they multiply a row's distance. device: auto, cpu or cuda. engine: what
+    weights (m,), positive: they multiply a row's distance; "realism" with guard=, real rows: those
+    of `realism_weights`. device: auto, cpu or cuda. engine: what
     distributes the pool over several processes (`RayEngine`; not for every strategy); the picks are
     the same. checkpoint: a file that keeps the picks of greedy and threshold_decay, from which the
     same call goes on after a stop; remove it once the result is safe. progress: True for what it
     will take and its progress on standard error, or a function of (made, wanted); an exception that
     it raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
-    (threshold_decay); see the strategies.
+    (threshold_decay); `guard`, `inner` (guarded); see the strategies.
 
     Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
     in no table, groups too small, or too little memory.
@@ -68,6 +71,12 @@ def select(
     [0, 2]
     """
     _check_names(strategy, metric, quota, engine)
+    if isinstance(weights, str):
+        weights = _weights_by_name(weights, x, strategy_args, strategy)
+    again = partial(
+        _again, x, metric=metric, initial=initial, candidates=candidates, groups=groups,
+        quota=quota, weights=weights, seed=seed, device=device, engine=engine,
+    )  # fmt: skip
     rows, array = _as_rows(x, engine)
     request = _Request.of(
         rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
@@ -90,6 +99,7 @@ def select(
             weighted=request.weights is not None,
             progress=_progress(progress, f"{request.n:,} of {len(pool):,} rows: {budget}"),
             checkpoint=_checkpoint(checkpoint, rows, pool, request.identity() | asked),
+            again=again,
         )
         picks = _picked(strategy, state, strategy_args)
         context = request.context(pool, here, groups)
@@ -98,6 +108,23 @@ def select(
         if state.checkpoint is not None:
             state.checkpoint.finish(picks.indices, picks.values, picks.duplicates)
     return Selection.of(picks, seed, pool, context)
+
+
+def _again(x: Any, strategy: str, n: int, **arguments: Any) -> Selection:
+    """Select from a pool with arguments that were given, some of them replaced by the caller."""
+    return select(x, n, strategy, **arguments)
+
+
+def _weights_by_name(name: str, x: Any, strategy_args: dict[str, Any], strategy: str) -> Float64:
+    """Return weights="realism": those of `realism_weights` with the guard as real rows."""
+    if name != "realism":
+        raise unknown_name("weights", name, ["realism"], "or give an array")
+    if strategy == "guarded":
+        raise InputError("guarded weighs by realism itself: see its `inner`")
+    guard = strategy_args.pop("guard", None)
+    if guard is None:
+        raise InputError('weights="realism" needs guard=: real rows to compare with')
+    return realism_weights(_as_array(x), guard)
 
 
 def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from entroloop.pools.shard import Candidates, Visited
 from entroloop.samples import Array, Float64
 from entroloop.selection.block import Block
 from entroloop.selection.checkpoint import Checkpoint
+from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
 from entroloop.system.progress_line import Progress
 
@@ -28,6 +30,7 @@ class Picks:
     values: list[float] = field(default_factory=list)
     next_value: float | None = None  # what one pick more would have had, where that is known
     duplicates: int = 0
+    decision: Decision | None = None
 
     @property
     def missing(self) -> int:
@@ -44,7 +47,8 @@ class SelectionState:
     that need the pool in one process; None over shards. groups: (m,) or None, the group of each
     row; quotas: how many picks each group still takes. weighted: whether weights multiply
     distances. progress: called with the picks made and wanted. checkpoint: the picks made before a
-    stop, and where new ones are written.
+    stop, and where new ones are written. again: selects anew from the same pool, by another
+    strategy's name and number of picks, with these arguments of `select` changed.
     """
 
     pool: Pool
@@ -57,6 +61,7 @@ class SelectionState:
     weighted: bool = False
     progress: Progress | None = None
     checkpoint: Checkpoint | None = None
+    again: Callable[..., Any] | None = None
 
     @property
     def rng(self) -> np.random.Generator:

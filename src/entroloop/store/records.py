@@ -28,7 +28,8 @@ class GenerationRecord:
     scale of the data, so that a fall means memorization. `…_unselected` is the null of a score
     after generation 1: that of rows like the training set's which nothing was trained on; `…_real`
     asks for the real training rows in place of this generation's training set; `…_floor` is what
-    real rows have against the reference. NaN stands for what earlier versions did not record, or
+    real rows have against the reference. `taken`: the inner strategy that a guarded selection took,
+    empty for others. NaN stands for what earlier versions did not record, or
     these sets do not have. `extra` holds metrics requested beyond the columns.
     """
 
@@ -61,6 +62,7 @@ class GenerationRecord:
     generalization_ratio_real: float = math.nan
     memorized_fraction_real: float = math.nan
     frechet_distance_floor: float = math.nan
+    taken: str = ""
     extra: dict[str, float] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
         table["share_by_generation"] = [list(map(float, s)) for s in table["share_by_generation"]]
         for column in COLUMNS:  # that an earlier version did not know
             if column not in table:
-                table[column] = math.nan
+                table[column] = "" if column == "taken" else math.nan
     if all:
         others = _other_records(study)
         table["current"] = True

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.samples import RealData, SampleSet, concatenate
+from entroloop.selection.decision import Decision
 from entroloop.store.folder import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DECISION = "decision.json"
 
 
 def real_key(real: RealData) -> str:
@@ -63,6 +67,7 @@ class TrainingSet:
     samples: SampleSet
     pick_rank: NDArray[np.int64]
     radius: NDArray[np.float64]
+    decision: Decision | None = None
 
     @classmethod
     def whole(cls, samples: SampleSet) -> TrainingSet:
@@ -77,9 +82,11 @@ class TrainingSet:
         candidates: SampleSet,
         indices: NDArray[np.int64],
         radii: NDArray[np.float64],
+        decision: Decision | None = None,
     ) -> TrainingSet:
         """Return the kept rows followed by the picks, in order of `indices`."""
-        picks = cls(candidates.take(indices), np.arange(len(indices), dtype=np.int64), radii)
+        rank = np.arange(len(indices), dtype=np.int64)
+        picks = cls(candidates.take(indices), rank, radii, decision)
         if kept is None:
             return picks
         before = cls.whole(kept)
@@ -87,10 +94,14 @@ class TrainingSet:
             concatenate([before.samples, picks.samples]),
             np.concatenate([before.pick_rank, picks.pick_rank]),
             np.concatenate([before.radius, picks.radius]),
+            decision,
         )
 
     def write(self, folder: Path) -> None:
-        """Write training_set.parquet: id, generation, source_index, pick_rank, radius."""
+        """Write training_set.parquet: id, generation, source_index, pick_rank, radius.
+
+        Beside it decision.json, where a guarded selection decided.
+        """
         import pandas as pd
 
         columns = {
@@ -101,6 +112,15 @@ class TrainingSet:
             "radius": self.radius,
         }
         pd.DataFrame(columns).to_parquet(folder / "training_set.parquet", index=False)
+        if self.decision is not None:
+            (folder / DECISION).write_text(json.dumps(self.decision.to_dict(), indent=1))
+
+
+def read_decision(store: Store, key: str) -> dict[str, Any]:
+    """Return what a guarded selection decided of a training set, as a dict; empty for others."""
+    file = store.path("training_set", key) / DECISION
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found
 
 
 def read_table(store: Store, key: str) -> pd.DataFrame:

@@ -100,13 +100,23 @@ def check_data(built: Built, real: RealData) -> None:
     reserve = n - source.n_train - source.n_reference
     for arm in built.arms:
         generations = range(2, built.config.generations + 1)
-        needed = max((arm.compose(g, source.n_train).fresh[1] for g in generations), default=0)
+        made_of = [arm.compose(g, source.n_train) for g in generations]
+        needed = max((c.fresh[1] for c in made_of), default=0)
         if needed > reserve:
             raise InputError(
                 f"arm '{arm.config.name}' needs {needed} fresh real rows, the reserve holds "
                 f"{reserve}; lower paradigm_args.fraction, generations, data.n_train or "
                 "data.n_reference"
             )
+        joined = max((c.guard for c in made_of), default=0)
+        if joined or "guard" in STRATEGIES[arm.config.strategy].needs:
+            guard = built.config.guard
+            if joined > guard or guard + needed > reserve:
+                raise InputError(
+                    f"arm '{arm.config.name}' needs a guard of {max(joined, guard)} real rows"
+                    f"{f' beside {needed} fresh ones' if needed else ''}; `guard` is {guard} and "
+                    f"the reserve holds {reserve}: lower guard, data.n_train or data.n_reference"
+                )
 
 
 def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
@@ -116,7 +126,7 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     _row(DISTANCES, "metric", arm.metric, where)
     extractor = extractor_for(arm.features, where=where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
-    own = {"state", *strategy.reserved, *([strategy.needs] if strategy.needs else [])}
+    own = {"state", *strategy.reserved, *strategy.needs}
     _check_arguments(strategy.pick, arm.strategy_args, "strategy_args", own, where)
     generator = _settings(GENERATORS, "generator", arm.generator, f"generator of {where}")
     built = Arm(arm, cast(Generator, generator), extractor)
@@ -126,7 +136,7 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
             _try_out(arm, n_train)
     except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
         raise InputError(f"{where}: {error}") from None
-    if strategy.needs == "real" and 0 not in composition.candidates:
+    if "real" in strategy.needs and 0 not in composition.candidates:
         raise InputError(
             f"{where}: the strategy {arm.strategy} tells real candidates from others, and the "
             f"paradigm {arm.paradigm} has no real ones; take accumulate_subsample"
@@ -142,8 +152,10 @@ def _try_out(arm: ArmConfig, n_train: int) -> None:
         "reference": pool[:2],
         "real": np.arange(len(pool)) % 2 == 0,
         "scores": pool[:, 0],
+        "guard": pool[:1] + np.arange(16)[:, None],
+        "generations": np.arange(len(pool)) % 2,
     }
-    more = {name: needed[name] for name in [STRATEGIES[arm.strategy].needs] if name}
+    more = {name: needed[name] for name in STRATEGIES[arm.strategy].needs}
     select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args, **more)
 
 

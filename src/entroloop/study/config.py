@@ -52,7 +52,11 @@ class MetricsConfig(BaseModel):
 
 
 class StudyConfig(BaseModel):
-    """A study: arms × seeds, each a loop of `generations` generations."""
+    """A study: arms × seeds, each a loop of `generations` generations.
+
+    guard: how many rows of the reserve, its last, are kept for arms that need a guard: real rows
+    that no model is trained on and that judge nothing; other arms do not depend on it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(default="study", min_length=1)
@@ -61,6 +65,7 @@ class StudyConfig(BaseModel):
     seeds: list[int] = Field(default=[0], min_length=1)
     metrics: MetricsConfig = MetricsConfig()
     threads: int = Field(default=1, ge=1)
+    guard: int = Field(default=256, ge=0)
     arms: list[ArmConfig] = Field(min_length=1)
 
     @field_validator("seeds")

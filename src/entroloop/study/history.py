@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from entroloop.data import split_order
 from entroloop.distances.neighbors import nearest
 from entroloop.features import Extractor
-from entroloop.samples import SampleSet, as_vectors, concatenate
+from entroloop.samples import Float64, SampleSet, as_vectors, concatenate
 from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_real, read_training_set
@@ -51,6 +52,10 @@ class History:
         """Rows start … stop−1 of the reserve."""
         first = self.built.config.n_train + self.built.config.n_reference
         return self._split(first + start, first + stop)
+
+    def guard(self) -> SampleSet:
+        """The guard: the last rows of the reserve."""
+        return self._split(len(self.real) - self.built.config.guard, None)
 
     def samples_of(self, key: str, generation: int, n: int) -> SampleSet:
         """The first n samples of a generation."""
@@ -94,30 +99,38 @@ class History:
             parts.append(self.real_train())
         if composition.fresh[1] > composition.fresh[0]:
             parts.append(self.fresh(*composition.fresh))
+        if composition.guard:
+            parts.append(self.guard().take(np.arange(composition.guard)))
         return concatenate(parts) if parts else None
 
     def needed_by(
         self, strategy: Strategy, candidates: SampleSet, features: Extractor
     ) -> dict[str, Any]:
-        """Return the argument that a strategy cannot work without, by name, or nothing.
+        """Return the arguments that a strategy cannot work without, by name.
 
         reference: the real training rows (the held-out reference judges, and selects nothing).
-        real: which candidates are real. scores: minus the distance of each candidate to the nearest
-        real training row, itself left out, so that it is high where a row looks most like others.
+        guard: the guard. generations: which generation made each candidate. real: which candidates
+        are real. scores: minus the distance of each candidate to the nearest real training row,
+        itself left out, so that it is high where a row looks most like others.
         """
-        if strategy.needs is None:
-            return {}
-        if strategy.needs == "real":
-            return {"real": candidates.provenance == 0}
+        makers: dict[str, Callable[[], Any]] = {
+            "real": lambda: candidates.provenance == 0,
+            "generations": lambda: candidates.provenance,
+            "guard": lambda: as_vectors(features(self.guard().data)),
+            "reference": lambda: as_vectors(features(self.real_train().data)),
+            "scores": lambda: self._scores(candidates, features),
+        }
+        return {name: makers[name]() for name in strategy.needs}
+
+    def _scores(self, candidates: SampleSet, features: Extractor) -> Float64:
         real = self.real_train()
         rows = as_vectors(features(real.data))
-        if strategy.needs == "reference":
-            return {"reference": rows}
         found = nearest(as_vectors(features(candidates.data)), rows, 2)
         own = candidates.source_index[:, None] == real.source_index[found.indices]
         itself = own & (candidates.provenance == 0)[:, None]
-        others = np.where(itself, np.inf, found.distances)
-        return {"scores": -others.min(axis=1)}
+        others: Float64 = np.where(itself, np.inf, found.distances)
+        scores: Float64 = -others.min(axis=1)
+        return scores
 
     def training_set(self) -> SampleSet:
         """The training set of this step."""

@@ -17,7 +17,7 @@ from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import STRATEGIES, select
 from entroloop.store.folder import Store
 from entroloop.store.records import to_json
-from entroloop.store.stages import TrainingSet
+from entroloop.store.stages import TrainingSet, read_decision
 from entroloop.study.build import Built
 from entroloop.study.history import History
 from entroloop.study.plan import Step
@@ -64,7 +64,9 @@ def compose_and_select(step: Step, built: Built, history: History, device: str) 
         **arm.strategy_args,
         **history.needed_by(STRATEGIES[arm.strategy], candidates, features),
     )
-    return TrainingSet.selected(kept, candidates, selection.indices, selection.radii)
+    return TrainingSet.selected(
+        kept, candidates, selection.indices, selection.radii, selection.decision
+    )
 
 
 def fit_and_sample(
@@ -140,6 +142,7 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     counts = np.bincount(training_set.provenance, minlength=step.generation)
     shares = (counts / len(training_set)).tolist()
     values |= {"real_share": shares[0], "share_by_generation": shares, "n_train": len(train)}
+    values["taken"] = read_decision(history.store, step.training_set).get("taken", "")
     wanted = [n for n in with_nulls(built.config.metrics.extra, sets) if n not in RECORDED]
     extra = {name: _value_or_nan(name, sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})

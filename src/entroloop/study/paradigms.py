@@ -17,6 +17,7 @@ class Composition:
     previous: include the whole training set of the previous generation.
     real: include all the real training data.
     fresh: include rows start … stop − 1 of the reserve, given as (start, stop).
+    guard: include the guard, the rival of using it to choose.
     """
 
     candidates: tuple[int, ...]
@@ -24,14 +25,15 @@ class Composition:
     previous: bool = False
     real: bool = False
     fresh: tuple[int, int] = (0, 0)
+    guard: int = 0
 
 
 Paradigm = Callable[..., Composition]
 
 
-def replace(generation: int, n: int) -> Composition:
-    """Train on samples of the previous generation only."""
-    return Composition((generation - 1,), n)
+def replace(generation: int, n: int, guard: int = 0) -> Composition:
+    """Train on samples of the previous generation only; guard: so many guard rows among the n."""
+    return Composition((generation - 1,), n - _guard(guard, n), guard=guard)
 
 
 def accumulate(generation: int, n: int) -> Composition:
@@ -39,9 +41,15 @@ def accumulate(generation: int, n: int) -> Composition:
     return Composition((generation - 1,), n, previous=True)
 
 
-def accumulate_subsample(generation: int, n: int) -> Composition:
-    """Train on n rows selected from the real data and all samples so far."""
-    return Composition(tuple(range(generation)), n)
+def accumulate_subsample(generation: int, n: int, guard: int = 0) -> Composition:
+    """Train on n rows selected from the real data and all samples so far; guard: as `replace`."""
+    return Composition(tuple(range(generation)), n - _guard(guard, n), guard=guard)
+
+
+def _guard(guard: int, n: int) -> int:
+    if isinstance(guard, bool) or not isinstance(guard, int) or not 0 <= guard <= n:
+        raise InputError(f"paradigm_args.guard must be a whole number in 0 … {n}; got {guard!r}")
+    return guard
 
 
 def fresh(generation: int, n: int, fraction: float = 0.1) -> Composition:

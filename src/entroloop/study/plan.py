@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from entroloop.seeding import seed_for
+from entroloop.selection import STRATEGIES
 from entroloop.store.folder import FORMAT
 from entroloop.study.build import Arm, Built
 from entroloop.study.config import ArmConfig, fingerprint
@@ -135,9 +136,14 @@ class _Keys:
         content = self._split(seed) | {"stage": "training_set"}
         if composition is not None:
             own = arm.config
+            made_of = asdict(composition)
+            if not composition.guard:  # keys of before there was a guard
+                del made_of["guard"]
+            guarded = "guard" in STRATEGIES[own.strategy].needs or composition.guard
+            content |= {"guard": self.config.guard} if guarded else {}
             content |= {
                 "generation": generation,
-                "composition": asdict(composition),
+                "composition": made_of,
                 "inputs": [history[g - 1] for g in composition.candidates if g > 0],
                 "previous": previous if composition.previous else None,
                 "n_reference": self.config.n_reference if composition.fresh[1] else None,

@@ -11,6 +11,7 @@ from entroloop.selection.strategies.coreset import composable_coreset
 from entroloop.selection.strategies.covariance_matching import covariance_matching
 from entroloop.selection.strategies.ds3 import ds3
 from entroloop.selection.strategies.greedy import greedy
+from entroloop.selection.strategies.guarded import guarded
 from entroloop.selection.strategies.kmeans import kmeans
 from entroloop.selection.strategies.latent_space_filter import latent_space_filter
 from entroloop.selection.strategies.random import random
@@ -25,8 +26,8 @@ class Strategy:
     """What is known of a strategy before it runs.
 
     pick: makes the picks of a `SelectionState`; its keyword arguments are the strategy's. sharded:
-    its pool can lie in several shards. needs: an argument that it cannot work without, which a
-    study supplies: `reference` rows, which rows are `real`, or `scores`. reserved: arguments that
+    its pool can lie in several shards. needs: arguments that a study supplies: `reference` rows,
+    which rows are `real`, `scores`, `guard` rows, `generations`. reserved: arguments that
     a study does not take, since they belong to one pool. copies: float64 arrays of the pool's size
     that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and resumes from
     it. equal_generations: from several generations a study has it take equal shares.
@@ -34,7 +35,7 @@ class Strategy:
 
     pick: Callable[..., Picks]
     sharded: bool = False
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
     copies: int = 0
     checkpointed: bool = False
@@ -44,17 +45,20 @@ class Strategy:
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy(pick=random, sharded=True, equal_generations=True),
     "uniform": Strategy(pick=random, sharded=True),
-    "random_matched": Strategy(pick=random_matched, needs="real", copies=2),
+    "random_matched": Strategy(pick=random_matched, needs=("real",), copies=2),
     "greedy": Strategy(pick=greedy, sharded=True, checkpointed=True),
     "threshold_decay": Strategy(
         pick=threshold_decay, sharded=True, checkpointed=True, reserved=("order",)
+    ),
+    "guarded": Strategy(
+        pick=guarded, sharded=True, needs=("guard", "reference", "generations"), copies=3
     ),
     "composable_coreset": Strategy(pick=composable_coreset, sharded=True),
     "kmeans": Strategy(pick=kmeans, copies=3),
     "center_matching": Strategy(pick=center_matching, copies=3),
     "covariance_matching": Strategy(pick=covariance_matching, copies=7),
-    "ds3": Strategy(pick=ds3, needs="reference", copies=3),
+    "ds3": Strategy(pick=ds3, needs=("reference",), copies=3),
     "semdedup": Strategy(pick=semdedup, copies=3),
-    "latent_space_filter": Strategy(pick=latent_space_filter, needs="real", copies=4),
-    "top_quality": Strategy(pick=top_quality, needs="scores"),
+    "latent_space_filter": Strategy(pick=latent_space_filter, needs=("real",), copies=4),
+    "top_quality": Strategy(pick=top_quality, needs=("scores",)),
 }

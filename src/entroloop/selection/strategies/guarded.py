@@ -1,0 +1,240 @@
+"""Guarded selection: take what several strategies propose only where it is nearer to real rows.
+
+Entropy alone cannot tell a rare real row from a poor sample. Each inner strategy proposes a
+training set; a guard of real rows, used for nothing else, tells how far each lies from real data
+(selection/discrepancy.py); and the nearest is taken if it is nearer than a random choice by more
+than chance explains. Otherwise the random choice is taken (docs/guarded.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.errors import InputError, unknown_name
+from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.selection.decision import Decision
+from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
+from entroloop.selection.realism import REALISM, realism_weights
+from entroloop.selection.state import Picks, SelectionState
+
+BASELINE = "random"
+INNER: tuple[dict[str, Any], ...] = (
+    {"strategy": "greedy"},
+    {"strategy": "greedy", "weights": "distance"},
+    {"strategy": "greedy", "within": 0.25},
+    {"strategy": "threshold_decay", "strength": "adaptive"},
+)
+FEWEST = 16  # guard rows
+STEPS = 3  # of bisection for an adaptive strength
+
+Index = NDArray[np.int64]
+
+
+def guarded(
+    state: SelectionState,
+    *,
+    guard: Array | None = None,
+    reference: Array | None = None,
+    generations: Array | None = None,
+    inner: Sequence[str | Mapping[str, Any]] = INNER,
+    discrepancy: str = "energy",
+    level: float = 0.1,
+) -> Picks:
+    """Pick what the best of several inner strategies picks, if a guard says that it is nearer.
+
+    guard (m, d): real rows that take no part in anything else. reference: further real rows, that
+    realism weights refer to; without them half of the guard serves for that, and the other half
+    decides. generations: of each row of the pool; the random baseline takes equal shares of
+    them. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights` (a
+    form of realism) and `within` = a (a random (1 + a) n of the rows). `strength: adaptive` of
+    threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
+    one-sided test, for all inner strategies together.
+
+    The choice of largest gain is taken among those whose gain over the random choice exceeds z
+    standard errors, z the (1 − level) quantile of the largest of normal errors with the
+    correlations of these gains; otherwise the random choice.
+
+    Raises InputError for fewer than 16 guard rows, or an inner strategy that is not known or needs
+    what only a study knows.
+    """
+    rows, weighing, notes = _guard_rows(state, guard, reference)
+    if discrepancy not in DISCREPANCIES:
+        raise unknown_name("discrepancy", discrepancy, DISCREPANCIES)
+    if not 0 < level < 0.5:
+        raise InputError(f"level must lie in (0, 0.5); got {level}")
+    inners = [_Inner.of(given) for given in inner]
+    if not inners:
+        raise InputError("guarded needs at least one inner strategy")
+    proposals = _Proposals(state, rows, weighing, generations, discrepancy)
+    for one in inners:
+        proposals.add(one)
+    compared = proposals.compared()
+    threshold = compared.threshold(level)
+    gains = np.where(compared.z > threshold, compared.gains, -np.inf)
+    best = int(gains.argmax())
+    taken = compared.names[best] if np.isfinite(gains[best]) else BASELINE
+    picks = proposals.picks(taken)
+    figures = zip(compared.gains, compared.errors, compared.z, strict=True)
+    picks.decision = Decision(
+        taken=taken,
+        compared={
+            name: (float(gain), float(error), float(z))
+            for name, (gain, error, z) in zip(compared.names, figures, strict=True)
+        },
+        threshold=threshold,
+        guard=len(rows),
+        discrepancy=discrepancy,
+        note=notes,
+    )
+    return picks
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """An inner strategy with its arguments; the name tells what differs from the strategy."""
+
+    name: str
+    strategy: str
+    weights: str | None
+    within: float | None
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(cls, given: str | Mapping[str, Any]) -> _Inner:
+        settings = {"strategy": given} if isinstance(given, str) else dict(given)
+        strategy = settings.pop("strategy", None)
+        if not isinstance(strategy, str):
+            raise InputError(f"an inner strategy needs the key 'strategy'; got {given!r}")
+        if strategy == "guarded":
+            raise InputError("guarded cannot be an inner strategy of itself")
+        name = " ".join([strategy, *(f"{key}={value}" for key, value in settings.items())])
+        weights, within = settings.pop("weights", None), settings.pop("within", None)
+        if weights is not None and weights not in REALISM:
+            raise unknown_name("form of realism", weights, REALISM)
+        if within is not None and not (isinstance(within, int | float) and within > 0):
+            raise InputError(f"within must be a number above 0; got {within!r}")
+        return cls(name, strategy, weights, within, settings)
+
+
+class _Proposals:
+    """The choices of inner strategies, and the random one, on the rows of one pool."""
+
+    def __init__(
+        self,
+        state: SelectionState,
+        guard: Array,
+        weighing: Array,
+        generations: Array | None,
+        discrepancy: str,
+    ) -> None:
+        self.state, self.guard, self.weighing = state, guard, weighing
+        self.generations, self.discrepancy = generations, discrepancy
+        self.found = {BASELINE: self._random(state.n)}
+
+    def add(self, inner: _Inner) -> None:
+        """Add what an inner strategy chooses."""
+        if inner.arguments.get("strength") != "adaptive":
+            self.found[inner.name] = self._chosen(inner, inner.arguments)
+            return
+        # The gain as a function of strength, halved around the best that is known: strength 0 is
+        # random, 1 greedy.
+        strengths, step = [0.5, 1.0], 0.25
+        gains = {s: self._gain_at(inner, s) for s in strengths}
+        for _ in range(STEPS):
+            best = max(gains, key=lambda s: gains[s])
+            for s in (best - step, best + step):
+                if 0 < s < 1 and s not in gains:
+                    gains[s] = self._gain_at(inner, s)
+            step /= 2
+
+    def compared(self) -> Comparisons:
+        """Return the comparison of each choice with the random one."""
+        rows, at = self._rows()
+        sets = {name: at[picks.index] for name, picks in self.found.items()}
+        return compare(BASELINE, sets, rows, self.guard, self.state.pool.distance, self.discrepancy)
+
+    def picks(self, name: str) -> Picks:
+        """Return a choice as picks."""
+        chosen = self.found[name]
+        values = np.asarray(self.state.pool.space.value_of(chosen.radii), dtype=np.float64)
+        return Picks(
+            self.state.n, chosen.index.tolist(), values.tolist(), duplicates=chosen.duplicates
+        )
+
+    def _rows(self) -> tuple[Array, Index]:
+        """Return the rows that any choice has, and where each row of the pool is among them."""
+        used = np.unique(np.concatenate([picks.index for picks in self.found.values()]))
+        at = np.full(len(self.state.pool), -1, dtype=np.int64)
+        at[used] = np.arange(len(used))
+        return self.state.pool.sharded.take(used), at
+
+    def _random(self, n: int) -> _Chosen:
+        if self.generations is None or self.state.groups is not None:
+            return self._again("random", n)
+        return self._again("random", n, groups=self.generations, quota="equal")
+
+    def _chosen(self, inner: _Inner, arguments: dict[str, Any]) -> _Chosen:
+        more: dict[str, Any] = {}
+        if inner.weights is not None:
+            more["weights"] = self._weights(inner.weights)
+        if inner.within is not None:
+            wanted = min(round((1 + inner.within) * self.state.n), len(self.state.selectable))
+            more["candidates"] = np.sort(self._random(wanted).index)
+        return self._again(inner.strategy, self.state.n, **more, **arguments)
+
+    def _gain_at(self, inner: _Inner, strength: float) -> float:
+        name = f"{inner.strategy} strength={strength:g}"
+        self.found[name] = self._chosen(inner, {**inner.arguments, "strength": strength})
+        found = self.compared()
+        return float(found.gains[found.names.index(name)])
+
+    def _weights(self, form: str) -> Array:
+        pool = self.state.pool
+        rows = pool.sharded.take(np.arange(len(pool)))
+        return realism_weights(rows, self.weighing, form=form)
+
+    def _again(self, strategy: str, n: int, **more: Any) -> _Chosen:
+        assert self.state.again is not None
+        found = self.state.again(strategy, n, **more)
+        return _Chosen(found.indices, found.radii, found.duplicates)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    index: Index
+    radii: NDArray[np.float64]
+    duplicates: int
+
+
+def _guard_rows(
+    state: SelectionState, guard: Array | None, reference: Array | None
+) -> tuple[Array, Array, str]:
+    """Return the rows that decide, and those that realism refers to, transformed; and a note."""
+    if guard is None:
+        raise InputError("guarded needs guard=: real rows that are used for nothing else")
+    rows = _checked(state, guard, "guard")
+    if reference is not None:
+        weighing = _checked(state, reference, "reference")
+        note = ""
+    else:  # the same rows cannot both shape a choice and judge it
+        order = state.rng.permutation(len(rows))
+        half = len(rows) // 2
+        rows, weighing = rows[np.sort(order[:half])], rows[np.sort(order[half:])]
+        note = "half of the guard decides, the other half is what realism refers to"
+    if len(rows) < FEWEST:
+        needed = FEWEST if reference is not None else 2 * FEWEST
+        raise InputError(f"guarded needs at least {needed} guard rows; got {len(guard)}")
+    return rows, weighing, note
+
+
+def _checked(state: SelectionState, given: Array, name: str) -> Array:
+    rows = as_vectors(np.asarray(given))
+    check_rows(rows, name, minimum=1)
+    if rows.shape[1] != state.width:
+        raise InputError(f"{name} has {rows.shape[1]} values a row, the pool {state.width}")
+    return state.pool.transformed(rows)
