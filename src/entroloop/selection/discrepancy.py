@@ -11,9 +11,9 @@ bias. Its variance has two parts: of the guard, that of a mean of
 
     h_j = 2 [E f(|b − u_j|) − E f(|a − u_j|)],   b in the baseline, a in A,
 
-and of the sets, whose rows were drawn, too: to first order a row x moves D_f(A, P) by φ_A(x)/|A| with
-φ_A(x) = 2 E f(|x − u|) − 2 E f(|x − a|), less its mean. Rows that both sets have count once, with
-their difference.
+and of the sets, whose rows were drawn, too: to first order a row x moves D_f(A, P) by φ_A(x)/|A|
+with φ_A(x) = 2 E f(|x − u|) − 2 E f(|x − a|), less its mean. Rows that both sets have count once,
+with their difference.
 """
 
 from __future__ import annotations
