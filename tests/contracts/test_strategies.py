@@ -25,6 +25,7 @@ def needs(strategy, x):
     real = np.arange(len(x)) % 2 == 0
     return {
         "ds3": {"reference": x[:5]},
+        "guarded": {"guard": np.resize(x, (40, x.shape[1]))},
         "latent_space_filter": {"real": real},
         "random_matched": {"real": real},
         "top_quality": {"scores": np.arange(len(x))},

@@ -3,13 +3,14 @@
 Entropy alone cannot tell a rare real row from a poor sample. Each inner strategy proposes a
 training set; a guard of real rows, used for nothing else, tells how far each lies from real data
 (selection/discrepancy.py); and the nearest is taken if it is nearer than a random choice by more
-than chance explains. Otherwise the random choice is taken (docs/guarded.md).
+than chance explains. Otherwise the random choice is taken, less its strays (docs/guarded.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from entroloop.errors import InputError, unknown_name
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
-from entroloop.selection.realism import REALISM, realism_weights
+from entroloop.selection.realism import REALISM, conformal_p, realism_weights
 from entroloop.selection.state import Picks, SelectionState
 
-BASELINE = "random"
+BASELINE, WITHOUT_STRAYS = "random", "random without strays"
 INNER: tuple[dict[str, Any], ...] = (
     {"strategy": "greedy"},
     {"strategy": "greedy", "weights": "distance"},
+    {"strategy": "greedy", "weights": "tail"},
     {"strategy": "greedy", "within": 0.25},
     {"strategy": "threshold_decay", "strength": "adaptive"},
 )
@@ -44,6 +46,7 @@ def guarded(
     inner: Sequence[str | Mapping[str, Any]] = INNER,
     discrepancy: str = "energy",
     level: float = 0.1,
+    strays: float = 0.01,
 ) -> Picks:
     """Pick what the best of several inner strategies picks, if a guard says that it is nearer.
 
@@ -51,13 +54,15 @@ def guarded(
     realism weights refer to; without them half of the guard serves for that, and the other half
     decides. generations: of each row of the pool; the random baseline takes equal shares of
     them. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights` (a
-    form of realism) and `within` = a (a random (1 + a) n of the rows). `strength: adaptive` of
-    threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
-    one-sided test, for all inner strategies together.
+    form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups). `strength:
+    adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy or kernel.
+    level: of the one-sided test, for all inner strategies together.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
-    correlations of these gains; otherwise the random choice.
+    correlations of these gains; otherwise the random choice. In that, strays are replaced by
+    other random rows if the gain of doing so is above 0: rows whose conformal p-value beside
+    real rows is below `strays` (0: none are).
 
     Raises InputError for fewer than 16 guard rows, or an inner strategy that is not known or needs
     what only a study knows.
@@ -67,17 +72,21 @@ def guarded(
         raise unknown_name("discrepancy", discrepancy, DISCREPANCIES)
     if not 0 < level < 0.5:
         raise InputError(f"level must lie in (0, 0.5); got {level}")
+    if not 0 <= strays < 0.5:
+        raise InputError(f"strays must lie in [0, 0.5); got {strays}")
     inners = [_Inner.of(given) for given in inner]
+    if state.groups is not None:  # a random part of a group would change its quota
+        inners = [one for one in inners if one.within is None]
     if not inners:
         raise InputError("guarded needs at least one inner strategy")
     proposals = _Proposals(state, rows, weighing, generations, discrepancy)
     for one in inners:
         proposals.add(one)
+    if strays:
+        proposals.add_without_strays(strays)
     compared = proposals.compared()
     threshold = compared.threshold(level)
-    gains = np.where(compared.z > threshold, compared.gains, -np.inf)
-    best = int(gains.argmax())
-    taken = compared.names[best] if np.isfinite(gains[best]) else BASELINE
+    taken = _taken(compared, threshold)
     picks = proposals.picks(taken)
     figures = zip(compared.gains, compared.errors, compared.z, strict=True)
     picks.decision = Decision(
@@ -92,6 +101,15 @@ def guarded(
         note=notes,
     )
     return picks
+
+
+def _taken(compared: Comparisons, threshold: float) -> str:
+    """Return which choice to take."""
+    gains = np.where(compared.z > threshold, compared.gains, -np.inf)
+    if np.isfinite(gains).any():
+        return compared.names[int(gains.argmax())]
+    gain = dict(zip(compared.names, compared.gains, strict=True))
+    return WITHOUT_STRAYS if gain.get(WITHOUT_STRAYS, 0.0) > 0 else BASELINE
 
 
 @dataclass(frozen=True)
@@ -193,10 +211,37 @@ class _Proposals:
         found = self.compared()
         return float(found.gains[found.names.index(name)])
 
-    def _weights(self, form: str) -> Array:
+    def add_without_strays(self, p: float) -> None:
+        """Add the random choice with its strays replaced, all else equal.
+
+        Where too few rows are no strays, some of them stay.
+        """
+        chosen, state = self.found[BASELINE].index, self.state
+        stray = conformal_p(self._pool_rows, self.weighing) < p
+        taken = np.zeros(len(state.pool), dtype=bool)
+        taken[chosen] = True
+        free = state.pool.selectable & ~stray & ~taken
+        order = state.rng.permutation(np.flatnonzero(free))
+        index = chosen.copy()
+        left = order
+        for at in np.flatnonzero(stray[chosen]):
+            # Of the same group where there are groups, so that quotas hold.
+            same = left if state.groups is None else left[
+                state.groups[left] == state.groups[chosen[at]]
+            ]  # fmt: skip
+            if len(same):
+                index[at] = same[0]
+                left = left[left != same[0]]
+        self.found[WITHOUT_STRAYS] = _Chosen(index, np.full(len(index), np.nan), 0)
+
+    @cached_property
+    def _pool_rows(self) -> Array:
         pool = self.state.pool
-        rows = pool.sharded.take(np.arange(len(pool)))
-        return realism_weights(rows, self.weighing, form=form)
+        rows: Array = pool.sharded.take(np.arange(len(pool)))
+        return rows
+
+    def _weights(self, form: str) -> Array:
+        return realism_weights(self._pool_rows, self.weighing, form=form)
 
     def _again(self, strategy: str, n: int, **more: Any) -> _Chosen:
         assert self.state.again is not None
