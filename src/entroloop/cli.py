@@ -205,7 +205,12 @@ def select(
     ] = None,
     quota: Annotated[str, typer.Option(help="proportional or equal")] = "proportional",
     weights: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="factor on each row's distance")
+        str | None,
+        typer.Option(metavar="COLUMN", help="factor on each row's distance; realism: by --guard"),
+    ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="real rows, used for nothing else: for guarded, realism"),
     ] = None,
     materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
@@ -240,6 +245,7 @@ def select(
             group_by=group_by,
             quota=quota,
             weights=weights,
+            guard=guard,
             materialize=materialize,
             strict=strict,
             on_invalid=on_invalid,

@@ -21,7 +21,7 @@ from entroloop.features import Extractor, extractor_for
 from entroloop.metrics.entropy import Entropy
 from entroloop.pools.hosts import PoolEngine
 from entroloop.pools.rows import JoinedRows, Rows, rows_of
-from entroloop.samples import Array, invalid_rows, nonfinite_rows
+from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
 
@@ -30,7 +30,8 @@ MATERIALS = ("link", "copy", "parquet")
 # Arguments of `select` that are no parameters of a strategy.
 RESERVED = {
     p.name for p in inspect.signature(select).parameters.values() if p.kind is not p.VAR_KEYWORD
-}
+} | {"guard"}
+REALISM = "realism"  # as --weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,8 @@ class Request:
     pools: [NAME=]PATH of each pool. n: how many rows to choose. parameters: of the strategy.
     features: the name of an extractor. initial: the path of rows that count as chosen. group_by:
     a column, `label` or `pool`; quota: how the picks are shared among its groups. weights: a
-    column. materialize: how the chosen rows themselves are written, None for not at all. strict:
+    column, or `realism`, by the guard. guard: the path of real rows, for that and for the strategy
+    guarded. materialize: how the chosen rows themselves are written, None for not at all. strict:
     refuse corrupt images. on_invalid: what becomes of rows with NaN, `fail` or `drop`. out: the
     folder that is written. engine: what distributes the pool over several processes.
     """
@@ -56,6 +58,7 @@ class Request:
     group_by: str | None = None
     quota: str = "proportional"
     weights: str | None = None
+    guard: str | None = None
     materialize: str | None = None
     strict: bool = False
     on_invalid: str = "fail"
@@ -84,6 +87,11 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     if request.initial is not None:
         outside = read_set(Path(request.initial), "initial", strict=request.strict)
         initial = extractor(outside.data)
+    parameters = request.parameters
+    if request.guard is not None:
+        guard = read_set(Path(request.guard), "guard", strict=request.strict)
+        parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
+    by_name = request.weights == REALISM
     checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     checkpoint = request.out / CHECKPOINT if checkpointed else None
     selection = select(
@@ -94,13 +102,13 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
         initial=initial,
         groups=groups,
         quota=request.quota,
-        weights=pools.column(request.weights),
+        weights=REALISM if by_name else pools.column(request.weights),
         seed=request.seed,
         device=request.device,
         engine=request.engine,
         checkpoint=checkpoint,
         progress=progress,
-        **request.parameters,
+        **parameters,
     )
     summary = _summary(request, pools, selection)
     _write(request, folder, pools, selection, groups, summary)
@@ -116,12 +124,21 @@ def _check_options(request: Request) -> None:
         raise unknown_name("--on-invalid", request.on_invalid, ("fail", "drop"))
     if clash := RESERVED & set(request.parameters):
         raise InputError(f"--param {min(clash)} is not a strategy's parameter: it has its own flag")
+    uses = request.strategy == "guarded" or request.weights == REALISM
+    if uses != (request.guard is not None):
+        raise InputError(
+            "--guard goes with --strategy guarded or --weights realism"
+            if request.guard is not None
+            else f"{request.strategy if request.weights != REALISM else '--weights realism'} needs "
+            "--guard PATH: real rows that are used for nothing else"
+        )
 
 
 def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
     named = {f"pool '{name}'": path for name, path in map(_name_and_path, request.pools)}
-    return named | ({} if request.initial is None else {"--initial": Path(request.initial)})
+    more = {"--initial": request.initial, "--guard": request.guard}
+    return named | {flag: Path(path) for flag, path in more.items() if path is not None}
 
 
 def _read(request: Request) -> list[FileSet]:
@@ -132,7 +149,7 @@ def _read(request: Request) -> list[FileSet]:
     # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
     lazy &= request.materialize != "parquet"
-    columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool")]
+    columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool", REALISM)]
     sets = [
         read_set(path, name, strict=request.strict, columns=[c for c in columns if c], lazy=lazy)
         for name, path in named
@@ -225,6 +242,7 @@ def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str,
         "engine": _engine(request.engine, selection),
         "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in pools.sets},
         "groups": selection.shares,
+        "decision": None if selection.decision is None else selection.decision.to_dict(),
         "stopped_by": selection.stopped_by,
         "duplicates": selection.duplicates,
         "entropy": _entropy(selection.entropy),

@@ -1,0 +1,262 @@
+"""Guarded selection: what it compares, by how much, how surely, and what it takes."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import binom
+
+import entroloop as el
+from entroloop.commands.run import prepare, run_study
+from entroloop.data.digits import Digits
+from entroloop.distances.table import DISTANCES
+from entroloop.selection.discrepancy import compare
+from entroloop.selection.realism import conformal_p, realism_weights
+from entroloop.store.folder import Store
+from entroloop.store.stages import read_decision, read_table
+from entroloop.study.history import History
+
+SPECTRUM = np.linspace(0.5, 2, 6)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """All real digits, in an order of their own."""
+    rows = Digits(n_train=2, n_reference=2).load().data.astype(np.float32)
+    return rows[np.random.default_rng(0).permutation(len(rows))]
+
+
+def by_definition(a, b, guard, f):
+    """Return (gain, error) of a over b, pair by pair."""
+
+    def discrepancy(x):  # less the term of the guard alone, which all sets share
+        return 2 * f(cdist(x, guard)).mean() - f(cdist(x, x)).mean()
+
+    h = 2 * (f(cdist(b, guard)).mean(axis=0) - f(cdist(a, guard)).mean(axis=0))
+    variance = h.var(ddof=1) / len(guard)
+    for x in (a, b):
+        phi = 2 * (f(cdist(x, guard)).mean(axis=1) - f(cdist(x, x)).mean(axis=1))
+        variance += phi.var() / len(x)
+    return discrepancy(b) - discrepancy(a), np.sqrt(variance)
+
+
+@pytest.mark.parametrize("discrepancy", ["energy", "kernel"])
+def test_a_gain_and_its_error_are_those_of_the_definition(discrepancy, rng):
+    rows = rng.standard_normal((700, 5)) * 1.3
+    guard = rng.standard_normal((90, 5))
+    sets = {"random": np.arange(650, 700), "a": np.arange(600), "b": np.arange(50, 90)}
+    found = compare("random", sets, rows, guard, DISTANCES["euclidean"], discrepancy)
+    width = np.median(cdist(guard, guard)[np.triu_indices(90, 1)])
+    f = {"energy": lambda d: d, "kernel": lambda d: -np.exp(-(d**2) / (2 * width**2))}[discrepancy]
+    assert found.names == ["a", "b"]
+    for k, name in enumerate(found.names):
+        expected = by_definition(rows[sets[name]], rows[sets["random"]], guard, f)
+        assert found.gains[k] == pytest.approx(expected[0], abs=1e-5)
+        assert found.errors[k] == pytest.approx(expected[1], rel=1e-4)
+
+
+def test_rows_that_both_sets_have_leave_the_error(rng):
+    rows, guard = rng.standard_normal((300, 4)), rng.standard_normal((80, 4)) + 0.5
+    base = np.arange(200)
+    nearly = np.concatenate([np.arange(198), [250, 251]])
+    other = np.arange(100, 300)
+    found = compare(
+        "random", {"random": base, "nearly": nearly, "other": other, "same": base}, rows, guard,
+        DISTANCES["euclidean"],
+    )  # fmt: skip
+    errors = dict(zip(found.names, found.errors, strict=True))
+    assert errors["nearly"] < 0.25 * errors["other"]
+    assert found.z[found.names.index("same")] == 0
+    # Choices that are alike count nearly as one: no more than one test of its own, or two.
+    assert 1.28 < found.threshold(0.1) < 1.65
+    assert compare("random", {"random": base, "same": base}, rows, guard,
+                   DISTANCES["euclidean"]).threshold(0.1) == np.inf  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", ["cosine", "manhattan", "mahalanobis"])
+def test_rows_are_compared_with_the_guard_by_the_metric_of_the_selection(metric, rng):
+    x, guard = rng.standard_normal((150, 4)) * SPECTRUM[:4], rng.standard_normal((64, 4))
+    one = el.select(x, 40, "guarded", guard=guard, metric=metric, inner=["greedy"])
+    plain = el.select(x, 40, "guarded", guard=guard, inner=["greedy"])
+    assert one.decision.compared["greedy"] != plain.decision.compared["greedy"]
+    assert np.isfinite(one.decision.compared["greedy"]).all()
+
+
+def accepted(repetitions, n, m, d, shift, level=0.05):
+    """Return how often one random half of a pool is taken over the other."""
+    count = 0
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        pool = rng.standard_normal((2 * n, d)) + shift
+        halves = {"random": np.arange(n), "other": np.arange(n, 2 * n)}
+        found = compare("random", halves, pool, rng.standard_normal((m, d)),
+                        DISTANCES["euclidean"])  # fmt: skip
+        count += found.z[0] > found.threshold(level)
+    return count
+
+
+def test_a_choice_that_is_random_itself_is_taken_no_more_often_than_the_level_says():
+    assert accepted(300, 64, 64, 4, 0.5) <= binom.ppf(0.999, 300, 0.05)
+    assert accepted(300, 64, 64, 4, 0.0) <= binom.ppf(0.999, 300, 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "m", "d"), [(128, 128, 8), (128, 512, 8), (512, 128, 64)])
+def test_the_level_is_within_its_binomial_interval_where_the_pool_is_not_real(n, m, d):
+    low, high = binom.interval(0.99, 2000, 0.05)
+    assert low <= accepted(2000, n, m, d, 0.5) <= high
+    assert accepted(2000, n, m, d, 0.0) <= high  # conservative: only second order is left
+
+
+def test_what_is_nearer_to_real_rows_is_taken_and_random_where_nothing_is(rng):
+    # A pool that has lost variance, with a few wide rows: greedy brings the width back.
+    real = rng.standard_normal((400, 6)) * SPECTRUM
+    narrow = np.concatenate([0.6 * rng.standard_normal((400, 6)) * SPECTRUM,
+                             rng.standard_normal((200, 6)) * SPECTRUM])  # fmt: skip
+    found = el.select(narrow, 200, "guarded", guard=real)
+    assert found.decision.taken not in ("random", "random without strays")
+    gain, error, z = found.decision.compared[found.decision.taken]
+    assert gain > 0
+    assert z == pytest.approx(gain / error)
+    assert z > found.decision.threshold
+    # A pool that is real already: greedy flattens its density.
+    found = el.select(rng.standard_normal((600, 6)) * SPECTRUM, 200, "guarded", guard=real)
+    assert found.decision.taken in ("random", "random without strays")
+    assert found.decision.compared["greedy"][0] < 0
+    assert found.decision.guard == 200
+    assert "half of the guard" in found.decision.note
+
+
+def test_noise_among_images_is_kept_out_and_little_entropy_is_lost(digits):
+    guard, clean = digits[:400], digits[400:1400]
+    losses = []
+    for seed in range(3):
+        noise = np.random.default_rng(seed).uniform(-1, 1, (50, 64)).astype(np.float32)
+        pool = np.concatenate([clean, noise])
+
+        def chosen(strategy, pool=pool, seed=seed, **more):
+            picked = el.select(pool, 300, strategy, seed=seed, **more).indices
+            return int((picked >= 1000).sum()), pool[picked[picked < 1000]]
+
+        assert chosen("greedy")[0] >= 48
+        assert chosen("guarded", guard=guard)[0] < 5
+        count, rows = chosen("greedy", weights="realism", guard=guard)
+        assert count < 5
+        best = el.select(clean, len(rows), "greedy", seed=seed).indices
+        losses.append(1 - el.knn_entropy(rows).nats / el.knn_entropy(clean[best]).nats)
+    assert np.mean(losses) < 0.03
+
+
+def test_realism_is_1_for_copies_and_falls_with_distance(rng):
+    real = rng.standard_normal((200, 3))
+    x = np.concatenate([real[:5], real[:5] + 50, real[:5] + 500])
+    for form in ("tail", "distance", "conformal"):
+        weights = realism_weights(x, real, form=form)
+        assert (weights[:5] == 1).all()
+        assert (weights[5:] < 0.2).all()
+        assert (weights > 0).all()
+    p = conformal_p(rng.standard_normal((4000, 3)), real)
+    assert np.mean(p <= 0.1) == pytest.approx(0.1, abs=0.05)
+    copies = np.zeros((20, 2))
+    assert (realism_weights(copies[:3], copies, form="distance") == 1).all()
+    with pytest.raises(el.InputError, match="form of realism"):
+        realism_weights(x, real, form="nearness")
+    with pytest.raises(el.InputError, match="at least 6 real rows"):
+        realism_weights(x, real[:5], k=5)
+
+
+def test_the_strength_of_threshold_decay_is_searched_for_the_largest_gain(rng):
+    x = np.concatenate([0.5 * rng.standard_normal((300, 5)), 3 * rng.standard_normal((60, 5))])
+    inner = [{"strategy": "threshold_decay", "strength": "adaptive"}]
+    found = el.select(x, 120, "guarded", guard=rng.standard_normal((100, 5)), inner=inner)
+    gains = {n: g for n, (g, _, _) in found.decision.compared.items() if "strength" in n}
+    assert len(gains) >= 4
+    best = max(gains, key=gains.get)
+    assert best not in ("threshold_decay strength=0.5", "threshold_decay strength=1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs guard="),
+        ({"guard": np.ones((40, 2))}, "guard has 2 values a row, the pool 3"),
+        ({"guard": np.ones((20, 3))}, "at least 32 guard rows"),
+        ({"guard": np.full((40, 3), np.nan)}, "guard"),
+        ({"inner": []}, "at least one inner strategy"),
+        ({"inner": ["guarded"]}, "inner strategy of itself"),
+        ({"inner": [{"weights": "tail"}]}, "needs the key 'strategy'"),
+        ({"inner": [{"strategy": "greedy", "weights": "nearness"}]}, "form of realism"),
+        ({"inner": [{"strategy": "greedy", "within": -1}]}, "within must be"),
+        ({"inner": ["gredy"]}, "greedy"),
+        ({"level": 0.7}, "level must lie"),
+        ({"strays": 0.7}, "strays must lie"),
+        ({"discrepancy": "energetic"}, "energy"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(arguments, message, rng):
+    x = rng.standard_normal((60, 3))
+    more = arguments if "guard" in arguments or not arguments else {
+        "guard": rng.standard_normal((40, 3))} | arguments  # fmt: skip
+    with pytest.raises(el.InputError, match=message) as error:
+        el.select(x, 10, "guarded", **more)
+    assert "\n" not in str(error.value)
+
+
+def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tiny, tmp_path):
+    arms = [
+        {"name": "guarded", "paradigm": "accumulate_subsample", "strategy": "guarded",
+         "oversample": 2},
+        {"name": "rival", "paradigm": "replace", "strategy": "random",
+         "paradigm_args": {"guard": 6}},
+    ]  # fmt: skip
+    config = tiny | {"guard": 40, "arms": arms, "seeds": [0]}
+    records = {(r.arm, r.generation): r for r in run_study(config, out=tmp_path / "s", workers=1)}
+    study = prepare(config, tmp_path / "s")
+    store = Store(tmp_path / "s")
+    for step in study.steps:
+        history = History(step, study.built, store)
+        guard = set(history.guard().ids)
+        assert len(guard) == 40
+        assert not guard & set(history.reference().ids)
+        trained = set(read_table(store, step.training_set)["id"])
+        if step.arm.name == "guarded":
+            assert not guard & trained
+            taken = records["guarded", step.generation].taken
+            decision = read_decision(store, step.training_set)
+            assert taken == decision.get("taken", "")
+            assert (taken == "") == (step.generation == 1)
+        elif step.generation > 1:
+            assert len(guard & trained) == 6
+            assert len(trained) == 24
+    table = el.load_records(tmp_path / "s")
+    assert set(table.loc[table["arm"] == "rival", "taken"]) == {""}
+
+
+def test_a_guard_that_the_reserve_does_not_hold_is_refused(tiny, tmp_path):
+    arm = {"paradigm": "replace", "strategy": "guarded"}
+    with pytest.raises(el.InputError, match=r"needs a guard of 1790 real rows"):
+        prepare(tiny | {"guard": 1790, "arms": [arm]}, tmp_path / "s")
+    rival = {"paradigm": "replace", "strategy": "random", "paradigm_args": {"guard": 20}}
+    with pytest.raises(el.InputError, match="`guard` is 10"):
+        prepare(tiny | {"guard": 10, "arms": [rival]}, tmp_path / "s")
+    prepare(tiny | {"guard": 1790}, tmp_path / "s")  # no arm asks for it
+
+
+def test_the_command_takes_a_guard_and_tells_what_it_decided(entroloop_here, tmp_path, rng):
+    np.save(tmp_path / "pool.npy", rng.standard_normal((200, 4)))
+    np.save(tmp_path / "real.npy", rng.standard_normal((80, 4)))
+    pool = ["select", "--pool", str(tmp_path / "pool.npy"), "-n", "50", "--out"]
+    guard = ["--guard", str(tmp_path / "real.npy")]
+    done = entroloop_here(*pool, str(tmp_path / "a"), "--strategy", "guarded", *guard)
+    assert done.returncode == 0, done.stderr
+    decision = json.loads((tmp_path / "a/summary.json").read_text())["decision"]
+    assert set(decision["compared"]["greedy"]) == {"gain", "error", "z"}
+    assert decision["taken"] in {"random", "random without strays", *decision["compared"]}
+    done = entroloop_here(*pool, str(tmp_path / "b"), "--weights", "realism", *guard)
+    assert done.returncode == 0, done.stderr
+    for wrong in (["--strategy", "guarded"], ["--weights", "realism"], guard):
+        done = entroloop_here(*pool, str(tmp_path / "c"), *wrong)
+        assert done.returncode == 2
+        assert "--guard" in done.stderr
+        assert not (tmp_path / "c").exists()
