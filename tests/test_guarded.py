@@ -74,6 +74,24 @@ def test_rows_that_both_sets_have_leave_the_error(rng):
                    DISTANCES["euclidean"]).threshold(0.1) == np.inf  # fmt: skip
 
 
+def test_rows_that_join_the_training_set_anyway_count_with_every_choice(rng):
+    x, guard = rng.standard_normal((300, 4)), rng.standard_normal((100, 4))
+    joined = rng.standard_normal((150, 4)) * 0.3
+    found = el.select(x, 100, "guarded", guard=guard, reference=guard + 1, joined=joined,
+                      inner=["greedy"], strays=0)  # fmt: skip
+    picked = {name: el.select(x, 100, name).indices for name in ("random", "greedy")}
+    rows = np.concatenate([x, joined])
+    sets = {name: np.concatenate([i, np.arange(300, 450)]) for name, i in picked.items()}
+    expected = compare("random", sets, rows, guard, DISTANCES["euclidean"])
+    assert found.decision.compared["greedy"][0] == pytest.approx(expected.gains[0], rel=1e-5)
+    alone = el.select(x, 100, "guarded", guard=guard, reference=guard + 1, inner=["greedy"])
+    # Alone greedy is too wide; beside narrow rows the width is what lacks.
+    assert alone.decision.compared["greedy"][0] < 0 < expected.gains[0]
+    first = el.select(x, 100, "guarded", guard=guard, reference=guard + 1, initial=joined,
+                      inner=["greedy"], strays=0)  # fmt: skip
+    assert first.decision.compared["greedy"][0] != found.decision.compared["greedy"][0]
+
+
 @pytest.mark.parametrize("metric", ["cosine", "manhattan", "mahalanobis"])
 def test_rows_are_compared_with_the_guard_by_the_metric_of_the_selection(metric, rng):
     x, guard = rng.standard_normal((150, 4)) * SPECTRUM[:4], rng.standard_normal((64, 4))
@@ -229,6 +247,10 @@ def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tin
         elif step.generation > 1:
             assert len(guard & trained) == 6
             assert len(trained) == 24
+    page = (tmp_path / "s/report.html").read_text() if (tmp_path / "s/report.html").exists() else (
+        el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text())  # fmt: skip
+    assert "What guarded selection decided" in page
+    assert "no random arm to compare with" in page
     table = el.load_records(tmp_path / "s")
     assert set(table.loc[table["arm"] == "rival", "taken"]) == {""}
 

@@ -54,6 +54,18 @@ def pool():
     return x
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "mahalanobis"])
+def test_a_guarded_selection_decides_the_same_over_several_processes(cluster, rng, metric):
+    pool = np.concatenate([0.5 * rng.standard_normal((500, 6)), rng.standard_normal((100, 6))])
+    guard = rng.standard_normal((128, 6))
+    more = {"guard": guard, "metric": metric, "initial": rng.standard_normal((3, 6))}
+    alone = el.select(pool, 150, "guarded", **more)
+    spread = el.select(pool, 150, "guarded", engine=el.RayEngine(workers=4), **more)
+    assert spread.indices.tolist() == alone.indices.tolist()
+    assert spread.decision == alone.decision
+    assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-9)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
 def test_any_number_of_shards_gives_the_picks_of_one_machine(cluster, pool, workers):
     engine = el.RayEngine(workers)

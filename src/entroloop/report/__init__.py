@@ -72,6 +72,7 @@ def _section(view: Any, number: int) -> dict[str, Any]:
 
     from entroloop.report.attenuation import attenuations
     from entroloop.report.claims import findings, geometry, verdict
+    from entroloop.report.decisions import decisions
     from entroloop.report.figures import curves, entropy_against_score, projection
     from entroloop.report.images import nearest_pairs, real_grid, sample_grids
     from entroloop.report.memorization import memorization
@@ -93,6 +94,7 @@ def _section(view: Any, number: int) -> dict[str, Any]:
         "features": view.config["metrics"]["features"],
         "verdict": verdict(view.records, view.arms),
         "claims": findings(view.records, view.arms, view.controls),
+        "decisions": decisions(view),
         "headings": ["arm", *(heading for heading, _ in COLUMNS.values())],
         "rows": cells(view.records),
         "last": int(view.records["generation"].max()),

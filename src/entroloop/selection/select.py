@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,10 +74,6 @@ def select(
     _check_names(strategy, metric, quota, engine)
     if isinstance(weights, str):
         weights = _weights_by_name(weights, x, strategy_args, strategy)
-    again = partial(
-        _again, x, metric=metric, initial=initial, candidates=candidates, groups=groups,
-        quota=quota, weights=weights, seed=seed, device=device, engine=engine,
-    )  # fmt: skip
     rows, array = _as_rows(x, engine)
     request = _Request.of(
         rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
@@ -88,6 +85,11 @@ def select(
         # Over several processes the rows that the result needs are fetched before the pool closes.
         here = hosts.shard(0).rows if engine is None and isinstance(hosts, InProcess) else None
         asked = {"strategy": strategy, "metric": metric, "seed": seed, "args": strategy_args}
+        again = partial(
+            _again, hosts if here is None else here, rows, pool, request, metric,
+            candidates=candidates, groups=groups, quota=quota, weights=weights, seed=seed,
+            device=device,
+        )  # fmt: skip
         state = SelectionState(
             pool=pool,
             n=request.n,
@@ -104,15 +106,50 @@ def select(
         picks = _picked(strategy, state, strategy_args)
         context = request.context(pool, here, groups)
         if here is None:
+            if picks.decision is not None:  # inner selections left their own state in the shards
+                pool = request.opened(hosts, rows, budget, metric, device, checked=True)
             context = fetch(context, pool, picks, seed)
         if state.checkpoint is not None:
             state.checkpoint.finish(picks.indices, picks.values, picks.duplicates)
     return Selection.of(picks, seed, pool, context)
 
 
-def _again(x: Any, strategy: str, n: int, **arguments: Any) -> Selection:
-    """Select from a pool with arguments that were given, some of them replaced by the caller."""
-    return select(x, n, strategy, **arguments)
+def _again(
+    where: Hosts | Array,
+    rows: Rows,
+    pool: Pool,
+    request: _Request,
+    metric: str,
+    strategy: str,
+    n: int,
+    **arguments: Any,
+) -> Selection:
+    """Select anew from the rows of an open pool.
+
+    where: the hosts of its shards, whose state this replaces, or all rows, transformed already.
+    """
+    here = isinstance(where, np.ndarray)
+    outside = pool.transformed(request.outside) if here else request.outside
+    initial = outside if len(outside) else request.initial
+    given = {"initial": initial, "metric": pool.distance.transformed if here else metric}
+    if isinstance(where, np.ndarray):
+        return select(where, n, strategy, **(given | arguments))
+    return select(rows, n, strategy, engine=_Borrowed(where), **(given | arguments))
+
+
+class _Borrowed:
+    """Hosts that are there already, as an engine: what is selected on them does not close them."""
+
+    name, workers = "borrowed", 1
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    def distribute(self, rows: Rows) -> Hosts:  # the hosts hold them
+        """See `PoolEngine`."""
+        hosts = copy(self._hosts)
+        hosts.close = lambda: None  # type: ignore[method-assign]
+        return hosts
 
 
 def _weights_by_name(name: str, x: Any, strategy_args: dict[str, Any], strategy: str) -> Float64:

@@ -104,18 +104,24 @@ class History:
         return concatenate(parts) if parts else None
 
     def needed_by(
-        self, strategy: Strategy, candidates: SampleSet, features: Extractor
+        self,
+        strategy: Strategy,
+        candidates: SampleSet,
+        kept: SampleSet | None,
+        features: Extractor,
     ) -> dict[str, Any]:
         """Return the arguments that a strategy cannot work without, by name.
 
         reference: the real training rows (the held-out reference judges, and selects nothing).
-        guard: the guard. generations: which generation made each candidate. real: which candidates
-        are real. scores: minus the distance of each candidate to the nearest real training row,
-        itself left out, so that it is high where a row looks most like others.
+        guard: the guard. joined: the rows kept without selection, None for none. generations: which
+        generation made each candidate. real: which candidates are real. scores: minus the distance
+        of each candidate to the nearest real training row, itself left out, so that it is high
+        where a row looks most like others.
         """
         makers: dict[str, Callable[[], Any]] = {
             "real": lambda: candidates.provenance == 0,
             "generations": lambda: candidates.provenance,
+            "joined": lambda: None if kept is None else as_vectors(features(kept.data)),
             "guard": lambda: as_vectors(features(self.guard().data)),
             "reference": lambda: as_vectors(features(self.real_train().data)),
             "scores": lambda: self._scores(candidates, features),

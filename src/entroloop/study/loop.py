@@ -62,7 +62,7 @@ def compose_and_select(step: Step, built: Built, history: History, device: str) 
         seed=seed_for(step.seed, step.generation, "select"),
         device=device,
         **arm.strategy_args,
-        **history.needed_by(STRATEGIES[arm.strategy], candidates, features),
+        **history.needed_by(STRATEGIES[arm.strategy], candidates, kept, features),
     )
     return TrainingSet.selected(
         kept, candidates, selection.indices, selection.radii, selection.decision

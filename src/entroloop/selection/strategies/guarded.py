@@ -43,6 +43,7 @@ def guarded(
     guard: Array | None = None,
     reference: Array | None = None,
     generations: Array | None = None,
+    joined: Array | None = None,
     inner: Sequence[str | Mapping[str, Any]] = INNER,
     discrepancy: str = "energy",
     level: float = 0.1,
@@ -51,12 +52,13 @@ def guarded(
     """Pick what the best of several inner strategies picks, if a guard says that it is nearer.
 
     guard (m, d): real rows that take no part in anything else. reference: further real rows, that
-    realism weights refer to; without them half of the guard serves for that, and the other half
-    decides. generations: of each row of the pool; the random baseline takes equal shares of
-    them. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights` (a
-    form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups). `strength:
-    adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy or kernel.
-    level: of the one-sided test, for all inner strategies together.
+    realism refers to; without them half of the guard serves for that, and the other half decides.
+    generations: of each row of the pool; the random baseline takes equal shares of them. joined:
+    rows that join the training set whatever is picked; they and `initial` rows count with every
+    choice. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights`
+    (a form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups).
+    `strength: adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy
+    or kernel. level: of the one-sided test, for all inner strategies together.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
@@ -79,7 +81,11 @@ def guarded(
         inners = [one for one in inners if one.within is None]
     if not inners:
         raise InputError("guarded needs at least one inner strategy")
-    proposals = _Proposals(state, rows, weighing, generations, discrepancy)
+    beside = state.pool.initial
+    if joined is not None and len(joined):
+        more = _checked(state, joined, "joined")
+        beside = np.concatenate([beside, more]) if len(beside) else more
+    proposals = _Proposals(state, rows, weighing, generations, beside, discrepancy)
     for one in inners:
         proposals.add(one)
     if strays:
@@ -148,10 +154,11 @@ class _Proposals:
         guard: Array,
         weighing: Array,
         generations: Array | None,
+        beside: Array,
         discrepancy: str,
     ) -> None:
         self.state, self.guard, self.weighing = state, guard, weighing
-        self.generations, self.discrepancy = generations, discrepancy
+        self.generations, self.beside, self.discrepancy = generations, beside, discrepancy
         self.found = {BASELINE: self._random(state.n)}
 
     def add(self, inner: _Inner) -> None:
@@ -173,7 +180,10 @@ class _Proposals:
     def compared(self) -> Comparisons:
         """Return the comparison of each choice with the random one."""
         rows, at = self._rows()
-        sets = {name: at[picks.index] for name, picks in self.found.items()}
+        always = np.arange(len(rows) - len(self.beside), len(rows))
+        sets = {
+            name: np.concatenate([at[picks.index], always]) for name, picks in self.found.items()
+        }
         return compare(BASELINE, sets, rows, self.guard, self.state.pool.distance, self.discrepancy)
 
     def picks(self, name: str) -> Picks:
@@ -185,11 +195,12 @@ class _Proposals:
         )
 
     def _rows(self) -> tuple[Array, Index]:
-        """Return the rows that any choice has, and where each row of the pool is among them."""
+        """Return the rows that any choice has, then those beside it, and where the former are."""
         used = np.unique(np.concatenate([picks.index for picks in self.found.values()]))
         at = np.full(len(self.state.pool), -1, dtype=np.int64)
         at[used] = np.arange(len(used))
-        return self.state.pool.sharded.take(used), at
+        rows = self.state.pool.sharded.take(used)
+        return (np.concatenate([rows, self.beside]) if len(self.beside) else rows), at
 
     def _random(self, n: int) -> _Chosen:
         if self.generations is None or self.state.groups is not None:

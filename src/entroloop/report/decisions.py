@@ -1,0 +1,74 @@
+"""What guarded arms decided, what they expected of it, and whether it came."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from entroloop.report.claims import RANDOM
+from entroloop.report.read import StudyView
+from entroloop.store.stages import read_decision
+
+
+def decisions(view: StudyView) -> list[dict[str, Any]]:
+    """Return one line for each guarded arm and generation ≥ 2: taken, expected, came.
+
+    taken: the inner strategies, with how many seeds took each. expected: whether a choice was
+    nearer to the guard than random by more than chance, and the mean z of the nearest. came: the
+    mean Fréchet distance of that generation against that of the random arm of the same paradigm.
+    """
+    lines = []
+    for arm in view.arms:
+        if arm["strategy"] != "guarded":
+            continue
+        name, last = str(arm["name"]), int(view.records["generation"].max())
+        for generation in range(2, last + 1):
+            found = [
+                read_decision(view.store, keys[generation - 1]["training_set"])
+                for keys in (view.keys(name, seed) for seed in view.config["seeds"])
+                if len(keys) >= generation
+            ]
+            if found := [decision for decision in found if decision]:
+                lines.append({
+                    "arm": name,
+                    "generation": generation,
+                    "taken": _taken(found),
+                    "expected": _expected(found),
+                    "came": _came(view.records, view.arms, arm, generation),
+                })  # fmt: skip
+    return lines
+
+
+def _taken(found: list[dict[str, Any]]) -> str:
+    counts = Counter(decision["taken"] for decision in found)
+    return ", ".join(f"{name} ({n})" for name, n in counts.most_common())
+
+
+def _expected(found: list[dict[str, Any]]) -> str:
+    """Say what the guard promised before training: whether anything is nearer than random."""
+    largest = [max(c["z"] for c in decision["compared"].values()) for decision in found]
+    yes = sum(not decision["taken"].startswith("random") for decision in found)
+    return f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f})"
+
+
+def _came(
+    records: pd.DataFrame, arms: list[dict[str, Any]], arm: dict[str, Any], generation: int
+) -> str:
+    alike = ("paradigm", "paradigm_args", "generator")
+    base = next(
+        (a for a in arms if a["strategy"] in RANDOM and all(a[k] == arm[k] for k in alike)), None
+    )
+    if base is None:
+        return "no random arm to compare with"
+    at = records[records["generation"] == generation]
+    ours, theirs = (
+        at[at["arm"] == name].set_index("seed")["frechet_distance"]
+        for name in (arm["name"], base["name"])
+    )
+    lower = ours < theirs.reindex(ours.index)
+    return (
+        f"{ours.mean():.3g}, against {theirs.mean():.3g} of {base['name']}: lower in "
+        f"{int(lower.sum())} of {len(ours)}"
+    )
