@@ -197,7 +197,6 @@ def test_the_strength_of_threshold_decay_is_searched_for_the_largest_gain(rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "needs guard="),
         ({"guard": np.ones((40, 2))}, "guard has 2 values a row, the pool 3"),
         ({"guard": np.ones((20, 3))}, "at least 32 guard rows"),
         ({"guard": np.full((40, 3), np.nan)}, "guard"),
@@ -214,11 +213,27 @@ def test_the_strength_of_threshold_decay_is_searched_for_the_largest_gain(rng):
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(arguments, message, rng):
     x = rng.standard_normal((60, 3))
-    more = arguments if "guard" in arguments or not arguments else {
-        "guard": rng.standard_normal((40, 3))} | arguments  # fmt: skip
+    more = {"guard": rng.standard_normal((40, 3))} | arguments
     with pytest.raises(el.InputError, match=message) as error:
         el.select(x, 10, "guarded", **more)
     assert "\n" not in str(error.value)
+
+
+def test_without_a_guard_others_stand_in_and_where_nothing_is_real_random_is_taken(rng):
+    x = np.concatenate([rng.standard_normal((300, 4)), 0.5 * rng.standard_normal((300, 4))])
+    plain = el.select(x, 200, "guarded")
+    assert plain.decision.taken == "random"
+    assert "nothing is known to be real" in plain.decision.note
+    assert plain.indices.tolist() == el.select(x, 200, "random").indices.tolist()
+    born = np.repeat([0, 1], 300)
+    found = el.select(x, 200, "guarded", generations=born)
+    assert found.decision.guard == 75  # half of the oldest stands in, half of that decides
+    assert "generation 0, its oldest" in found.decision.note
+    assert found.decision.taken != "random"
+    assert (found.indices < 300).sum() <= 150  # the others cannot be picked
+    stand_in = el.select(x, 200, "guarded", reference=x[:300])
+    assert "no guard" in stand_in.decision.note
+    assert stand_in.decision.guard == 150
 
 
 def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tiny, tmp_path):

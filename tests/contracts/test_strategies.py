@@ -84,7 +84,7 @@ def test_groups_get_their_exact_quotas(strategy, quota, rng):
 
 def test_a_strategy_that_needs_more_says_so(strategy, rng):
     x = rng.standard_normal((30, 3))
-    if needs(strategy, x):
+    if needs(strategy, x) and strategy != "guarded":  # which takes random without a guard
         with pytest.raises(
             el.InputError, match=f"{strategy} needs {next(iter(needs(strategy, x)))}"
         ):

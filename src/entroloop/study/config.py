@@ -55,7 +55,8 @@ class StudyConfig(BaseModel):
     """A study: arms × seeds, each a loop of `generations` generations.
 
     guard: how many rows of the reserve, its last, are kept for arms that need a guard: real rows
-    that no model is trained on and that judge nothing; other arms do not depend on it.
+    that no model is trained on and that judge nothing; other arms do not depend on it. 0: the
+    real training rows stand in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

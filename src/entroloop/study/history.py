@@ -122,7 +122,9 @@ class History:
             "real": lambda: candidates.provenance == 0,
             "generations": lambda: candidates.provenance,
             "joined": lambda: None if kept is None else as_vectors(features(kept.data)),
-            "guard": lambda: as_vectors(features(self.guard().data)),
+            "guard": lambda: (
+                as_vectors(features(self.guard().data)) if self.built.config.guard else None
+            ),
             "reference": lambda: as_vectors(features(self.real_train().data)),
             "scores": lambda: self._scores(candidates, features),
         }

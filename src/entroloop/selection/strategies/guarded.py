@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import Array
 from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
+from entroloop.selection.guard import Guard, checked_rows, guard_for
 from entroloop.selection.realism import REALISM, conformal_p, realism_weights
 from entroloop.selection.state import Picks, SelectionState
 
@@ -31,7 +32,6 @@ INNER: tuple[dict[str, Any], ...] = (
     {"strategy": "greedy", "within": 0.25},
     {"strategy": "threshold_decay", "strength": "adaptive"},
 )
-FEWEST = 16  # guard rows
 STEPS = 3  # of bisection for an adaptive strength
 
 Index = NDArray[np.int64]
@@ -53,12 +53,15 @@ def guarded(
 
     guard (m, d): real rows that take no part in anything else. reference: further real rows, that
     realism refers to; without them half of the guard serves for that, and the other half decides.
-    generations: of each row of the pool; the random baseline takes equal shares of them. joined:
-    rows that join the training set whatever is picked; they and `initial` rows count with every
-    choice. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights`
-    (a form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups).
-    `strength: adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy
-    or kernel. level: of the one-sided test, for all inner strategies together.
+    Without a guard, half of the reference stands in for it, or else half of the oldest rows of the
+    pool by `generations`, which then cannot be picked; where nothing real is known, random is
+    taken. The decision's note says so. generations: of each row of the pool; the random baseline
+    takes equal shares of them. joined: rows that join the training set whatever is picked; they and
+    `initial` rows count with every choice. inner: names of strategies, or mappings of `strategy`,
+    its arguments, and of `weights` (a form of realism) and `within` = a (a random (1 + a) n of the
+    rows; not with groups). `strength: adaptive` of threshold_decay is bisected for the largest
+    gain. discrepancy: energy or kernel. level: of the one-sided test, for all inner strategies
+    together.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
@@ -69,7 +72,6 @@ def guarded(
     Raises InputError for fewer than 16 guard rows, or an inner strategy that is not known or needs
     what only a study knows.
     """
-    rows, weighing, notes = _guard_rows(state, guard, reference)
     if discrepancy not in DISCREPANCIES:
         raise unknown_name("discrepancy", discrepancy, DISCREPANCIES)
     if not 0 < level < 0.5:
@@ -77,15 +79,21 @@ def guarded(
     if not 0 <= strays < 0.5:
         raise InputError(f"strays must lie in [0, 0.5); got {strays}")
     inners = [_Inner.of(given) for given in inner]
-    if state.groups is not None:  # a random part of a group would change its quota
-        inners = [one for one in inners if one.within is None]
     if not inners:
         raise InputError("guarded needs at least one inner strategy")
+    if state.groups is not None:  # a random part of a group would change its quota
+        inners = [one for one in inners if one.within is None]
+    found = guard_for(state, guard, reference, generations)
     beside = state.pool.initial
     if joined is not None and len(joined):
-        more = _checked(state, joined, "joined")
+        more = checked_rows(state, joined, "joined")
         beside = np.concatenate([beside, more]) if len(beside) else more
-    proposals = _Proposals(state, rows, weighing, generations, beside, discrepancy)
+    proposals = _Proposals(state, found, generations, beside, discrepancy)
+    if found is None:
+        picks = proposals.picks(BASELINE)
+        note = "nothing is known to be real: random was taken (give guard=)"
+        picks.decision = Decision(BASELINE, {}, float("inf"), 0, discrepancy, note)
+        return picks
     for one in inners:
         proposals.add(one)
     if strays:
@@ -102,9 +110,9 @@ def guarded(
             for name, (gain, error, z) in zip(compared.names, figures, strict=True)
         },
         threshold=threshold,
-        guard=len(rows),
+        guard=len(found.rows),
         discrepancy=discrepancy,
-        note=notes,
+        note=found.note,
     )
     return picks
 
@@ -151,13 +159,15 @@ class _Proposals:
     def __init__(
         self,
         state: SelectionState,
-        guard: Array,
-        weighing: Array,
+        guard: Guard | None,
         generations: Array | None,
         beside: Array,
         discrepancy: str,
     ) -> None:
-        self.state, self.guard, self.weighing = state, guard, weighing
+        none: Array = np.empty((0, state.width))
+        self.state = state
+        self.guard = none if guard is None else guard.rows
+        self.weighing = none if guard is None else guard.weighing
         self.generations, self.beside, self.discrepancy = generations, beside, discrepancy
         self.found = {BASELINE: self._random(state.n)}
 
@@ -256,6 +266,7 @@ class _Proposals:
 
     def _again(self, strategy: str, n: int, **more: Any) -> _Chosen:
         assert self.state.again is not None
+        more.setdefault("candidates", self.state.selectable)
         found = self.state.again(strategy, n, **more)
         return _Chosen(found.indices, found.radii, found.duplicates)
 
@@ -265,32 +276,3 @@ class _Chosen:
     index: Index
     radii: NDArray[np.float64]
     duplicates: int
-
-
-def _guard_rows(
-    state: SelectionState, guard: Array | None, reference: Array | None
-) -> tuple[Array, Array, str]:
-    """Return the rows that decide, and those that realism refers to, transformed; and a note."""
-    if guard is None:
-        raise InputError("guarded needs guard=: real rows that are used for nothing else")
-    rows = _checked(state, guard, "guard")
-    if reference is not None:
-        weighing = _checked(state, reference, "reference")
-        note = ""
-    else:  # the same rows cannot both shape a choice and judge it
-        order = state.rng.permutation(len(rows))
-        half = len(rows) // 2
-        rows, weighing = rows[np.sort(order[:half])], rows[np.sort(order[half:])]
-        note = "half of the guard decides, the other half is what realism refers to"
-    if len(rows) < FEWEST:
-        needed = FEWEST if reference is not None else 2 * FEWEST
-        raise InputError(f"guarded needs at least {needed} guard rows; got {len(guard)}")
-    return rows, weighing, note
-
-
-def _checked(state: SelectionState, given: Array, name: str) -> Array:
-    rows = as_vectors(np.asarray(given))
-    check_rows(rows, name, minimum=1)
-    if rows.shape[1] != state.width:
-        raise InputError(f"{name} has {rows.shape[1]} values a row, the pool {state.width}")
-    return state.pool.transformed(rows)
