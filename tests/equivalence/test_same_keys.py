@@ -53,7 +53,9 @@ def keys_of(study, as_then):
 def test_the_study_digits_has_the_keys_that_were_written_down(tmp_path, as_then):
     study = prepare("digits", tmp_path / "s", device="cpu")
     assert study.real_key == WRITTEN["digits"]["real"]
-    assert keys_of(study, as_then) == written("digits", as_then)
+    now = keys_of(study, as_then)
+    then = written("digits", as_then)
+    assert {step: now[step] for step in then} == then  # arms may have come since
 
 
 @pytest.mark.parametrize("preset", ["mnist-tiny"])
