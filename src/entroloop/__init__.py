@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from entroloop.selection import select as select
     from entroloop.selection.estimators import FarthestPointSelector as FarthestPointSelector
     from entroloop.selection.estimators import ThresholdDecaySelector as ThresholdDecaySelector
+    from entroloop.selection.realism import realism_weights as realism_weights
     from entroloop.store.records import GenerationRecord as GenerationRecord
     from entroloop.store.records import load_records as load_records
 
@@ -41,6 +42,7 @@ _HOMES = {
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",
     "select": "entroloop.selection",
+    "realism_weights": "entroloop.selection.realism",
     "run_study": "entroloop.commands.run",
 }
 __all__ = list(_HOMES)

@@ -83,7 +83,7 @@ def _kernel(space: Space, guard: Array) -> Compared:
     values = np.maximum(space.tile(x, sizes, x), 0) * space.unit
     apart = space.distance_of(values[np.triu_indices(len(some), 1)])
     width = float(np.median(apart)) or 1.0
-    return lambda distances: -np.exp(np.square(distances) * (-0.5 / width**2))
+    return lambda distances: -(distances.square_() * (-0.5 / width**2)).exp_()
 
 
 DISCREPANCIES: dict[str, Callable[[Space, Array], Compared]] = {
