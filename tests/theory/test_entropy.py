@@ -111,3 +111,14 @@ def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rn
         el.entropy_attenuation(x, np.ones((200, 5)))
     with pytest.raises(el.InputError, match="at least 3 rows"):
         el.entropy_attenuation(x[:2], x)
+
+
+@pytest.mark.parametrize("d", [2, 8, 64])
+def test_near_copies_take_the_interval_of_entropy_away_and_chance_does_not(d, rng):
+    x = rng.standard_normal((300, d))
+    plain = el.measure(generated=x, metrics=["entropy_samples", "intrinsic_dimension"])
+    assert all(m.interval is not None for m in plain.values())
+    x[:5] = x[5:10] * (1 + 1e-9)
+    copied = el.measure(generated=x, metrics=["entropy_samples", "intrinsic_dimension"])
+    assert all(m.interval is None for m in copied.values())
+    assert "near-copies" in copied["entropy_samples"].note

@@ -17,6 +17,7 @@ from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for
 
+NEVER_BY_CHANCE = 1e-6
 ATTENUATION_DRAWS = 4  # of normal sets
 
 
@@ -122,6 +123,26 @@ def intrinsic_dimension_of(own: Own) -> float:
     logs = np.log(r[:, 1] / r[:, 0])
     total = float(logs.sum())
     return math.inf if total == 0 else (len(logs) - 1) / total
+
+
+def has_near_copies(own: Own) -> bool:
+    """Return whether two rows lie nearer to each other than chance explains.
+
+    In m dimensions about n · ln 2 · (r/median)^m of n nearest distances are below r: rows are
+    near-copies where that is below a millionth for the smallest. m = ln 2/median ln(r₂/r₁), since
+    r₂/r₁ exceeds t with probability t^−m (Facco et al. 2017), and few pairs do not move a median.
+    The spread of what depends on the logarithms of small distances is then that of the number of
+    such pairs.
+    """
+    if own.k < 2:
+        return False
+    r = own.neighbors.distances
+    typical, ratio = float(np.median(r[:, 0])), float(np.median(np.log(r[:, 1] / r[:, 0])))
+    if typical == 0 or ratio == 0:
+        return False
+    smallest = float(r[:, 0].min()) / typical
+    expected: float = len(r) * math.log(2) * smallest ** (math.log(2) / ratio)
+    return expected < NEVER_BY_CHANCE
 
 
 def intrinsic_dimension_mle_of(own: Own) -> float:

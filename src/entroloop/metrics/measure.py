@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
+from entroloop.metrics.entropy import has_near_copies
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, RowStatistic
 from entroloop.samples import Float64
@@ -263,6 +264,8 @@ class _Taker:
             return value, None, f"{note}; no interval"
         if n < 8 or not math.isfinite(value) or not interval:
             return value, None, f"{note}; no interval"
+        if metric.pairs_within and has_near_copies(sets.own(metric.pairs_within)):
+            return value, None, f"{note}; rows are near-copies of one another: no interval"
         given = {"generated", "train"} <= set(metric.needs)
         try:
             splits = self.halves_given_train if given else self.halves

@@ -80,7 +80,8 @@ class Metric:
     all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
     metric (−inf: not at all). smooth: a smooth function of moments with little bias of its
-    own. beside: metrics to show with it where the sets allow: its null or its floor.
+    own. pairs_within: the role whose near-copies of one another take its interval away. beside:
+    metrics to show with it where the sets allow: its null or its floor.
     comparable: the figures it can be compared with.
     """
 
@@ -95,6 +96,7 @@ class Metric:
     pairs: Callable[[Sets], Float64] | None = None
     on_request: bool = False
     smooth: bool = False
+    pairs_within: str = ""
     beside: tuple[str, ...] = ()
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
     comparable: str = OWN
@@ -191,6 +193,7 @@ def _entropy(role: str, says: str, *, intrinsic: bool = False) -> Metric:
         lambda sets: entropy_of(sets, role, intrinsic=intrinsic).nats,
         says,
         bounds=ANY,
+        pairs_within=role,
         note=_entropy_note(role, intrinsic),
     )
 
@@ -216,11 +219,11 @@ METRICS: dict[str, Metric] = {
     ),
     "intrinsic_dimension": Metric(
         (G,), lambda s: intrinsic_dimension_of(s.own(G)),
-        "dimension of the surface that generated rows lie near (TwoNN)",
+        "dimension of the surface that generated rows lie near (TwoNN)", pairs_within=G,
     ),
     "intrinsic_dimension_mle": Metric(
         (G,), lambda s: intrinsic_dimension_mle_of(s.own(G)),
-        "the same by maximum likelihood over 20 neighbours",
+        "the same by maximum likelihood over 20 neighbours", pairs_within=G,
     ),
     "generalization_score": _mean_of(
         (G, T), G, lambda s: nearest_distances_of(s, G, T),
