@@ -270,6 +270,20 @@ def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tin
     assert set(table.loc[table["arm"] == "rival", "taken"]) == {""}
 
 
+def test_a_guarded_arm_that_takes_random_trains_on_the_rows_of_the_random_arm(tiny, tmp_path):
+    arms = [
+        {"name": "random", "paradigm": "accumulate_subsample", "strategy": "random"},
+        {"name": "guarded", "paradigm": "accumulate_subsample", "strategy": "guarded",
+         "oversample": 3, "strategy_args": {"level": 1e-9, "strays": 0}},
+    ]  # fmt: skip
+    records = list(run_study(tiny | {"guard": 40, "arms": arms}, out=tmp_path / "s", workers=1))
+    ours, theirs = ([r for r in records if r.arm == arm["name"]] for arm in arms)
+    assert {r.taken for r in theirs} == {"", "random"}
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.entropy_train == b.entropy_train
+        assert a.frechet_distance == b.frechet_distance
+
+
 def test_a_guard_that_the_reserve_does_not_hold_is_refused(tiny, tmp_path):
     arm = {"paradigm": "replace", "strategy": "guarded"}
     with pytest.raises(el.InputError, match=r"needs a guard of 1790 real rows"):

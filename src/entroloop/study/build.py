@@ -153,6 +153,7 @@ def _try_out(arm: ArmConfig, n_train: int) -> None:
         "real": np.arange(len(pool)) % 2 == 0,
         "scores": pool[:, 0],
         "joined": None,
+        "baseline": None,
         "guard": pool[:1] + np.arange(16)[:, None],
         "generations": np.arange(len(pool)) % 2,
     }

@@ -116,11 +116,14 @@ class History:
         guard: the guard. joined: the rows kept without selection, None for none. generations: which
         generation made each candidate. real: which candidates are real. scores: minus the distance
         of each candidate to the nearest real training row, itself left out, so that it is high
-        where a row looks most like others.
+        where a row looks most like others. baseline: real rows, and the first N samples of each
+        generation, which are all that an arm without oversampling has.
         """
+        n = self.built.config.n_train
         makers: dict[str, Callable[[], Any]] = {
             "real": lambda: candidates.provenance == 0,
             "generations": lambda: candidates.provenance,
+            "baseline": lambda: (candidates.provenance == 0) | (candidates.source_index < n),
             "joined": lambda: None if kept is None else as_vectors(features(kept.data)),
             "guard": lambda: (
                 as_vectors(features(self.guard().data)) if self.built.config.guard else None

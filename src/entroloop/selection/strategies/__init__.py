@@ -28,7 +28,7 @@ class Strategy:
     pick: makes the picks of a `SelectionState`; its keyword arguments are the strategy's. sharded:
     its pool can lie in several shards. needs: arguments that a study supplies: `reference` rows,
     which rows are `real`, `scores`, `guard` rows, `generations`,
-    `joined` rows. reserved: arguments that
+    `joined` rows, the `baseline`. reserved: arguments that
     a study does not take, since they belong to one pool. copies: float64 arrays of the pool's size
     that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and resumes from
     it. equal_generations: from several generations a study has it take equal shares.
@@ -52,7 +52,10 @@ STRATEGIES: dict[str, Strategy] = {
         pick=threshold_decay, sharded=True, checkpointed=True, reserved=("order",)
     ),
     "guarded": Strategy(
-        pick=guarded, sharded=True, needs=("guard", "reference", "generations", "joined"), copies=3
+        pick=guarded,
+        sharded=True,
+        needs=("guard", "reference", "generations", "joined", "baseline"),
+        copies=3,
     ),
     "composable_coreset": Strategy(pick=composable_coreset, sharded=True),
     "kmeans": Strategy(pick=kmeans, copies=3),

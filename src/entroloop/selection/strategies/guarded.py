@@ -44,6 +44,7 @@ def guarded(
     reference: Array | None = None,
     generations: Array | None = None,
     joined: Array | None = None,
+    baseline: Array | None = None,
     inner: Sequence[str | Mapping[str, Any]] = INNER,
     discrepancy: str = "energy",
     level: float = 0.1,
@@ -57,11 +58,12 @@ def guarded(
     pool by `generations`, which then cannot be picked; where nothing real is known, random is
     taken. The decision's note says so. generations: of each row of the pool; the random baseline
     takes equal shares of them. joined: rows that join the training set whatever is picked; they and
-    `initial` rows count with every choice. inner: names of strategies, or mappings of `strategy`,
-    its arguments, and of `weights` (a form of realism) and `within` = a (a random (1 + a) n of the
-    rows; not with groups). `strength: adaptive` of threshold_decay is bisected for the largest
-    gain. discrepancy: energy or kernel. level: of the one-sided test, for all inner strategies
-    together.
+    `initial` rows count with every choice. baseline: mask of the rows that the random choice comes
+    from; a study passes those that its random arm has, so that both draw the same. inner: names of
+    strategies, or mappings of `strategy`, its arguments, and of `weights` (a form of realism) and
+    `within` = a (a random (1 + a) n of the rows; not with groups). `strength: adaptive` of
+    threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
+    one-sided test, for all inner strategies together.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
@@ -88,7 +90,7 @@ def guarded(
     if joined is not None and len(joined):
         more = checked_rows(state, joined, "joined")
         beside = np.concatenate([beside, more]) if len(beside) else more
-    proposals = _Proposals(state, found, generations, beside, discrepancy)
+    proposals = _Proposals(state, found, generations, beside, baseline, discrepancy)
     if found is None:
         picks = proposals.picks(BASELINE)
         note = "nothing is known to be real: random was taken (give guard=)"
@@ -162,6 +164,7 @@ class _Proposals:
         guard: Guard | None,
         generations: Array | None,
         beside: Array,
+        baseline: Array | None,
         discrepancy: str,
     ) -> None:
         none: Array = np.empty((0, state.width))
@@ -169,7 +172,7 @@ class _Proposals:
         self.guard = none if guard is None else guard.rows
         self.weighing = none if guard is None else guard.weighing
         self.generations, self.beside, self.discrepancy = generations, beside, discrepancy
-        self.found = {BASELINE: self._random(state.n)}
+        self.found = {BASELINE: self._random(state.n, baseline)}
 
     def add(self, inner: _Inner) -> None:
         """Add what an inner strategy chooses."""
@@ -212,10 +215,15 @@ class _Proposals:
         rows = self.state.pool.sharded.take(used)
         return (np.concatenate([rows, self.beside]) if len(self.beside) else rows), at
 
-    def _random(self, n: int) -> _Chosen:
+    def _random(self, n: int, among: Array | None = None) -> _Chosen:
+        """Return a random choice, of some rows only if they are enough."""
+        more: dict[str, Any] = {}
+        if among is not None:
+            rows = np.flatnonzero(self.state.pool.selectable & np.asarray(among, dtype=bool))
+            more = {"candidates": rows} if len(rows) >= n else {}
         if self.generations is None or self.state.groups is not None:
-            return self._again("random", n)
-        return self._again("random", n, groups=self.generations, quota="equal")
+            return self._again("random", n, **more)
+        return self._again("random", n, groups=self.generations, quota="equal", **more)
 
     def _chosen(self, inner: _Inner, arguments: dict[str, Any]) -> _Chosen:
         more: dict[str, Any] = {}
