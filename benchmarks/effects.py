@@ -76,7 +76,7 @@ def main() -> None:
         print(f"\n{source.stem}, generation {table['generation'].max()}")
         for arm, row in lines(table, given.base, given.margin, column).iterrows():
             cells = [str(arm), str(int(row["seeds"])), f"{row[column]:.3g}"]
-            if np.isfinite(row["p"]):
+            if np.isfinite(row["ln ratio"]):
                 cells.append(f"{row['ln ratio']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]")
                 cells += [f"{row['p']:.2g}", "yes" if row["not worse"] else "no"]
             else:
