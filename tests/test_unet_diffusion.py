@@ -241,7 +241,7 @@ def test_a_guided_study_keeps_the_labels_of_its_samples(rng, tmp_path):
     history = [k["samples"] for k in keys]
     last = read_training_set(store, keys[-1]["training_set"], history)
     assert set(np.unique(last.labels)) <= {0, 1, 2}
-    assert len(store.sample_labels(history[0])) == 40
+    assert len(store.sample_labels(history[0])) == 40 + 20  # and those that nothing is trained on
     real = last.provenance == 0
     order = np.load(tmp_path / "y.npy")
     assert np.array_equal(last.labels[real], order[last.source_index[real]])

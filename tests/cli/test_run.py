@@ -32,7 +32,7 @@ def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entr
     summary = json.loads(answer.stdout)
     assert summary["study"] == "digits"
     assert summary["complete"] is True
-    assert len(summary["arms"]) == 5
+    assert len(summary["arms"]) == 6
     assert (tmp_path / summary["out"] / "records.parquet").is_file()
     assert summary["out"] == "runs/digits"
     page = (tmp_path / summary["report"]).read_text()
@@ -57,7 +57,7 @@ def test_the_report_opens_offline(entroloop, tmp_path):
 def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop_here, tmp_path):
     answer = entroloop_here("run", "--dry-run", *FAST)
     plan = json.loads(answer.stdout)
-    assert plan["stages_to_make"]["model"] == 6
+    assert plan["stages_to_make"]["model"] == 7
     assert plan["config"]["generations"] == 2
     assert list(tmp_path.iterdir()) == []
 
