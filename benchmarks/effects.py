@@ -1,7 +1,7 @@
 """Effects of the arms of studies against one arm, paired by seed, as lines of a table.
 
     python benchmarks/effects.py STUDY-FOLDER|RECORDS.csv … [--base random] [--margin 1.10]
-        [--save FOLDER] [--judge judged.csv]
+        [--save FOLDER] [--judge]
 
 Of the Fréchet distance at the last generation (or a judge's, by benchmarks/latent.py): mean over
 seeds, ln(arm/base) with its 95 % t-interval, p of "no effect" with Holm's correction over the arms, and
@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import stats
 
 import entroloop as el
+from entroloop.report.claims import holm, t_interval
 
 
 def records(source: Path) -> pd.DataFrame:
@@ -41,19 +42,14 @@ def lines(table: pd.DataFrame, base: str, margin: float, column: str) -> pd.Data
         row = {"arm": arm, "seeds": len(both), column: both[arm].mean()}
         if arm != base:
             effect = np.log(both[arm] / both[base])
-            half = stats.t.ppf(0.975, len(effect) - 1) * effect.std(ddof=1) / math.sqrt(len(effect))
+            low, high = t_interval(effect.to_list())
             row |= {
-                "ln ratio": effect.mean(), "low": effect.mean() - half,
-                "high": effect.mean() + half, "p": stats.ttest_1samp(effect, 0).pvalue,
-                "not worse": effect.mean() + half < math.log(margin),
+                "ln ratio": effect.mean(), "low": low, "high": high,
+                "p": stats.ttest_1samp(effect, 0).pvalue, "not worse": high < math.log(margin),
             }  # fmt: skip
         rows.append(row)
     found = pd.DataFrame(rows).set_index("arm")
-    order = found["p"].dropna().sort_values().index
-    worst = 0.0
-    for rank, arm in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - rank) * found.loc[arm, "p"]))
-        found.loc[arm, "p"] = worst
+    found["p"] = holm(found["p"].to_list())
     return found
 
 
@@ -81,7 +77,7 @@ def main() -> None:
                 cells += [f"{row['p']:.2g}", "yes" if row["not worse"] else "no"]
             else:
                 cells += ["–", "–", "–"]
-            print("| " + " | ".join(cells).replace("-", "−", 0) + " |")
+            print("| " + " | ".join(cells) + " |")
         if "taken" in table:
             taken = table[table["taken"].fillna("") != ""].groupby("arm")["taken"].value_counts()
             print(taken.to_string())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +177,7 @@ class Finding:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % t-interval of the expected effect over seeds; NaN for one seed."""
-        values = np.array(list(self.effects.values()))
-        if len(values) < 2:
-            return math.nan, math.nan
-        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-        return self.effect - float(half), self.effect + float(half)
+        return t_interval(list(self.effects.values()))
 
     @property
     def words(self) -> str:
@@ -300,15 +296,36 @@ def _by_seed(statistic: Statistic, records: pd.DataFrame, arm: str) -> dict[int,
 def _judged(found: list[Finding]) -> list[Finding]:
     """Return findings with their outcomes: t-tests over seeds, corrected by Holm's procedure."""
     tests = [_test(finding) for finding in found]
-    order = np.argsort([p for p, _ in tests], kind="stable")
-    able = sum(math.isfinite(p) for p, _ in tests)
-    judged, worst = list(found), 0.0
-    for rank, i in enumerate(order[:able]):
-        p, direction = tests[i]
-        worst = max(worst, min(1.0, (able - rank) * p))
-        outcome = direction if worst < LEVEL else "undecided"
-        judged[i] = Finding(**{**found[i].__dict__, "p": worst, "outcome": outcome})
+    judged = []
+    for finding, (_, direction), p in zip(found, tests, holm([p for p, _ in tests]), strict=True):
+        outcome = direction if p < LEVEL else "undecided"
+        judged.append(replace(finding, p=p, outcome=outcome))
     return judged
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected for all of them together (Holm 1979); NaN stays, and counts not.
+
+    >>> holm([0.01, math.nan, 0.04])
+    [0.02, nan, 0.04]
+    """
+    order = np.argsort(p, kind="stable")
+    able = sum(math.isfinite(value) for value in p)
+    corrected, worst = [math.nan] * len(p), 0.0
+    for rank, i in enumerate(order[:able].tolist()):
+        worst = max(worst, min(1.0, (able - rank) * p[i]))
+        corrected[i] = worst
+    return corrected
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % t-interval of the expectation of values; NaN for fewer than two."""
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return mean - half, mean + half
 
 
 def _test(finding: Finding) -> tuple[float, str]:

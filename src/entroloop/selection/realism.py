@@ -30,8 +30,7 @@ def realism_weights(x: Array, real: Array, *, form: str = "tail", k: int = 1) ->
     """
     if form not in REALISM:
         raise unknown_name("form of realism", form, REALISM)
-    delta, own = _distances(x, real, k)
-    return REALISM[form](delta, own)
+    return REALISM[form](*distances_to_real(x, real, k))
 
 
 def conformal_p(x: Array, real: Array, *, k: int = 1) -> Float64:
@@ -40,10 +39,11 @@ def conformal_p(x: Array, real: Array, *, k: int = 1) -> Float64:
     (1 + #{j: η_j ≥ δ})/(m + 1), δ and η as in `realism_weights`. Of rows from the source of the
     real ones it is about uniform, so that a share α of them has p ≤ α.
     """
-    return _conformal(*_distances(x, real, k))
+    return conformal_of(*distances_to_real(x, real, k))
 
 
-def _distances(x: Array, real: Array, k: int) -> tuple[Float64, Float64]:
+def distances_to_real(x: Array, real: Array, k: int = 1) -> tuple[Float64, Float64]:
+    """Return δ of each row of x, and η of each real row, of which all forms are made."""
     x, real = as_vectors(np.asarray(x)), as_vectors(np.asarray(real))
     if not 1 <= k < len(real):
         raise InputError(f"realism needs at least {k + 1} real rows; got {len(real)}")
@@ -64,7 +64,8 @@ def _power(quantile: float, power: int) -> Callable[[Float64, Float64], Float64]
     return form
 
 
-def _conformal(delta: Float64, own: Float64) -> Float64:
+def conformal_of(delta: Float64, own: Float64) -> Float64:
+    """See `conformal_p`."""
     above = len(own) - np.searchsorted(np.sort(own), delta, side="left")
     found: Float64 = (1.0 + above) / (len(own) + 1)
     return found
@@ -74,5 +75,5 @@ SMALLEST = 1e-12
 REALISM: dict[str, Callable[[Float64, Float64], Float64]] = {
     "tail": _power(0.99, 4),
     "distance": _power(0.5, 2),
-    "conformal": lambda delta, own: np.minimum(1.0, _conformal(delta, own) / 0.05),
+    "conformal": lambda delta, own: np.minimum(1.0, conformal_of(delta, own) / 0.05),
 }

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
 from entroloop.selection.guard import Guard, checked_rows, guard_for
-from entroloop.selection.realism import REALISM, conformal_p, realism_weights
+from entroloop.selection.realism import REALISM, conformal_of, distances_to_real
 from entroloop.selection.state import Picks, SelectionState
 
 BASELINE, WITHOUT_STRAYS = "random", "random without strays"
@@ -104,13 +104,10 @@ def guarded(
     threshold = compared.threshold(level)
     taken = _taken(compared, threshold)
     picks = proposals.picks(taken)
-    figures = zip(compared.gains, compared.errors, compared.z, strict=True)
+    figures = zip(compared.names, compared.gains, compared.errors, compared.z, strict=True)
     picks.decision = Decision(
         taken=taken,
-        compared={
-            name: (float(gain), float(error), float(z))
-            for name, (gain, error, z) in zip(compared.names, figures, strict=True)
-        },
+        compared={name: (float(gain), float(error), float(z)) for name, gain, error, z in figures},
         threshold=threshold,
         guard=len(found.rows),
         discrepancy=discrepancy,
@@ -190,13 +187,12 @@ class _Proposals:
                     gains[s] = self._gain_at(inner, s)
             step /= 2
 
-    def compared(self) -> Comparisons:
-        """Return the comparison of each choice with the random one."""
-        rows, at = self._rows()
+    def compared(self, *names: str) -> Comparisons:
+        """Return the comparison of choices, by default all, with the random one."""
+        found = {name: self.found[name] for name in (BASELINE, *names)} if names else self.found
+        rows, at = self._rows(found)
         always = np.arange(len(rows) - len(self.beside), len(rows))
-        sets = {
-            name: np.concatenate([at[picks.index], always]) for name, picks in self.found.items()
-        }
+        sets = {name: np.concatenate([at[picks.index], always]) for name, picks in found.items()}
         return compare(BASELINE, sets, rows, self.guard, self.state.pool.distance, self.discrepancy)
 
     def picks(self, name: str) -> Picks:
@@ -207,9 +203,9 @@ class _Proposals:
             self.state.n, chosen.index.tolist(), values.tolist(), duplicates=chosen.duplicates
         )
 
-    def _rows(self) -> tuple[Array, Index]:
+    def _rows(self, found: dict[str, _Chosen]) -> tuple[Array, Index]:
         """Return the rows that any choice has, then those beside it, and where the former are."""
-        used = np.unique(np.concatenate([picks.index for picks in self.found.values()]))
+        used = np.unique(np.concatenate([picks.index for picks in found.values()]))
         at = np.full(len(self.state.pool), -1, dtype=np.int64)
         at[used] = np.arange(len(used))
         rows = self.state.pool.sharded.take(used)
@@ -228,7 +224,7 @@ class _Proposals:
     def _chosen(self, inner: _Inner, arguments: dict[str, Any]) -> _Chosen:
         more: dict[str, Any] = {}
         if inner.weights is not None:
-            more["weights"] = self._weights(inner.weights)
+            more["weights"] = REALISM[inner.weights](*self._distances)
         if inner.within is not None:
             wanted = min(round((1 + inner.within) * self.state.n), len(self.state.selectable))
             more["candidates"] = np.sort(self._random(wanted).index)
@@ -237,8 +233,7 @@ class _Proposals:
     def _gain_at(self, inner: _Inner, strength: float) -> float:
         name = f"{inner.strategy} strength={strength:g}"
         self.found[name] = self._chosen(inner, {**inner.arguments, "strength": strength})
-        found = self.compared()
-        return float(found.gains[found.names.index(name)])
+        return float(self.compared(name).gains[0])
 
     def add_without_strays(self, p: float) -> None:
         """Add the random choice with its strays replaced, all else equal.
@@ -246,13 +241,12 @@ class _Proposals:
         Where too few rows are no strays, some of them stay.
         """
         chosen, state = self.found[BASELINE].index, self.state
-        stray = conformal_p(self._pool_rows, self.weighing) < p
+        stray = conformal_of(*self._distances) < p
         taken = np.zeros(len(state.pool), dtype=bool)
         taken[chosen] = True
         free = state.pool.selectable & ~stray & ~taken
-        order = state.rng.permutation(np.flatnonzero(free))
+        left = state.rng.permutation(np.flatnonzero(free))
         index = chosen.copy()
-        left = order
         for at in np.flatnonzero(stray[chosen]):
             # Of the same group where there are groups, so that quotas hold.
             same = left if state.groups is None else left[
@@ -264,13 +258,10 @@ class _Proposals:
         self.found[WITHOUT_STRAYS] = _Chosen(index, np.full(len(index), np.nan), 0)
 
     @cached_property
-    def _pool_rows(self) -> Array:
+    def _distances(self) -> tuple[Float64, Float64]:
+        """What realism is made of, for every row of the pool."""
         pool = self.state.pool
-        rows: Array = pool.sharded.take(np.arange(len(pool)))
-        return rows
-
-    def _weights(self, form: str) -> Array:
-        return realism_weights(self._pool_rows, self.weighing, form=form)
+        return distances_to_real(pool.sharded.take(np.arange(len(pool))), self.weighing)
 
     def _again(self, strategy: str, n: int, **more: Any) -> _Chosen:
         assert self.state.again is not None
