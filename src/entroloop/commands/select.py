@@ -91,7 +91,6 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     if request.guard is not None:
         guard = read_set(Path(request.guard), "guard", strict=request.strict)
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
-    by_name = request.weights == REALISM
     checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     checkpoint = request.out / CHECKPOINT if checkpointed else None
     selection = select(
@@ -102,7 +101,7 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
         initial=initial,
         groups=groups,
         quota=request.quota,
-        weights=REALISM if by_name else pools.column(request.weights),
+        weights=REALISM if request.weights == REALISM else pools.column(request.weights),
         seed=request.seed,
         device=request.device,
         engine=request.engine,
@@ -124,14 +123,12 @@ def _check_options(request: Request) -> None:
         raise unknown_name("--on-invalid", request.on_invalid, ("fail", "drop"))
     if clash := RESERVED & set(request.parameters):
         raise InputError(f"--param {min(clash)} is not a strategy's parameter: it has its own flag")
-    uses = request.strategy == "guarded" or request.weights == REALISM
-    if uses != (request.guard is not None):
-        raise InputError(
-            "--guard goes with --strategy guarded or --weights realism"
-            if request.guard is not None
-            else f"{request.strategy if request.weights != REALISM else '--weights realism'} needs "
-            "--guard PATH: real rows that are used for nothing else"
-        )
+    asks = "--weights realism" if request.weights == REALISM else request.strategy
+    needed = asks in ("--weights realism", "guarded")
+    if needed and request.guard is None:
+        raise InputError(f"{asks} needs --guard PATH: real rows that are used for nothing else")
+    if request.guard is not None and not needed:
+        raise InputError("--guard goes with --strategy guarded or --weights realism")
 
 
 def _sources(request: Request) -> dict[str, Path]:
