@@ -12,8 +12,9 @@ class Decision:
 
     taken: the name of the inner strategy, or "random". compared: for each inner strategy (gain,
     error, z): by how much its choice is nearer to the guard than the random one, its standard
-    error, and their ratio. threshold: the z that a choice had to exceed. guard: how many rows
-    decided. discrepancy: what distance from the guard was taken. note: where the guard came from.
+    error, and their ratio. threshold: the z that a choice had to exceed; threshold_widening: the
+    same for choices that raise the spread. spread: ln of the spread of rows that are not real over
+    that of real rows, and its error. guard: how many rows decided. discrepancy: what distance from the guard was taken. note: where the guard came from.
     """
 
     taken: str
@@ -22,6 +23,8 @@ class Decision:
     guard: int
     discrepancy: str
     note: str = ""
+    threshold_widening: float = float("nan")
+    spread: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as JSON can hold it, each comparison with its names."""

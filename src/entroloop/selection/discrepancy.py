@@ -52,13 +52,17 @@ class Comparisons:
         known = self.errors > 0
         return np.where(known, self.gains / np.where(known, self.errors, 1.0), 0.0)
 
-    def threshold(self, level: float) -> float:
+    def threshold(self, level: float, among: Array | None = None) -> float:
         """Return the z that the largest of k exceeds with probability `level` if no set is nearer.
+
+        among: mask of the sets that count, by default all.
 
         Of normal errors with the estimated correlations, by simulation: sets that several
         strategies choose alike count nearly as one, where Bonferroni's correction would count each.
         """
         known = self.errors > 0
+        if among is not None:
+            known &= among
         if not known.any():
             return np.inf
         scale = self.errors[known]

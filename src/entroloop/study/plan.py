@@ -141,6 +141,8 @@ class _Keys:
                 del made_of["guard"]
             guarded = "guard" in STRATEGIES[own.strategy].needs or composition.guard
             content |= {"guard": self.config.guard} if guarded else {}
+            version = STRATEGIES[own.strategy].version
+            content |= {"version": version} if version > 1 else {}
             content |= {
                 "generation": generation,
                 "composition": made_of,

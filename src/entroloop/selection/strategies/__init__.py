@@ -31,7 +31,8 @@ class Strategy:
     `joined` rows, the `baseline`. reserved: arguments that
     a study does not take, since they belong to one pool. copies: float64 arrays of the pool's size
     that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and resumes from
-    it. equal_generations: from several generations a study has it take equal shares.
+    it. equal_generations: from several generations a study has it take equal shares. version: of
+    its rule, part of a training set's key: raised where the same arguments choose other rows.
     """
 
     pick: Callable[..., Picks]
@@ -41,6 +42,7 @@ class Strategy:
     copies: int = 0
     checkpointed: bool = False
     equal_generations: bool = False
+    version: int = 1
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -56,6 +58,7 @@ STRATEGIES: dict[str, Strategy] = {
         sharded=True,
         needs=("guard", "reference", "generations", "joined", "baseline"),
         copies=3,
+        version=2,
     ),
     "composable_coreset": Strategy(pick=composable_coreset, sharded=True),
     "kmeans": Strategy(pick=kmeans, copies=3),

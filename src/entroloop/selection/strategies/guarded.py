@@ -22,6 +22,7 @@ from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
 from entroloop.selection.guard import Guard, checked_rows, guard_for
 from entroloop.selection.realism import REALISM, conformal_of, distances_to_real
+from entroloop.selection.spread import Spread, spread_beside
 from entroloop.selection.state import Picks, SelectionState
 
 BASELINE, WITHOUT_STRAYS = "random", "random without strays"
@@ -33,6 +34,8 @@ INNER: tuple[dict[str, Any], ...] = (
     {"strategy": "threshold_decay", "strength": "adaptive"},
 )
 STEPS = 3  # of bisection for an adaptive strength
+WIDENING = ("greedy", "threshold_decay", "composable_coreset")  # strategies that raise the spread
+SPREAD_ROWS = 16_384  # of the pool, whose spread is taken
 
 Index = NDArray[np.int64]
 
@@ -48,6 +51,7 @@ def guarded(
     inner: Sequence[str | Mapping[str, Any]] = INNER,
     discrepancy: str = "energy",
     level: float = 0.1,
+    level_if_narrow: float = 0.5,
     strays: float = 0.01,
 ) -> Picks:
     """Pick what the best of several inner strategies picks, if a guard says that it is nearer.
@@ -56,14 +60,16 @@ def guarded(
     realism refers to; without them half of the guard serves for that, and the other half decides.
     Without a guard, half of the reference stands in for it, or else half of the oldest rows of the
     pool by `generations`, which then cannot be picked; where nothing real is known, random is
-    taken. The decision's note says so. generations: of each row of the pool; the random baseline
-    takes equal shares of them. joined: rows that join the training set whatever is picked; they and
+    taken. The decision's note says so. generations: of each row of the pool, 0 for real rows; the
+    random baseline takes equal shares of them. joined: rows that join the training set whatever is picked; they and
     `initial` rows count with every choice. baseline: mask of the rows that the random choice comes
     from; a study passes those that its random arm has, so that both draw the same. inner: names of
     strategies, or mappings of `strategy`, its arguments, and of `weights` (a form of realism) and
     `within` = a (a random (1 + a) n of the rows; not with groups). `strength: adaptive` of
     threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
-    one-sided test, for all inner strategies together.
+    one-sided test, for all inner strategies together. level_if_narrow: the same, of choices that
+    raise the spread without weights, where rows of the pool that are not real (`generations` > 0;
+    without it all) vary less than real ones do; `level` for no such prior.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
@@ -78,6 +84,8 @@ def guarded(
         raise unknown_name("discrepancy", discrepancy, DISCREPANCIES)
     if not 0 < level < 0.5:
         raise InputError(f"level must lie in (0, 0.5); got {level}")
+    if not level <= level_if_narrow < 1:
+        raise InputError(f"level_if_narrow must lie in [{level}, 1); got {level_if_narrow}")
     if not 0 <= strays < 0.5:
         raise InputError(f"strays must lie in [0, 0.5); got {strays}")
     inners = [_Inner.of(given) for given in inner]
@@ -101,14 +109,19 @@ def guarded(
     if strays:
         proposals.add_without_strays(strays)
     compared = proposals.compared()
+    spread = proposals.spread()
     threshold = compared.threshold(level)
-    taken = _taken(compared, threshold)
+    widening = np.isin(compared.names, sorted(proposals.widening))
+    eased = compared.threshold(level_if_narrow, widening) if spread.lost else threshold
+    taken = _taken(compared, np.where(widening, eased, threshold))
     picks = proposals.picks(taken)
     figures = zip(compared.names, compared.gains, compared.errors, compared.z, strict=True)
     picks.decision = Decision(
         taken=taken,
         compared={name: (float(gain), float(error), float(z)) for name, gain, error, z in figures},
         threshold=threshold,
+        threshold_widening=eased,
+        spread=(spread.ln_ratio, spread.error),
         guard=len(found.rows),
         discrepancy=discrepancy,
         note=found.note,
@@ -116,9 +129,9 @@ def guarded(
     return picks
 
 
-def _taken(compared: Comparisons, threshold: float) -> str:
-    """Return which choice to take."""
-    gains = np.where(compared.z > threshold, compared.gains, -np.inf)
+def _taken(compared: Comparisons, thresholds: Float64) -> str:
+    """Return which choice to take; thresholds: the z that each has to exceed."""
+    gains = np.where(compared.z > thresholds, compared.gains, -np.inf)
     if np.isfinite(gains).any():
         return compared.names[int(gains.argmax())]
     gain = dict(zip(compared.names, compared.gains, strict=True))
@@ -170,11 +183,12 @@ class _Proposals:
         self.weighing = none if guard is None else guard.weighing
         self.generations, self.beside, self.discrepancy = generations, beside, discrepancy
         self.found = {BASELINE: self._random(state.n, baseline)}
+        self.widening: set[str] = set()  # names of choices that raise the spread
 
     def add(self, inner: _Inner) -> None:
         """Add what an inner strategy chooses."""
         if inner.arguments.get("strength") != "adaptive":
-            self.found[inner.name] = self._chosen(inner, inner.arguments)
+            self._propose(inner.name, inner, inner.arguments)
             return
         # The gain as a function of strength, halved around the best that is known: strength 0 is
         # random, 1 greedy.
@@ -221,18 +235,20 @@ class _Proposals:
             return self._again("random", n, **more)
         return self._again("random", n, groups=self.generations, quota="equal", **more)
 
-    def _chosen(self, inner: _Inner, arguments: dict[str, Any]) -> _Chosen:
+    def _propose(self, name: str, inner: _Inner, arguments: dict[str, Any]) -> None:
+        if inner.strategy in WIDENING and inner.weights is None:
+            self.widening.add(name)
         more: dict[str, Any] = {}
         if inner.weights is not None:
             more["weights"] = REALISM[inner.weights](*self._distances)
         if inner.within is not None:
             wanted = min(round((1 + inner.within) * self.state.n), len(self.state.selectable))
             more["candidates"] = np.sort(self._random(wanted).index)
-        return self._again(inner.strategy, self.state.n, **more, **arguments)
+        self.found[name] = self._again(inner.strategy, self.state.n, **more, **arguments)
 
     def _gain_at(self, inner: _Inner, strength: float) -> float:
         name = f"{inner.strategy} strength={strength:g}"
-        self.found[name] = self._chosen(inner, {**inner.arguments, "strength": strength})
+        self._propose(name, inner, {**inner.arguments, "strength": strength})
         return float(self.compared(name).gains[0])
 
     def add_without_strays(self, p: float) -> None:
@@ -256,6 +272,16 @@ class _Proposals:
                 index[at] = same[0]
                 left = left[left != same[0]]
         self.found[WITHOUT_STRAYS] = _Chosen(index, np.full(len(index), np.nan), 0)
+
+    def spread(self) -> Spread:
+        """Return the spread of the pool's rows that are not known to be real beside real ones."""
+        rows = np.arange(len(self.state.pool))
+        if self.generations is not None and (made := np.asarray(self.generations) > 0).any():
+            rows = rows[made]
+        if len(rows) > SPREAD_ROWS:
+            rows = np.sort(self.state.rng.choice(rows, SPREAD_ROWS, replace=False))
+        real = np.concatenate([self.guard, self.weighing])
+        return spread_beside(self.state.pool.sharded.take(rows), real)
 
     @cached_property
     def _distances(self) -> tuple[Float64, Float64]:
