@@ -83,10 +83,10 @@ def coverage(results: list[dict[str, tuple[float, float, float]]], group: int) -
     return {name: float(np.mean(inside)) for name, inside in held.items()}
 
 
-def simulate(out: Path, repetitions: int, sizes: list[int]) -> None:
+def simulate(out: Path, repetitions: int, sizes: list[int], processes: int | None) -> None:
     """Write the coverage of every interval, one entry a case; a case that is there is kept."""
     found = json.loads(out.read_text()) if out.exists() else {}
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(processes) as pool:
         for n in sizes:
             for d in WIDTHS:
                 for source in SOURCES:
@@ -142,9 +142,10 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--rows", type=int, nargs="+", default=[200, 1000])
+    parser.add_argument("--processes", type=int, help="default: one a processor")
     given = parser.parse_args()
     if given.out:
-        simulate(given.out, given.repetitions, given.rows)
+        simulate(given.out, given.repetitions, given.rows, given.processes)
     if given.table:
         table(given.table)
 

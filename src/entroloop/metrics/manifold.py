@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import count_within
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
@@ -52,7 +51,7 @@ def balls(
     sets: Sets, k: int = K, of: str = "generated", around: str = "reference"
 ) -> NDArray[np.int64]:
     """Return, for each row of one role, the number of another role's neighbourhoods around it."""
-    return count_within(sets[of], sets[around], radii(sets, around, k))
+    return sets.within(of, around, radii(sets, around, k))
 
 
 def coverage_rows_of(sets: Sets, k: int = K) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.metrics.entropy import has_near_copies
+from entroloop.metrics.halves import halved
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, RowStatistic
 from entroloop.samples import Float64
@@ -173,13 +174,13 @@ class _Taker:
     def halves(self) -> list[tuple[Sets, Sets]]:
         """The common sets, split in two halves again and again."""
         rng = rng_for(self.sets.seed, 0, "halves")
-        return [self.common.halved(rng) for _ in range(SPLITS)]
+        return [halved(self.common, rng) for _ in range(SPLITS)]
 
     @cached_property
     def halves_given_train(self) -> list[tuple[Sets, Sets]]:
         """The same, but the training set stays whole: half of it would lack half of the copied."""
         rng = rng_for(self.sets.seed, 0, "halves")
-        return [self.common.halved(rng, whole=("train",)) for _ in range(SPLITS)]
+        return [halved(self.common, rng, whole=("train",)) for _ in range(SPLITS)]
 
     def take(self, metric: Metric, asked_for: bool) -> tuple[float, Interval, str]:
         """Return the value, interval and note of a metric."""

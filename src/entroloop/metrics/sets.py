@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import Neighbors, distinct_rows, nearest
+from entroloop.distances.neighbors import (
+    Neighbors,
+    Pairs,
+    count_within,
+    distinct_rows,
+    nearest,
+    pairs_within,
+)  # fmt: skip
 from entroloop.errors import InputError
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 NEIGHBOURS = 20  # within a set: the most that any metric needs
 ROLES = ("generated", "train", "reference", "unselected", "real")
@@ -72,7 +78,7 @@ class Sets:
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
         self.seed, self.device = seed, device
-        self._found: dict[tuple[str, int, int], Any] = {}
+        self._found: dict[tuple[Any, ...], Any] = {}
 
     def _check_widths(self) -> None:
         roles = list(self._rows)
@@ -113,56 +119,62 @@ class Sets:
                 some["probabilities"] = self.probabilities[index]
         return Sets(**some, seed=self.seed, device=self.device)
 
-    def halved(self, rng: np.random.Generator, whole: Sequence[str] = ()) -> tuple[Sets, Sets]:
-        """Return two disjoint halves of each role but those kept whole, each half kept in order."""
-        halves: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-        for role in ROLES:
-            if role not in self._rows:
-                continue
-            rows = self._rows[role]
-            if role in whole:
-                halves[0][role] = halves[1][role] = rows
-                continue
-            order, size = rng.permutation(len(rows)), len(rows) // 2
-            for some, at in zip(halves, (order[:size], order[size : 2 * size]), strict=True):
-                index = np.sort(at)
-                some[role] = rows[index]
-                if role == "generated" and self.probabilities is not None:
-                    some["probabilities"] = self.probabilities[index]
-        first, second = (Sets(**some, seed=self.seed, device=self.device) for some in halves)
-        return first, second
+    def distinct(self, role: str) -> bool:
+        """Return whether no two rows of a role are equal."""
+        return len(self._distinct(role)[0]) == len(self[role])
 
-    def nearest(self, queries: str, rows: str) -> Neighbors:
-        """Return the two nearest distinct rows to each query (one, if there is only one).
+    def nearest(self, queries: str, rows: str, k: int = 2) -> Neighbors:
+        """Return the k nearest distinct rows to each query (fewer, if there are fewer).
 
         Indices refer to `rows`; equal rows are represented by their first.
         """
         a, b = self[queries], self[rows]
-        key = ("nearest", id(a), id(b))
+        key = ("nearest", id(a), id(b), k)
         if key not in self._found:
-            first, _ = distinct_rows(b)
+            first, _ = self._distinct(rows)
             distinct = b if len(first) == len(b) else b[first]
-            found = nearest(a, distinct, min(2, len(first)), device=self.device)
+            found = nearest(a, distinct, min(k, len(first)), device=self.device)
             self._found[key] = Neighbors(found.distances, first[found.indices])
         result: Neighbors = self._found[key]
         return result
 
-    def own(self, role: str) -> Own:
-        """Return the neighbours of a set's distinct rows among themselves.
+    def own(self, role: str, k: int = NEIGHBOURS) -> Own:
+        """Return the k nearest others of a set's distinct rows (fewer, if there are fewer).
 
         Raises InputError if fewer than two rows are distinct.
         """
         x = self[role]
-        key = ("own", id(x), 0)
+        key = ("own", id(x), k)
         if key not in self._found:
-            first, inverse = distinct_rows(x)
+            first, inverse = self._distinct(role)
             if len(first) < 2:
                 raise InputError(f"all {len(x)} rows of {role} are equal: no distances among them")
             distinct = x if len(first) == len(x) else x[first]
-            k = min(NEIGHBOURS, len(first) - 1)
+            k = min(k, len(first) - 1)
             found = nearest(distinct, distinct, k, exclude_same_index=True, device=self.device)
             self._found[key] = Own(first, inverse, found)
         result: Own = self._found[key]
+        return result
+
+    def within(self, queries: str, rows: str, radii: Float64) -> NDArray[np.int64]:
+        """Return for each query the number of rows that have it within their radius: ≤."""
+        return count_within(self[queries], self[rows], radii)
+
+    def pairs(self, queries: str, rows: str, radii: Float64, most: int) -> Pairs | None:
+        """Return all pairs of query and row within the row's radius; None for over `most` a row."""
+        key = ("pairs", id(self[queries]), id(self[rows]), most)
+        if key not in self._found:
+            limit = most * max(len(self[queries]), len(self[rows]))
+            self._found[key] = pairs_within(self[queries], self[rows], radii, limit)
+        result: Pairs | None = self._found[key]
+        return result
+
+    def _distinct(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        x = self[role]
+        key = ("distinct", id(x))
+        if key not in self._found:
+            self._found[key] = distinct_rows(x)
+        result: tuple[NDArray[np.int64], NDArray[np.int64]] = self._found[key]
         return result
 
 

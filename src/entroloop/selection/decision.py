@@ -14,7 +14,8 @@ class Decision:
     error, z): by how much its choice is nearer to the guard than the random one, its standard
     error, and their ratio. threshold: the z that a choice had to exceed; threshold_widening: the
     same for choices that raise the spread. spread: ln of the spread of rows that are not real over
-    that of real rows, and its error. guard: how many rows decided. discrepancy: what distance from the guard was taken. note: where the guard came from.
+    that of real rows, and its error. guard: how many rows decided. discrepancy: what distance from
+    the guard was taken. note: where the guard came from.
     """
 
     taken: str

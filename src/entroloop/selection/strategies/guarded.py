@@ -61,9 +61,10 @@ def guarded(
     Without a guard, half of the reference stands in for it, or else half of the oldest rows of the
     pool by `generations`, which then cannot be picked; where nothing real is known, random is
     taken. The decision's note says so. generations: of each row of the pool, 0 for real rows; the
-    random baseline takes equal shares of them. joined: rows that join the training set whatever is picked; they and
-    `initial` rows count with every choice. baseline: mask of the rows that the random choice comes
-    from; a study passes those that its random arm has, so that both draw the same. inner: names of
+    random baseline takes equal shares of them. joined: rows that join the training set whatever is
+    picked; they and `initial` rows count with every choice. baseline: mask of the rows that the
+    random choice comes from; a study passes those that its random arm has, so that both draw the
+    same. inner: names of
     strategies, or mappings of `strategy`, its arguments, and of `weights` (a form of realism) and
     `within` = a (a random (1 + a) n of the rows; not with groups). `strength: adaptive` of
     threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
