@@ -3,7 +3,7 @@
     python benchmarks/effects.py STUDY-FOLDER|RECORDS.csv … [--base random] [--margin 1.10]
         [--save FOLDER] [--judge]
 
-Of the Fréchet distance at the last generation (or a judge's, by benchmarks/latent.py): mean over
+Of the Fréchet distance at the last generation (or a judge's, by benchmarks/judge.py): mean over
 seeds, ln(arm/base) with its 95 % t-interval, p of "no effect" with Holm's correction over the arms, and
 whether the interval ends below ln(margin): not worse. --save writes the records without times, so
 that more seeds can be added later.

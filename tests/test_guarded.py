@@ -11,8 +11,10 @@ import entroloop as el
 from entroloop.commands.run import prepare, run_study
 from entroloop.data.digits import Digits
 from entroloop.distances.table import DISTANCES
+from entroloop.seeding import seed_for
 from entroloop.selection.discrepancy import compare
 from entroloop.selection.realism import conformal_p, realism_weights
+from entroloop.selection.spread import spread_beside
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
 from entroloop.study.history import History
@@ -146,6 +148,70 @@ def test_what_is_nearer_to_real_rows_is_taken_and_random_where_nothing_is(rng):
     assert "half of the guard" in found.decision.note
 
 
+def test_the_spread_of_rows_beside_real_ones_has_the_error_that_it_varies_by(rng):
+    found = [
+        spread_beside(rng.standard_normal((150, 6)) * SPECTRUM * 0.9,
+                      rng.standard_normal((250, 6)) * SPECTRUM)
+        for _ in range(400)
+    ]  # fmt: skip
+    values = np.array([one.ln_ratio for one in found])
+    assert values.mean() == pytest.approx(2 * np.log(0.9), abs=0.02)
+    assert np.mean([one.error for one in found]) == pytest.approx(values.std(), rel=0.15)
+    alike = [
+        spread_beside(rng.standard_normal((150, 6)), rng.standard_normal((250, 6))).lost
+        for _ in range(400)
+    ]
+    assert sum(alike) <= binom.ppf(0.999, 400, 0.05)
+    nothing = spread_beside(np.zeros((9, 2)), rng.standard_normal((9, 2)))
+    assert nothing.lost
+    assert not spread_beside(np.zeros((9, 2)), np.zeros((9, 2))).lost
+
+
+def test_where_spread_was_lost_choices_that_raise_it_need_less_evidence(rng):
+    real = rng.standard_normal((200, 6)) * SPECTRUM
+    narrow = 0.7 * rng.standard_normal((500, 6)) * SPECTRUM
+    found = el.select(narrow, 60, "guarded", guard=real).decision
+    assert found.spread[0] == pytest.approx(2 * np.log(0.7), abs=0.2)
+    assert found.threshold_widening < 0.7 * found.threshold
+    # As wide as real rows: no prior. And none by request.
+    wide = el.select(narrow / 0.7, 60, "guarded", guard=real).decision
+    assert wide.threshold_widening == wide.threshold
+    same = el.select(narrow, 60, "guarded", guard=real, level_if_narrow=0.1).decision
+    assert same.threshold_widening == pytest.approx(same.threshold, rel=0.1)
+    # It is a permit for greedy as it is, not for weighted choices, and the guard can veto it.
+    for name, (gain, _, z) in found.compared.items():
+        if name == found.taken:
+            assert z > (found.threshold if "weights" in name else found.threshold_widening)
+            assert gain > 0
+    # Known real rows in the pool do not hide that the others are narrow.
+    pool = np.concatenate([real[:150], narrow])
+    told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [150, 500]))
+    assert told.decision.spread[0] == pytest.approx(found.spread[0], abs=0.02)
+    with pytest.raises(el.InputError, match=r"level_if_narrow must lie in \[0.1, 1\)"):
+        el.select(pool, 60, "guarded", guard=real, level_if_narrow=0.05)
+
+
+def test_an_arm_may_weigh_its_candidates_by_realism(tiny, tmp_path):
+    arm = {"paradigm": "accumulate_subsample", "strategy": "greedy", "oversample": 2}
+    arms = [arm | {"name": "plain"}, arm | {"name": "tail", "weights": "tail"}]
+    list(run_study(tiny | {"arms": arms, "seeds": [0]}, out=tmp_path / "s", workers=1))
+    study = prepare(tiny | {"arms": arms, "seeds": [0]}, tmp_path / "s")
+    store = Store(tmp_path / "s")
+    step = next(s for s in study.steps if s.arm.name == "tail" and s.generation == 2)
+    history = History(step, study.built, store)
+    pool = np.concatenate([history.generation(0).data, history.generation(1).data])
+    weights = realism_weights(pool, history.real_train().data)
+    seed = seed_for(step.seed, 2, "select")
+    expected = el.select(pool, 24, weights=weights, seed=seed).indices
+    table = read_table(store, step.training_set).sort_values("pick_rank")
+    ids = history.generation(0).ids + history.generation(1).ids
+    assert list(table["id"]) == [ids[i] for i in expected]
+    for changes, message in (({"weights": "tial"}, "'tail'"), ({"weights": "tail", "strategy":
+                             "guarded"}, "inner")):  # fmt: skip
+        with pytest.raises(el.InputError, match=message):
+            prepare(tiny | {"arms": [arm | changes]}, tmp_path / "s")
+
+
 def test_noise_among_images_is_kept_out_and_little_entropy_is_lost(digits):
     guard, clean = digits[:400], digits[400:1400]
     losses = []
@@ -274,7 +340,7 @@ def test_a_guarded_arm_that_takes_random_trains_on_the_rows_of_the_random_arm(ti
     arms = [
         {"name": "random", "paradigm": "accumulate_subsample", "strategy": "random"},
         {"name": "guarded", "paradigm": "accumulate_subsample", "strategy": "guarded",
-         "oversample": 3, "strategy_args": {"level": 1e-9, "strays": 0}},
+         "oversample": 3, "strategy_args": {"level": 1e-9, "level_if_narrow": 1e-9, "strays": 0}},
     ]  # fmt: skip
     records = list(run_study(tiny | {"guard": 40, "arms": arms}, out=tmp_path / "s", workers=1))
     ours, theirs = ([r for r in records if r.arm == arm["name"]] for arm in arms)

@@ -11,9 +11,15 @@ import pytest
 from PIL import Image
 
 import entroloop as el
+from entroloop.commands.run import run_study
 from entroloop.data.hub import Hub
 from entroloop.data.images import Folder, Parquet, cropped_and_resized
+from entroloop.data.principal_components import PrincipalComponents
 from entroloop.data.webdataset import WebDataset
+from entroloop.report import render_report
+from entroloop.report.read import StudyView
+from entroloop.samples import Decoder, RealData
+from entroloop.store.stages import real_key
 
 
 def encoded(image):
@@ -184,3 +190,87 @@ def test_real_mnist_is_read_with_its_labels(real_data):
     real = source.load()
     assert real.data.shape == (10_000, 16, 16, 1)
     assert np.bincount(real.labels).min() > 800
+
+
+def smooth_images(rng, n, size=6):
+    """Images of three directions and a little noise, uint8 (n, size, size, 1)."""
+    bases = rng.standard_normal((3, size * size))
+    flat = (
+        128 + 40 * rng.standard_normal((n, 3)) @ bases / 3 + rng.standard_normal((n, size * size))
+    )
+    return np.clip(np.rint(flat), 0, 255).astype(np.uint8).reshape(n, size, size, 1)
+
+
+@pytest.fixture
+def smooth(tmp_path, rng):
+    images = smooth_images(rng, 240)
+    cells = [{"bytes": encoded(x[..., 0]), "path": None} for x in images]
+    (tmp_path / "images").mkdir()
+    pq.write_table(pa.table({"image": cells}), tmp_path / "images/train-0.parquet")
+    return tmp_path / "images", images
+
+
+def test_principal_components_are_those_of_the_first_images_and_decode_the_others(smooth):
+    path, images = smooth
+    source = PrincipalComponents(path=str(path), label=None, components=3, learned_from=100,
+                                 n_train=40, n_reference=40)  # fmt: skip
+    real = source.load()
+    assert real.data.shape == (140, 3)
+    assert real.data.dtype == np.float32
+    decoded = real.decoder(real.data)
+    assert decoded.shape == (140, 6, 6, 1)
+    flat = images.reshape(len(images), -1).astype(float)
+    centre = flat[:100].mean(axis=0)
+    axes = np.linalg.svd(flat[:100] - centre)[2][:3]
+    expected = (flat[100:] - centre) @ axes.T @ axes + centre
+    assert np.abs(decoded.reshape(140, -1) - expected).max() <= 0.51  # rounded to whole numbers
+    for changes, message in (({"components": 37}, "more than 100 images"),
+                             ({"learned_from": 240}, "leaves none of the 240 images")):  # fmt: skip
+        with pytest.raises(el.InputError, match=message):
+            source.model_copy(update=changes).load()
+
+
+def test_a_study_on_principal_components_measures_and_shows_decoded_images(smooth, tmp_path):
+    path, _ = smooth
+    study = {
+        "name": "latent", "generations": 3, "guard": 20,
+        "data": {"source": "principal_components", "path": str(path), "label": None, "n_train": 32,
+                 "n_reference": 32, "components": 3, "learned_from": 100},
+        "generator": {"name": "gaussian"},
+        "arms": [{"strategy": "random", "features": "pixels:pca=2"}, {"strategy": "greedy"}],
+    }  # fmt: skip
+    raw, pixels = tmp_path / "raw", tmp_path / "pixels"
+    for folder, changes in ((raw, {}), (pixels, {"metrics": {"features": "pixels"}})):
+        assert list(run_study(study | changes, out=folder, workers=1))
+    a, b = (StudyView.open(p) for p in (raw, pixels))
+    # Pixels of decoded images are an isometry of the coordinates, up to rounding, times a scale.
+    scale = np.linalg.norm(a.real.decoder.components[0])
+    ratio = b.records["generalization_score"] / a.records["generalization_score"]
+    np.testing.assert_allclose(ratio, scale, rtol=0.1)
+    shown = b.as_images(b.samples(b.arms[0]["name"], 0, 3))
+    assert shown.shape == (32, 6, 6)
+    np.testing.assert_array_equal(shown, a.real.decoder(a.samples(a.arms[0]["name"], 0, 3))[..., 0])
+    assert "data:image/png" in render_report([raw], tmp_path / "page.html").read_text()
+
+
+def test_what_decodes_is_part_of_the_key_of_the_data():
+    rows = np.zeros((4, 2))
+    keys = {
+        real_key(RealData(rows, decoder=decoder))
+        for decoder in (None, Decoder(np.eye(2), np.zeros(2), (2, 1, 1)),
+                        Decoder(np.eye(2), np.ones(2), (2, 1, 1)))
+    }  # fmt: skip
+    assert len(keys) == 3
+
+
+def test_real_faces_keep_most_of_their_variance_in_64_components(real_data):
+    folder = real_data / "faces32"
+    source = PrincipalComponents(path=str(folder), files="train*", label=None, limit=3000,
+                                 learned_from=2000, n_train=2, n_reference=2)  # fmt: skip
+    real = source.load()
+    images = Parquet(path=str(folder), files="train*", label=None, limit=3000, n_train=2,
+                     n_reference=2).load().data[2000:].astype(float)  # fmt: skip
+    left = (
+        np.square(real.decoder(real.data) - images).sum() / np.square(images - images.mean(0)).sum()
+    )
+    assert left < 0.15

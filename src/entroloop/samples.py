@@ -61,18 +61,37 @@ class SampleSet:
 
 
 @dataclass(frozen=True)
+class Decoder:
+    """A linear map from rows to images: pixels = row · components + mean, rounded, in 0..255.
+
+    components: (d, values) float64. mean: (values,). shape: (h, w, c) of an image.
+    """
+
+    components: Float64
+    mean: Float64
+    shape: tuple[int, ...]
+
+    def __call__(self, rows: Array) -> NDArray[np.uint8]:
+        """Return rows (n, d) as uint8 images (n, h, w, c)."""
+        pixels = as_vectors(rows).astype(np.float64) @ self.components + self.mean
+        images: NDArray[np.uint8] = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+        return images.reshape(len(images), *self.shape)
+
+
+@dataclass(frozen=True)
 class RealData:
     """All real data of a study: what a source loads, and what a study folder holds.
 
     data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
     image_shape: (h, w) or (h, w, c) where vectors are images, for showing them. skipped: reason by
-    name of what could not be read.
+    name of what could not be read. decoder: makes images of rows that stand for images.
     """
 
     data: Array
     labels: NDArray[np.int64] | None = None
     image_shape: tuple[int, ...] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    decoder: Decoder | None = None
 
     def samples(self) -> SampleSet:
         """Return it as generation 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,18 @@ class Extractor:
     def fitted_to(self, data: Array) -> Extractor:
         """Return the extractor fitted to rows, or itself if there is nothing to fit."""
         return self if self.fit is None else self.fit(data)
+
+    def seeing(self, decode: Callable[[Array], Array] | None) -> Extractor:
+        """Return the extractor that sees what `decode` makes of rows; raw features see the rows."""
+        fit = self.fit
+        if decode is None or self.name == "raw":
+            return self
+        return replace(
+            self,
+            network=None,
+            whole=lambda data: self(decode(data)),
+            fit=None if fit is None else lambda data: fit(decode(data)).seeing(decode),
+        )
 
     def _run(
         self, network: Batched, identity: str, data: Array, progress: Progress | None

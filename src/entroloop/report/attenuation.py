@@ -21,7 +21,7 @@ def attenuations(view: StudyView) -> list[str]:
     seed = view.config["seeds"][0]
     if last < 3:
         return []
-    extractor = extractor_for(view.config["metrics"]["features"])
+    extractor = extractor_for(view.config["metrics"]["features"]).seeing(view.real.decoder)
     for arm in (a["name"] for a in view.arms):
         if len(view.keys(arm, seed)) < last:
             continue

@@ -79,6 +79,8 @@ class StudyView:
 
     def as_images(self, rows: Array) -> Array | None:
         """Return rows as uint8 images (n, h, w) or (n, h, w, 3), or None if they are not images."""
+        if self.real.decoder is not None:
+            rows = self.real.decoder(rows)
         asked_for = self.config["data"].get("image_shape")
         shape = rows.shape[1:] if rows.ndim == 4 else asked_for or self.real.image_shape
         if shape is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.samples import RealData, SampleSet, concatenate
+from entroloop.samples import Decoder, RealData, SampleSet, concatenate
 from entroloop.selection.decision import Decision
 from entroloop.store.folder import Store
 
@@ -24,9 +24,11 @@ DECISION = "decision.json"
 
 
 def real_key(real: RealData) -> str:
-    """Return a hash of the real data: values, dtype, shape and labels."""
+    """Return a hash of the real data: values, dtype, shape, labels, and what decodes them."""
     digest = hashlib.sha256()
-    for array in (real.data, real.labels):
+    decoder = real.decoder
+    decoding = () if decoder is None else (decoder.components, decoder.mean)
+    for array in (real.data, real.labels, *decoding):
         if array is not None:
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -38,10 +40,16 @@ def write_real(store: Store, key: str, real: RealData) -> None:
     if store.intact("real", key):
         return
     store.discard("real", key)
-    with store.commit("real", key, image_shape=real.image_shape) as folder:
+    about = {"image_shape": real.image_shape}
+    if real.decoder is not None:
+        about["decoded_shape"] = real.decoder.shape
+    with store.commit("real", key, **about) as folder:
         np.save(folder / "data.npy", real.data)
         if real.labels is not None:
             np.save(folder / "labels.npy", real.labels)
+        if real.decoder is not None:
+            np.save(folder / "components.npy", real.decoder.components)
+            np.save(folder / "mean.npy", real.decoder.mean)
 
 
 def read_real(store: Store) -> RealData:
@@ -52,12 +60,20 @@ def read_real(store: Store) -> RealData:
         raise InputError(f"{store.root} is no study folder; give the folder that `run` wrote")
     folder = store.path("real", identity["real"])
     labels = folder / "labels.npy"
-    shape = info.about["image_shape"]
+    shape, decoded = info.about["image_shape"], info.about.get("decoded_shape")
     return RealData(
         np.load(folder / "data.npy", mmap_mode="r", allow_pickle=False),
         np.load(labels, allow_pickle=False) if labels.exists() else None,
         tuple(shape) if shape else None,
+        decoder=_decoder(folder, tuple(decoded)) if decoded else None,
     )
+
+
+def _decoder(folder: Path, shape: tuple[int, ...]) -> Decoder:
+    components, mean = (
+        np.load(folder / name, allow_pickle=False) for name in ("components.npy", "mean.npy")
+    )
+    return Decoder(components, mean, shape)
 
 
 @dataclass(frozen=True)

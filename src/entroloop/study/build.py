@@ -21,6 +21,7 @@ from entroloop.generators import Generator
 from entroloop.metrics import METRICS
 from entroloop.samples import RealData
 from entroloop.selection import STRATEGIES, select
+from entroloop.selection.realism import REALISM
 from entroloop.study.config import ArmConfig, Settings, StudyConfig, validate_settings
 from entroloop.study.paradigms import PARADIGMS, Composition
 
@@ -31,6 +32,7 @@ SOURCES = {
     "folder": "entroloop.data.images:Folder",
     "webdataset": "entroloop.data.webdataset:WebDataset",
     "hub": "entroloop.data.hub:Hub",
+    "principal_components": "entroloop.data.principal_components:PrincipalComponents",
 }
 GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
@@ -124,6 +126,10 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     paradigm = _row(PARADIGMS, "paradigm", arm.paradigm, where)
     strategy = _row(STRATEGIES, "strategy", arm.strategy, where)
     _row(DISTANCES, "metric", arm.metric, where)
+    if arm.weights is not None:
+        _row(REALISM, "form of realism", arm.weights, f"weights of {where}")
+        if arm.strategy == "guarded":
+            raise InputError(f"{where}: guarded weighs by realism itself; see its `inner`")
     extractor = extractor_for(arm.features, where=where)
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
     own = {"state", *strategy.reserved, *strategy.needs}
@@ -158,6 +164,7 @@ def _try_out(arm: ArmConfig, n_train: int) -> None:
         "generations": np.arange(len(pool)) % 2,
     }
     more = {name: needed[name] for name in STRATEGIES[arm.strategy].needs}
+    more |= {} if arm.weights is None else {"weights": np.ones(len(pool))}
     select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args, **more)
 
 

@@ -17,7 +17,11 @@ Settings = dict[str, Any]
 
 
 class ArmConfig(BaseModel):
-    """One combination of the five axes, complete with all defaults."""
+    """One combination of the five axes, complete with all defaults.
+
+    weights: a form of realism (`realism_weights`) by which candidates' distances are multiplied, as
+    the real training rows see them; null for none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = ""
@@ -28,6 +32,7 @@ class ArmConfig(BaseModel):
     oversample: int = Field(default=1, ge=1)
     features: str = "raw"
     metric: str = "euclidean"
+    weights: str | None = None
     generator: Settings = {"name": "mlp_diffusion"}
 
     @field_validator("name")

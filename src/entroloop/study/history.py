@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from entroloop.data import split_order
 from entroloop.distances.neighbors import nearest
 from entroloop.features import Extractor
-from entroloop.samples import Float64, SampleSet, as_vectors, concatenate
+from entroloop.samples import Float64, RealData, SampleSet, as_vectors, concatenate
 from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_real, read_training_set
@@ -28,9 +28,13 @@ class History:
         self.step, self.built, self.store = step, built, store
 
     @cached_property
+    def _source(self) -> RealData:
+        return read_real(self.store)
+
+    @cached_property
     def real(self) -> SampleSet:
         """All real data; `source_index` is the row in the source."""
-        return read_real(self.store).samples()
+        return self._source.samples()
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -38,6 +42,10 @@ class History:
 
     def _split(self, start: int, stop: int | None) -> SampleSet:
         return self.real.take(self._order[start:stop])
+
+    def features(self, extractor: Extractor) -> Extractor:
+        """Return an extractor of this study's rows, fitted to the real training data."""
+        return extractor.seeing(self._source.decoder).fitted_to(self.real_train().data)
 
     def real_train(self) -> SampleSet:
         """The real training data."""

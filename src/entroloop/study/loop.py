@@ -15,6 +15,7 @@ from entroloop.metrics.measure import with_nulls
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import STRATEGIES, select
+from entroloop.selection.realism import realism_weights
 from entroloop.store.folder import Store
 from entroloop.store.records import to_json
 from entroloop.store.stages import TrainingSet, read_decision
@@ -50,15 +51,20 @@ def compose_and_select(step: Step, built: Built, history: History, device: str) 
     if kept is not None and composition.n_select == 0:
         return TrainingSet.whole(kept)
     candidates = concatenate([history.generation(g) for g in composition.candidates])
-    features = built.arm(arm.name).extractor.fitted_to(history.real_train().data)
+    features = history.features(built.arm(arm.name).extractor)
     by_generation = STRATEGIES[arm.strategy].equal_generations and len(composition.candidates) > 1
+    rows = features(candidates.data)
+    weights = None
+    if arm.weights is not None:
+        weights = realism_weights(rows, features(history.real_train().data), form=arm.weights)
     selection = select(
-        features(candidates.data),
+        rows,
         composition.n_select,
         arm.strategy,
         metric=arm.metric,
         groups=candidates.provenance if by_generation else None,
         quota="equal",
+        weights=weights,
         seed=seed_for(step.seed, step.generation, "select"),
         device=device,
         **arm.strategy_args,
@@ -121,7 +127,7 @@ def _classes(model: Model, seed: int, generation: int) -> dict[str, object]:
 
 def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:
     """Return the measured part of the record, in the feature space of the metrics."""
-    n, extractor = built.config.n_train, built.extractor.fitted_to(history.real_train().data)
+    n, extractor = built.config.n_train, history.features(built.extractor)
     training_set = history.training_set()
     train = extractor(training_set.data)
     drawn = np.arange(len(train))

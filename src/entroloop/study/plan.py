@@ -152,6 +152,7 @@ class _Keys:
                 "strategy": [own.strategy, own.strategy_args, arm.extractor.identity, own.metric],
                 "oversample": own.oversample,
             }
+            content |= {"weights": own.weights} if own.weights else {}
         return fingerprint(content)
 
     def _model(
