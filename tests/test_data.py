@@ -72,7 +72,7 @@ def broken_files():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as z:
         z.writestr("x.npy", pickle.dumps([1]))
-    yield "inner.npz", buffer.getvalue(), "must be numeric rows"
+    yield "inner.npz", buffer.getvalue(), "pickled|must be numeric|is no array"
     yield "cut.npz", buffer.getvalue()[:40], "not a readable"
 
 

@@ -154,7 +154,7 @@ def test_broken_shards_and_missing_labels_are_told(shards):
     with pytest.raises(el.InputError, match="no shard named"):
         WebDataset(path=str(shards), files="x*", n_train=2, n_reference=2).load()
     (shards / "train-0.tar").write_bytes(b"nothing")
-    with pytest.raises(el.InputError, match="no readable tar shard"):
+    with pytest.raises(el.InputError, match="not a readable tar shard"):
         WebDataset(path=str(shards), n_train=2, n_reference=2).load()
 
 

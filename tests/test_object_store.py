@@ -146,6 +146,16 @@ def test_samples_can_be_read_while_they_are_replaced(tmp_path, machine, url, mon
     assert len(store_at(url).samples(key)) == n + 3
 
 
+def within_seconds(seconds, condition):
+    """Return whether a condition comes to hold in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def test_a_lock_outlives_a_moment_without_the_store(tmp_path, machine, url, monkeypatch):
     monkeypatch.setattr(object_store, "BEAT", 0.05)
     store = store_at(url)
@@ -159,11 +169,15 @@ def test_a_lock_outlives_a_moment_without_the_store(tmp_path, machine, url, monk
         pipe(path, content)
 
     monkeypatch.setattr(store._files, "pipe_file", failing)
-    time.sleep(0.5)
-    assert len(calls) > 3
+    assert within_seconds(10, lambda: len(calls) > 3)
     lock = tmp_path / "bucket" / "study" / "lock.json"
-    lock.write_text(json.dumps({"token": "x", "host": "h", "pid": 1, "time": time.time()}))
-    time.sleep(0.3)
+
+    def another_signs():  # again, should the holder sign in the same moment
+        lock.write_text(json.dumps({"token": "x", "host": "h", "pid": 1, "time": time.time()}))
+        time.sleep(0.1)
+        return store._taken
+
+    assert within_seconds(10, another_signs)
     with pytest.raises(el.InputError, match="taken over by another process"):
         store.write("config.json", "{}")
     store.close()
@@ -200,16 +214,14 @@ def test_a_lock_is_renewed_and_let_go_of(tmp_path, machine, url, monkeypatch):
     store.open("far", "k")
     lock = tmp_path / "bucket" / "study" / "lock.json"
 
-    def signed():  # a folder that stands for a bucket is not written at once
-        for _ in range(100):
-            with contextlib.suppress(ValueError):
-                return json.loads(lock.read_text())["time"]
-            time.sleep(0.01)
-        raise AssertionError("the lock stays unreadable")
+    def signed():  # a folder that stands for a bucket is not written at once: 0 in between
+        with contextlib.suppress(ValueError):
+            return json.loads(lock.read_text())["time"]
+        return 0
 
-    first = signed()
-    time.sleep(0.3)
-    assert signed() > first
+    assert within_seconds(10, signed)
+    first = time.time()
+    assert within_seconds(10, lambda: signed() > first)
     store.close()
     assert not lock.exists()
 

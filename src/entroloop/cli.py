@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from entroloop.errors import InputError, one_line
@@ -21,7 +24,39 @@ if TYPE_CHECKING:
     from entroloop.commands.run import Study
     from entroloop.engines.ray import RayEngine
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # disk or quota full, or nothing may be written
+
+
+class _NobodyReadsError(Exception):
+    """Whoever read our output has what they wanted."""
+
+
+class _Commands(TyperGroup):
+    """The commands; an end of file within one is bad input, where typer takes it for Ctrl-D."""
+
+    def invoke(self, context: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise InputError(f"a file ends too early: {one_line(error) or 'it is cut'}") from None
+        except MemoryError as error:
+            reason = one_line(error) or "the system gave no reason"
+            raise InputError(f"there is not enough memory: {reason}") from None
+        except BrokenPipeError:
+            raise _NobodyReadsError from None  # click would end with 1
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            where = error.filename or "the output"
+            raise InputError(
+                f"{where} cannot be written: {error.strerror}; make room, and the same command "
+                "goes on from here"
+            ) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="entroloop",
     help="Run, measure, explain and prevent model collapse in self-consuming loops.",
     no_args_is_help=False,
@@ -360,6 +395,10 @@ def doctor(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="confirm --clear in advance")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="move what is damaged to DIR/quarantine; removes nothing"),
+    ] = False,
     clear_cache: Annotated[
         bool, typer.Option("--clear-cache", help="empty the feature cache")
     ] = False,
@@ -369,16 +408,21 @@ def doctor(
     from entroloop.features.cached import examine_cache
     from entroloop.system.environment import environment
 
-    found = None if dir is None else examine(dir)
+    if (clear or repair) and dir is None:
+        raise InputError("--clear and --repair need DIR, the study folder")
+    found = None if dir is None else examine(dir, repair=repair)
+    moved = found.repair() if found is not None and repair else []
+    if moved and dir is not None:
+        found = examine(dir)
     cleared = found is not None and clear and _clear(found, yes)
     facts: dict[str, Any] = {
         "environment": environment("auto"),
         "features_cache": examine_cache(clear=clear_cache),
     }
     if found is not None:
-        facts["folder"] = found.facts() | {"cleared": cleared}
+        facts["folder"] = found.facts() | {"cleared": cleared, "moved": moved}
     print(json.dumps(facts, indent=1))
-    if found is not None and found.damaged and not cleared:
+    if found is not None and not found.is_whole and not cleared:
         raise typer.Exit(1)
 
 
@@ -411,6 +455,7 @@ def main() -> None:
     """
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except (InputError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         message = one_line(message)
@@ -419,7 +464,8 @@ def main() -> None:
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, _NobodyReadsError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     if code == 130:  # typer turns Ctrl-C into this code
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)

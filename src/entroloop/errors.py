@@ -26,7 +26,8 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "")
     unknown strategy 'gredy'; did you mean 'greedy'? Valid: greedy, random
     """
     names = sorted(valid)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    name = one_line(name, 80)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ";"
     there = f" in {where}" if where else ""
     return InputError(f"unknown {kind} '{name}'{there}{hint} Valid: {', '.join(names)}")

@@ -164,17 +164,17 @@ class Study:
                 "generations, seeds or data.n_train"
             )
 
-    def discard_damaged(self) -> None:
-        """Remove stages whose files no longer match their checksums."""
+    def set_damaged_aside(self) -> None:
+        """Move stages whose files no longer match their checksums to the folder `quarantine`."""
         for step in self.steps:
             for kind, key in step.keys().items():
                 if self.store.path(kind, key).exists() and not self.store.intact(kind, key):
-                    self.store.discard(kind, key)
+                    self.store.set_aside(kind, key)
 
     def _enough(self, step: Step) -> bool:
         try:
             return len(self.store.samples(step.samples)) >= step.n_samples
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             return False
 
 
@@ -246,7 +246,7 @@ def run_opened(
     store = study.store
     try:
         if study.damaged:
-            study.discard_damaged()
+            study.set_damaged_aside()
         _write_facts(study)
         todo = set(study.todo)
         records = {

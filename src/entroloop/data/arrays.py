@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from entroloop.data.reading import reading, refuse_larger_than_memory
 from entroloop.errors import InputError
 from entroloop.samples import Array, RealData, check_rows
 
@@ -70,23 +69,20 @@ def read_array(path: Path, key: str | None) -> Array:
 
     Raises InputError for a file that is missing, broken, pickled or lacks the key.
     """
-    try:
-        if path.suffix == ".npy":
-            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return array
-        with path.open("rb") as file:
-            return _member(np.load(file, allow_pickle=False), path, key)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error).lower() or "object" in str(error).lower():
-            raise InputError(
-                f"{path} holds pickled Python objects, which are never loaded; "
-                "save a plain numeric array with numpy.save(path, array)"
-            ) from None
-        raise InputError(f"{path} is not a readable .npy or .npz file: {error}") from None
+    with reading(path, ".npy or .npz file"):
+        try:
+            if path.suffix == ".npy":
+                array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+                return array
+            with path.open("rb") as file:
+                return _member(np.load(file, allow_pickle=False), path, key)
+        except ValueError as error:
+            if "pickle" in str(error).lower() or "object" in str(error).lower():
+                raise InputError(
+                    f"{path} holds pickled Python objects, which are never loaded; "
+                    "save a plain numeric array with numpy.save(path, array)"
+                ) from None
+            raise
 
 
 def _member(archive: Any, path: Path, key: str | None) -> Array:
@@ -99,4 +95,9 @@ def _member(archive: Any, path: Path, key: str | None) -> Array:
         key = names[0] if len(names) == 1 else likely[0] if likely else None
     if key is None or key not in names:
         raise InputError(f"{path} has the arrays {', '.join(names)}; name one (key)")
-    return np.asarray(archive[key])
+    sizes = {info.filename: info.file_size for info in archive.zip.infolist()}
+    refuse_larger_than_memory(path, sizes.get(f"{key}.npy", 0))
+    found = archive[key]
+    if not isinstance(found, np.ndarray):  # a member that is no .npy file comes as its bytes
+        raise InputError(f"{path}: {key} is no array")
+    return found

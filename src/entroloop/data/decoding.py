@@ -13,6 +13,9 @@ from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+# What is decoded, whatever a file is called: others of the formats that Pillow knows start programs
+# (EPS), or are read by code that few people look at.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 LARGEST_IMAGE = 50_000_000  # pixels; anything larger counts as a decompression bomb
 Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
 
@@ -41,10 +44,11 @@ def read_images(
             image = image if change is None else change(image)
         except InputError as error:
             raise InputError(f"{where}, image {name}: {error}") from None
-        except (OSError, ValueError, SyntaxError) as error:
+        except Exception as error:  # decoders raise all kinds on bytes that somebody changed
             if strict:
-                raise InputError(f"{where}: image {name} cannot be read: {error}") from None
-            skipped[name] = one_line(error)
+                reason = one_line(error, 160)
+                raise InputError(f"{where}: image {name} cannot be read: {reason}") from None
+            skipped[name] = one_line(error, 160) or type(error).__name__
             continue
         if rows and image.shape != rows[0].shape:
             raise InputError(
@@ -54,7 +58,11 @@ def read_images(
         rows.append(image)
         kept.append(i)
     if not rows:
-        raise InputError(f"{where}: none of the images could be read ({len(skipped)} are corrupt)")
+        name, reason = next(iter(skipped.items()), ("", "there are none"))
+        raise InputError(
+            f"{where}: none of the images could be read ({len(skipped)} are corrupt); the first: "
+            f"{one_line(name, 80)}, {reason}"
+        )
     return DecodedImages(np.stack(rows), kept, skipped)
 
 
@@ -65,17 +73,16 @@ def decode(content: bytes) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            opened = Image.open(io.BytesIO(content))
+            opened = Image.open(io.BytesIO(content), formats=FORMATS)
         except Image.DecompressionBombError as error:
-            raise InputError(f"an image looks like a bomb: {error}") from None
+            raise ValueError(f"looks like a bomb: {error}") from None
         except UnidentifiedImageError:  # its message contains a memory address
-            raise ValueError("cannot identify image: it has no known format") from None
+            known = ", ".join(FORMATS)
+            raise ValueError(f"cannot identify image: it is none of {known}") from None
     with opened as image:
         if image.width * image.height > LARGEST_IMAGE:
-            raise InputError(
-                f"an image of {image.width} × {image.height} pixels looks like a bomb; "
-                "remove it from the pool"
-            )
+            size = f"{image.width} × {image.height} pixels"
+            raise ValueError(f"looks like a bomb: {size}, and {LARGEST_IMAGE:,} at most are read")
         if image.mode in ("I", "F"):
             raise ValueError(f"mode {image.mode} has no value range that maps to 0..255")
         if image.mode.startswith("I;16"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from entroloop.data.reading import refuse_larger_than_memory
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
@@ -62,9 +63,9 @@ class ParquetRows:
 
         Raises InputError for rows of different lengths, or a file that cannot be read here.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        refuse_larger_than_memory(self.path, self.shape[0] * self.width * self.dtype.itemsize)
         out = np.empty(self.shape, dtype=self.dtype)
         try:
             with pq.ParquetFile(self.path, memory_map=True) as table:
@@ -78,14 +79,11 @@ class ParquetRows:
                         cells = cells.slice(a - first, b - a).combine_chunks()
                         values = _values(cells, self.width)
                         out[a - self.start : b - self.start] = values.reshape(b - a, self.width)
-        except (OSError, pa.ArrowException) as error:
-            text = one_line(error)
-            raise InputError(f"{self.path} cannot be read by a worker: {text}") from None
         except _RaggedError:
-            raise InputError(
-                f"{self.path}: the rows of column '{self.column}' differ in length or hold nulls; "
-                f"bring them to {self.width} values each"
-            ) from None
+            raise _ragged(self.path, self.width) from None
+        except Exception as error:  # see `reading`
+            text = one_line(error, 160)
+            raise InputError(f"{self.path} cannot be read by a worker: {text}") from None
         return out
 
     def identity(self) -> str:
@@ -94,8 +92,30 @@ class ParquetRows:
         return f"{self} {found.st_size} {found.st_mtime_ns}"
 
 
+def vectors_of(cells: Any, path: Path) -> Array:
+    """Return a column of number lists as rows (n, d).
+
+    Raises InputError for lists of different lengths, or with nulls.
+    """
+    cells = cells.combine_chunks()
+    width = next((len(cell) for cell in cells if cell.is_valid), 0)
+    itemsize = np.dtype(cells.type.value_type.to_pandas_dtype()).itemsize
+    refuse_larger_than_memory(path, len(cells) * width * itemsize)
+    try:
+        return _values(cells, width).reshape(len(cells), width)
+    except _RaggedError:
+        raise _ragged(path, width) from None
+
+
 class _RaggedError(Exception):
     """Rows of different lengths, or without values."""
+
+
+def _ragged(path: Path, width: int) -> InputError:
+    return InputError(
+        f"{path}: the rows of a column of number lists differ in length or hold nulls; bring them "
+        f"to {width} values each"
+    )
 
 
 def _values(cells: Any, width: int) -> Array:

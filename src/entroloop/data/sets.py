@@ -16,7 +16,8 @@ import numpy as np
 
 from entroloop.data.arrays import read_array
 from entroloop.data.decoding import IMAGE_SUFFIXES, Change, read_images
-from entroloop.data.embeddings import ParquetRows
+from entroloop.data.embeddings import ParquetRows, vectors_of
+from entroloop.data.reading import reading
 from entroloop.errors import InputError, one_line
 from entroloop.pools.rows import JoinedRows
 from entroloop.samples import Array
@@ -135,20 +136,17 @@ def _table(
     lazy: bool,
 ) -> FileSet:
     """Read parquet files; with lazy, only inspect those of embeddings."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not lazy or wanted:
         return _parquet(files, name, strict, wanted, change)
     pieces = []
     for file in files:
-        try:
+        with reading(file, "parquet file"):
             column, is_image = _data_column(pq.read_schema(file), file)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{file} is not a readable parquet file: {one_line(error)}") from None
-        if is_image:
-            return _parquet(files, name, strict, wanted, change)
-        pieces.append(ParquetRows.of(file, column))
+            if is_image:
+                return _parquet(files, name, strict, wanted, change)
+            pieces.append(ParquetRows.of(file, column))
     rows = JoinedRows.of(pieces)
     m = rows.shape[0]
     return FileSet(name, rows, [str(i) for i in range(m)], np.arange(m))
@@ -167,7 +165,7 @@ def _parquet(
             contents = [(cell or {}).get("bytes") or b"" for cell in cells.to_pylist()]
             images += [(str(count + i), content) for i, content in enumerate(contents)]
         else:
-            vectors.append(np.stack([np.asarray(c) for c in cells.to_numpy(zero_copy_only=False)]))
+            vectors.append(vectors_of(cells, files[0]))
         count += len(cells)
         for column in wanted:
             columns[column].append(more[column])
@@ -187,25 +185,20 @@ def _row_groups(
     files: list[Path], wanted: list[str]
 ) -> Iterator[tuple[Any, bool, dict[str, Array]]]:
     """Yield each row group's data column, whether it holds images, and the wanted columns."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for file in files:
-        try:
-            with pq.ParquetFile(file, memory_map=True) as table:
-                column, is_image = _data_column(table.schema_arrow, file)
-                missing = [c for c in wanted if c not in table.schema_arrow.names]
-                if missing:
-                    names = ", ".join(table.schema_arrow.names)
-                    raise InputError(f"{file} has no column '{missing[0]}'; it has {names}")
-                for group in range(table.num_row_groups):
-                    rows = table.read_row_group(group, columns=[column, *wanted])
-                    more = {c: rows.column(c).to_numpy(zero_copy_only=False) for c in wanted}
-                    yield rows.column(column), is_image, more
-        except (OSError, pa.ArrowException, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{file} is not a readable parquet file: {one_line(error)}") from None
+        with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as table:
+            column, is_image = _data_column(table.schema_arrow, file)
+            missing = [c for c in wanted if c not in table.schema_arrow.names]
+            if missing:
+                raise InputError(
+                    f"{file} has no column '{missing[0]}'; it has {_named(table.schema_arrow)}"
+                )
+            for group in range(table.num_row_groups):
+                rows = table.read_row_group(group, columns=[column, *wanted])
+                more = {c: rows.column(c).to_numpy(zero_copy_only=False) for c in wanted}
+                yield rows.column(column), is_image, more
 
 
 def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
@@ -225,5 +218,11 @@ def _data_column(schema: Any, file: Path) -> tuple[str, bool]:
             return field_.name, False
     raise InputError(
         f"{file} has no image column (struct with bytes) and no column of number lists; it has "
-        f"{', '.join(schema.names)}"
+        f"{_named(schema)}"
     )
+
+
+def _named(schema: Any) -> str:
+    """Return the first names of a table's columns, as a message can hold them."""
+    names = ", ".join(one_line(name, 40) for name in schema.names[:20])
+    return names + (f", … ({len(schema.names):,} in all)" if len(schema.names) > 20 else "")

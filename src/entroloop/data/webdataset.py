@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from entroloop.data.decoding import IMAGE_SUFFIXES, read_images
 from entroloop.data.images import Prepared
+from entroloop.data.reading import reading
 from entroloop.errors import InputError
 from entroloop.samples import RealData
 
@@ -41,19 +43,16 @@ class WebDataset(Prepared):
         images: list[tuple[str, bytes]] = []
         classes: dict[str, str] = {}
         for shard in shards:
-            try:
-                with tarfile.open(shard) as tar:
-                    for member in tar:
-                        file = tar.extractfile(member) if member.isfile() else None
-                        if file is None:
-                            continue
-                        key, _, ending = f"{shard.name}/{member.name}".rpartition(".")
-                        if f".{ending.lower()}" in IMAGE_SUFFIXES:
-                            images.append((key, file.read()))
-                        elif ending == self.label:
-                            classes[key] = file.read().decode().strip()
-            except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{shard} is no readable tar shard: {error}") from None
+            with reading(shard, "tar shard"), tarfile.open(shard) as tar:
+                for member in tar:
+                    file = tar.extractfile(member) if member.isfile() else None
+                    if file is None:
+                        continue
+                    key, _, ending = f"{shard.name}/{member.name}".rpartition(".")
+                    if f".{ending.lower()}" in IMAGE_SUFFIXES:
+                        images.append((key, file.read()))
+                    elif ending == self.label:
+                        classes[key] = file.read().decode().strip()
         read = read_images(iter(images), self.strict, str(path), self.change)
         names = [images[i][0] for i in read.kept]
         return self.real(read.data, self._labels(names, classes), read.skipped)
@@ -68,5 +67,5 @@ class WebDataset(Prepared):
                 "set data.label, or null if there are no labels"
             )
         found = [classes[name] for name in names]
-        whole = all(text.lstrip("-").isdigit() for text in found)
+        whole = all(re.fullmatch(r"-?[0-9]{1,18}", text) for text in found)
         return np.array([int(text) for text in found] if whole else found)

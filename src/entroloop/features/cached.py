@@ -1,7 +1,8 @@
 """A cache of features by content and extractor, on disk, shared by concurrent runs.
 
-Each file is named by a hash of the images and of everything else that their features depend on,
-and written under a temporary name before it is renamed, so that a reader sees a whole file or none.
+Each file is named by a hash of the images and of everything else that their features depend on, is
+written under a temporary name before it is renamed, so that a reader sees a whole file or none, and
+ends with its own checksum: what was changed is computed again.
 The least recently used files are removed when the cache exceeds its limit. ENTROLOOP_CACHE sets the
 folder (default ~/.cache/entroloop), ENTROLOOP_CACHE_MB the limit (default 4096; 0: no cache).
 """
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.samples import Array
 from entroloop.system.files import cache_folder
+from entroloop.system.seal import sealed_bytes, unsealed_bytes
 
 DEFAULT_MB = 4096
 
@@ -33,11 +36,13 @@ def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> A
         return compute()
     path = cache_folder() / "features" / f"{_key(identity, data)}.npy"
     try:
-        found: Array = np.load(path, allow_pickle=False)
-        with suppress(OSError):
-            os.utime(path)  # the least recently used go first
-        return found
-    except (OSError, ValueError, EOFError):  # missing or damaged
+        content = unsealed_bytes(path.read_bytes())
+        if content is not None:
+            with suppress(OSError):
+                os.utime(path)  # the least recently used go first
+            found: Array = np.load(BytesIO(content), allow_pickle=False)
+            return found
+    except (OSError, ValueError):  # missing, or of an earlier version
         pass
     features = compute()
     with suppress(OSError):  # a full or read-only disk costs time, not the result
@@ -89,8 +94,10 @@ def _keep(path: Path, features: Array, bound: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
+        content = BytesIO()
+        np.save(content, features, allow_pickle=False)
         with os.fdopen(handle, "wb") as file:
-            np.save(file, features, allow_pickle=False)
+            file.write(sealed_bytes(content.getvalue()))
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -62,6 +62,11 @@ def fetched() -> Path:
     """
     path = cache_folder() / "weights" / FILE
     if path.is_file():
+        if sha256(path) != SHA256:
+            raise InputError(
+                f"features inception: {path} is not the expected file (SHA-256 {SHA256}); remove "
+                "it, or give the path of another by intent: inception:PATH"
+            )
         return path
     part = ""
     try:

@@ -45,6 +45,7 @@ def cells(records: pd.DataFrame) -> list[list[str]]:
 def print_table(records: pd.DataFrame, console: Console) -> None:
     """Print the table to a console."""
     from rich.table import Table
+    from rich.text import Text
 
     seeds = records["seed"].nunique()
     title = f"generation {records['generation'].max()}, {seeds} seed{'s' if seeds > 1 else ''}"
@@ -53,5 +54,5 @@ def print_table(records: pd.DataFrame, console: Console) -> None:
     for heading, _ in COLUMNS.values():
         table.add_column(heading, justify="right")
     for row in cells(records):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names are data, not markup
     console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.system.files import write_atomically
+from entroloop.system.seal import sealed_bytes, unsealed_bytes
 
 SHARE = 0.05  # of the time, at most, goes into writing
 
@@ -35,12 +37,15 @@ class Checkpoint:
 
     def _read(self) -> None:
         try:
-            with np.load(self._path, allow_pickle=False) as file:
+            content = unsealed_bytes(self._path.read_bytes())
+            if content is None:
+                raise ValueError("changed or cut")
+            with np.load(BytesIO(content), allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
                 indices, values = file["indices"].tolist(), file["values"].tolist()
                 same = facts["identity"] == self._identity
                 duplicates, state = facts["duplicates"], facts["state"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{self._path} is no checkpoint of a selection ({error}); move it away"
             ) from None
@@ -67,11 +72,11 @@ class Checkpoint:
     ) -> None:
         facts = {"identity": self._identity, "duplicates": duplicates, "state": state}
         text = np.array(json.dumps(facts))
+        content = BytesIO()
+        np.savez(content, facts=text, indices=indices, values=values)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(
-                self._path, lambda file: np.savez(file, facts=text, indices=indices, values=values)
-            )
+            write_atomically(self._path, sealed_bytes(content.getvalue()))
         except OSError as error:
             raise InputError(
                 f"the checkpoint {self._path} cannot be written: {error.strerror or error}"

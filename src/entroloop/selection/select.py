@@ -155,7 +155,7 @@ class _Borrowed:
 def _weights_by_name(name: str, x: Any, strategy_args: dict[str, Any], strategy: str) -> Float64:
     """Return weights="realism": those of `realism_weights` with the guard as real rows."""
     if name != "realism":
-        raise unknown_name("weights", name, ["realism"], "or give an array")
+        raise InputError(f"{unknown_name('weights', name, ['realism'])}; or give an array")
     if strategy == "guarded":
         raise InputError("guarded weighs by realism itself: see its `inner`")
     guard = strategy_args.pop("guard", None)

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,17 @@ from numpy.typing import NDArray
 from entroloop.errors import InputError
 from entroloop.samples import Array
 from entroloop.seeding import class_labels
+from entroloop.store.stage_info import FILE, StageInfo, is_stage
 from entroloop.system.files import flush, sha256, write_atomically
 from entroloop.system.usage import Usage, measured
 
+QUARANTINE = "quarantine"  # a folder for damaged stages
 FORMAT = 1  # stage format; part of every key
-KINDS = ("real", "training_set", "model", "samples", "record")
 # Temporary files that an interrupted run can leave at the root: exactly this program's own names.
 _FILES = (
     r"study\.json|config\.json|environment\.json|records\.parquet|controls\.parquet|report\.html"
 )
 _TEMPORARY = re.compile(rf"\.tmp-\d+-\d+|\.(?:{_FILES})\.\d+")
-
-
-@dataclass(frozen=True)
-class StageInfo:
-    """The content of stage.json: file checksums, and the seconds and peak memory of the work."""
-
-    files: dict[str, list[str]]  # SHA-256; two only while samples are being extended
-    seconds: float
-    peak_mb: float
-    about: dict[str, Any]
 
 
 class Store:
@@ -70,8 +60,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.root / ".lock")
             if not (self.root / "study.json").exists():
-                content = {"study": name, "real": real_key, "format": FORMAT}
-                self.write("study.json", json.dumps(content, indent=1))
+                self.write_identity(name, real_key)
             for left in self.root.iterdir():
                 if _TEMPORARY.fullmatch(left.name):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -92,8 +81,10 @@ class Store:
             # A run killed in its first moments leaves names of these forms, and no study.
             left = [p.name for p in self.root.iterdir()]
             if not all(name == ".lock" or _TEMPORARY.fullmatch(name) for name in left):
+                mend = "; study.json is lost or damaged: entroloop doctor DIR --repair"
                 raise InputError(
                     f"{self.root} holds something else than a study; choose another with --out"
+                    + (mend if (self.root / "stages").is_dir() else "")
                 )
         elif identity["study"] != name:
             raise InputError(
@@ -118,6 +109,11 @@ class Store:
             return identity if {"study", "real", "format"} <= set(identity) else None
         except (OSError, ValueError, TypeError):
             return None
+
+    def write_identity(self, name: str, real_key: str) -> None:
+        """Write study.json."""
+        content = {"study": name, "real": real_key, "format": FORMAT}
+        self.write("study.json", json.dumps(content, indent=1))
 
     def close(self) -> None:
         """Release the lock."""
@@ -146,25 +142,45 @@ class Store:
         return self._folder(kind, key)
 
     def _folder(self, kind: str, key: str) -> Path:
+        if not is_stage(kind, key):
+            raise InputError(f"{self.root}: {kind!r}, {key!r} names no stage")
         return self.root / "stages" / kind / key
 
     def info(self, kind: str, key: str) -> StageInfo | None:
-        """Return the information on a committed stage, or None."""
+        """Return the information on a committed stage, or None.
+
+        Raises InputError for a stage.json that lists files outside its folder.
+        """
+        folder = self._folder(kind, key)
         try:
-            return StageInfo(**json.loads((self._folder(kind, key) / "stage.json").read_text()))
-        except (OSError, ValueError, TypeError):
+            return StageInfo.from_json((folder / FILE).read_bytes(), str(folder))
+        except OSError:
             return None
 
     def intact(self, kind: str, key: str) -> bool:
-        """Return whether the stage exists and matches its checksums."""
+        """Return whether the stage exists and is what was committed."""
         info = self.info(kind, key)
-        if info is None:
-            return False
-        folder = self._folder(kind, key)
-        try:
-            return all(sha256(folder / name) in sums for name, sums in info.files.items())
-        except OSError:
-            return False
+        return info is not None and info.describes(self._folder(kind, key))
+
+    def set_aside(self, kind: str, key: str) -> Path | None:
+        """Move a stage to the folder `quarantine`, and return its path there, or None for none.
+
+        What is damaged may still be of use to somebody, and may hold files that are not ours.
+        """
+        return self._moved_aside(self._folder(kind, key), f"{kind}-{key}")
+
+    def set_file_aside(self, name: str) -> Path | None:
+        """Move a file beside the stages to the folder `quarantine`, as `set_aside` does."""
+        return self._moved_aside(self.root / name, name)
+
+    def _moved_aside(self, path: Path, name: str) -> Path | None:
+        if not os.path.lexists(path):
+            return None
+        away = self.root / QUARANTINE
+        away.mkdir(exist_ok=True)
+        target = away / f"{name}-{time.time_ns()}"
+        path.rename(target)
+        return target
 
     def discard(self, kind: str, key: str) -> None:
         """Remove a stage, if it exists."""
@@ -182,7 +198,7 @@ class Store:
         try:
             with measured() as usage:
                 yield folder
-            files = {str(p.relative_to(folder)): [sha256(p)] for p in _files(folder)}
+            files = {p.relative_to(folder).as_posix(): [sha256(p)] for p in _files(folder)}
             info = StageInfo(files, usage.seconds, usage.peak_mb, about)
             for file in _files(folder):
                 flush(file)
@@ -256,7 +272,7 @@ class Store:
 
     @staticmethod
     def _write_info(folder: Path, info: StageInfo) -> None:
-        write_atomically(folder / "stage.json", json.dumps(asdict(info), indent=1))
+        write_atomically(folder / FILE, info.to_json())
 
     def fetch_run_lists(self) -> None:
         """Make the lists of all runs readable under `root`; a local folder needs nothing."""

@@ -17,14 +17,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
-from entroloop.store.folder import StageInfo, Store
+from entroloop.store.folder import Store
+from entroloop.store.stage_info import FILE, StageInfo
 from entroloop.system.files import cache_folder, sha256
+from entroloop.system.seal import lies_below
 
 BEAT = 20.0  # seconds between two signs of life from the process that holds the lock
 SETTLE = 0.5  # seconds between signing the lock and checking whether it held
@@ -133,6 +135,8 @@ class ObjectStore(Store):
         """See `Store`; copies them to the mirror."""
         for there in self._files.glob(self._at("arms", "*", "seed-*.json")):
             name = str(there).rpartition(f"{self._there}/")[2]
+            if not lies_below(name):
+                raise InputError(f"{self._url} holds {name!r}, which entroloop never writes")
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             self._files.get_file(self._at(name), str(self.root / name))
 
@@ -176,6 +180,20 @@ class ObjectStore(Store):
             return False
         return super().intact(kind, key) if self._folder(kind, key).exists() else True
 
+    def set_aside(self, kind: str, key: str) -> Path | None:
+        """See `Store`; what is damaged in the object store is downloaded before it is removed."""
+        there = self._at("stages", kind, key)
+        folder = self._folder(kind, key)
+        if not folder.exists() and self._files.exists(there):
+            for name in self._files.find(there):
+                inside = str(name).rpartition(f"{there}/")[2]
+                if lies_below(inside):
+                    (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+                    self._files.get_file(name, str(folder / inside))
+        target = super().set_aside(kind, key)
+        self.discard(kind, key)
+        return target
+
     def discard(self, kind: str, key: str) -> None:
         """See `Store`."""
         super().discard(kind, key)
@@ -198,9 +216,8 @@ class ObjectStore(Store):
         now = Store.info(self, "samples", key)
         if before is not None and now is not None:  # both are valid while the file is replaced
             both = {name: before.files.get(name, []) + sums for name, sums in now.files.items()}
-            content = json.dumps(asdict(replace(now, files=both)))
-            name = self._at("stages", "samples", key, "stage.json")
-            self._files.pipe_file(name, content.encode())
+            name = self._at("stages", "samples", key, FILE)
+            self._files.pipe_file(name, replace(now, files=both).to_json().encode())
         self._put("samples", key)
 
     # -- transfers ------------------------------------------------------------------------------
@@ -209,18 +226,20 @@ class ObjectStore(Store):
         return "/".join((self._there, *parts))
 
     def _info_there(self, kind: str, key: str) -> StageInfo | None:
+        at = self._at("stages", kind, key, FILE)
         try:
-            text = self._files.cat_file(self._at("stages", kind, key, "stage.json"))
-            found = StageInfo(**json.loads(text))
-        except (FileNotFoundError, ValueError, TypeError):
+            text = self._files.cat_file(at)
+        except FileNotFoundError:
             return None
-        self._known.add((kind, key))
+        found = StageInfo.from_json(text, f"{self._url}/stages/{kind}/{key}")
+        if found is not None:
+            self._known.add((kind, key))
         return found
 
     def _put(self, kind: str, key: str) -> None:
         folder = self._folder(kind, key)
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "stage.json")
-        for file in [*files, folder / "stage.json"]:
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / FILE)
+        for file in [*files, folder / FILE]:
             self._put_file(str(file.relative_to(self.root)))
         self._known.add((kind, key))
 
@@ -243,7 +262,7 @@ class ObjectStore(Store):
             target.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):  # another process on this machine was faster
                 folder.rename(target)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, FileExistsError):
             self.discard(kind, key)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

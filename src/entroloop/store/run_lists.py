@@ -14,6 +14,7 @@ from itertools import takewhile
 
 from entroloop.errors import InputError
 from entroloop.store.folder import Store
+from entroloop.store.stage_info import is_stage
 
 Keys = dict[str, str]  # key of each of the four stages of a generation, by kind
 Run = tuple[str, int]  # arm and seed
@@ -68,7 +69,11 @@ def read_run_lists(store: Store) -> dict[Run, RunList]:
             content = json.loads(path.read_text())
             run = path.parent.name, int(path.stem.removeprefix("seed-"))
             found[run] = RunList(**content)
-            found[run].keys()
+            chains = [found[run].generations, found[run].planned, *found[run].others]
+            if not all(
+                is_stage(*item) for chain in chains for keys in chain for item in keys.items()
+            ):
+                raise ValueError
         except (OSError, ValueError, TypeError, AttributeError):
             raise InputError(
                 f"{path} cannot be read as a list of stages; move it away (its stages stay, and "

@@ -39,7 +39,7 @@ def write_real(store: Store, key: str, real: RealData) -> None:
     """Commit the real data, unless an intact copy is already there."""
     if store.intact("real", key):
         return
-    store.discard("real", key)
+    store.set_aside("real", key)
     about = {"image_shape": real.image_shape}
     if real.decoder is not None:
         about["decoded_shape"] = real.decoder.shape

@@ -152,7 +152,7 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
 
 def _try_out(arm: ArmConfig, n_train: int) -> None:
     """Select from a line of numbers: what a strategy refuses, it refuses before any training."""
-    m = arm.oversample * n_train
+    m = min(arm.oversample * n_train, 1024)
     pool = 1.0 + np.arange(max(m, 10), dtype=np.float64)[:, None]
     needed = {
         "reference": pool[:2],
@@ -169,7 +169,7 @@ def _try_out(arm: ArmConfig, n_train: int) -> None:
 
 
 def _row(table: Mapping[str, T], kind: str, name: str, where: str) -> T:
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise unknown_name(kind, name, table, where)
     return table[name]
 

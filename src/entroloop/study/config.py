@@ -12,8 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from entroloop.errors import InputError, one_line, unknown_name
+from entroloop.study.yaml_text import parsed, refuse_odd_values
 
 Settings = dict[str, Any]
+LONGEST_NAME = 200
 
 
 class ArmConfig(BaseModel):
@@ -40,6 +42,8 @@ class ArmConfig(BaseModel):
     def _is_a_file_name(cls, name: str) -> str:
         if not all(c.isalnum() or c in "-_.+=" for c in name) or name.startswith("."):
             raise ValueError("use letters, digits and - _ . + = only (it names a folder)")
+        if len(name.encode()) > LONGEST_NAME:
+            raise ValueError(f"use at most {LONGEST_NAME} bytes (it names a folder)")
         return name
 
 
@@ -65,9 +69,9 @@ class StudyConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(default="study", min_length=1)
+    name: str = Field(default="study", min_length=1, max_length=LONGEST_NAME)
     data: Settings
-    generations: int = Field(ge=1)
+    generations: int = Field(ge=1, le=10_000)
     seeds: list[int] = Field(default=[0], min_length=1)
     metrics: MetricsConfig = MetricsConfig()
     threads: int = Field(default=1, ge=1)
@@ -77,8 +81,8 @@ class StudyConfig(BaseModel):
     @field_validator("seeds")
     @classmethod
     def _different_seeds(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError("give different whole numbers ≥ 0")
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+            raise ValueError("give different whole numbers ≥ 0, below 2⁶³")
         return seeds
 
     @model_validator(mode="after")
@@ -135,12 +139,11 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> 
         raw["arms"] = _changed_arms(raw, arm_changes)
     elif arm_changes is not None:
         raw["arms"] = arm_changes
+    refuse_odd_values(raw, where)
     return _validated(raw, where)
 
 
 def _read(source: str | Path) -> Settings:
-    import yaml
-
     known = presets()
     if str(source) in known:
         text = known[str(source)]
@@ -150,11 +153,8 @@ def _read(source: str | Path) -> Settings:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the study file {source}: {error}") from None
     else:
-        raise unknown_name("preset", source, known, "or give a .yaml file")
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source} is not valid YAML: {one_line(error)}") from None
+        raise InputError(f"{unknown_name('preset', source, known)}; or give a .yaml file")
+    raw = parsed(text, str(source))
     if not isinstance(raw, dict):
         raise InputError(f"{source} must hold a mapping of keys, such as 'generations: 6'")
     return raw
@@ -166,18 +166,13 @@ def parse_overrides(items: list[str]) -> Settings:
     >>> parse_overrides(["seeds=[0, 1]", "generator.steps=10"])
     {'seeds': [0, 1], 'generator.steps': 10}
     """
-    import yaml
-
-    parsed = {}
+    overrides = {}
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key:
-            raise InputError(f"'{item}' is not KEY=VALUE, such as seeds=[0,1]")
-        try:
-            parsed[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"the value of '{item}' is not valid YAML") from None
-    return parsed
+            raise InputError(f"'{one_line(item, 80)}' is not KEY=VALUE, such as seeds=[0,1]")
+        overrides[key] = parsed(text, f"the value of '{one_line(item, 80)}'")
+    return overrides
 
 
 def _nested(path: list[str], value: Any) -> Settings:

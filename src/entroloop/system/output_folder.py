@@ -13,6 +13,7 @@ from pathlib import Path
 
 from entroloop.errors import InputError
 from entroloop.system.files import sha256, write_atomically
+from entroloop.system.seal import lies_below
 
 MANIFEST = ".entroloop-manifest.json"
 _STAGING = re.compile(r"\.entroloop-\d+-\d+")
@@ -114,9 +115,7 @@ class OutputFolder:
             return {}
         try:
             files: dict[str, list[str]] = json.loads(file.read_text())["files"]
-            if not all(
-                isinstance(sums, list) and _lies_below(name) for name, sums in files.items()
-            ):
+            if not all(isinstance(sums, list) and lies_below(name) for name, sums in files.items()):
                 raise ValueError
             return files
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -140,12 +139,6 @@ def refuse_overlap(out: Path, sources: dict[str, Path]) -> None:
             raise InputError(f"{name} ({path}) lies in --out {out}; choose another folder")
         if source in own.parents:
             raise InputError(f"--out {out} lies in {name} ({path}); choose another folder")
-
-
-def _lies_below(name: str) -> bool:
-    """Whether a name of a manifest stays inside its folder."""
-    parts = name.split("/")
-    return not name.startswith("/") and all(part not in ("", ".", "..") for part in parts)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -6,7 +6,6 @@ next step depends on, so a killed training resumes as if it had never stopped.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -20,7 +19,9 @@ from entroloop.generators.unet.sampling import frame, noise_scheduler
 from entroloop.generators.unet.settings import UNetSettings
 from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
+from entroloop.system.files import flush, sha256
 from entroloop.system.progress_line import Progress
+from entroloop.system.seal import sealed, unsealed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -279,9 +280,11 @@ class Training:
             "rows": len(self.images),
             "scaler": None if scaler is None else scaler.state_dict(),
         }
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-                  new / "state.safetensors")  # fmt: skip
-        (new / "state.json").write_text(json.dumps(numbers))
+        weights = new / "state.safetensors"
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, weights)
+        (new / "state.json").write_text(sealed(numbers | {"weights": sha256(weights)}))
+        for path in (weights, new / "state.json", new):
+            flush(path)
         old = scratch.with_name(scratch.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if scratch.exists():
@@ -296,10 +299,13 @@ class Training:
         old = scratch.with_name(scratch.name + ".old")
         if not scratch.exists() and old.exists():  # killed between two renames
             old.rename(scratch)
+        weights = scratch / "state.safetensors"
         try:
-            numbers = json.loads((scratch / "state.json").read_text())
-            tensors = load_file(scratch / "state.safetensors")
-        except (OSError, ValueError):
+            numbers = unsealed((scratch / "state.json").read_bytes())
+            if numbers is None or sha256(weights) != numbers["weights"]:
+                return  # changed or cut: what it holds is made again
+            tensors = load_file(weights)
+        except OSError:
             return
         if numbers["settings"] != self.settings.model_dump(mode="json") or numbers["rows"] != len(
             self.images

@@ -1,0 +1,309 @@
+"""Readers of files: whatever bytes they meet, they read them or say so in one line."""
+
+import io
+import json
+import os
+import struct
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import entroloop as el
+from entroloop.data.arrays import read_array
+from entroloop.data.decoding import FORMATS, decode
+from entroloop.data.images import Parquet
+from entroloop.data.sets import read_set
+from entroloop.data.webdataset import WebDataset
+from entroloop.study.config import load_config, parse_overrides
+from entroloop.study.yaml_text import parsed
+
+MUTANTS = 250  # of each kind of file
+
+
+def encoded(image, form="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def a_npy(path, rng):
+    np.save(path, rng.standard_normal((6, 3)))
+
+
+def a_npz(path, rng):
+    np.savez_compressed(path, data=rng.standard_normal((6, 3)))
+
+
+def a_table(path, rng):
+    cells = [{"bytes": encoded(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)), "path": "x"}
+             for _ in range(4)]  # fmt: skip
+    pq.write_table(pa.table({"image": cells, "label": [0, 1, 0, 1]}), path)
+
+
+def a_table_of_rows(path, rng):
+    pq.write_table(pa.table({"x": list(rng.standard_normal((6, 3)))}), path)
+
+
+def a_tar(path, rng):
+    with tarfile.open(path, "w") as tar:
+        for i in range(4):
+            content = encoded(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+            for ending, data in (("png", content), ("cls", b"1")):
+                member = tarfile.TarInfo(f"{i}.{ending}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+
+
+READERS = {
+    "npy": (a_npy, lambda path: np.array(read_array(path, None))),
+    "npz": (a_npz, lambda path: read_array(path, "data")),
+    "parquet": (a_table, lambda path: read_set(path, "p", columns=["label"])),
+    "rows.parquet": (a_table_of_rows, lambda path: read_set(path, "p", lazy=True).data.open()),
+    "tar": (a_tar, lambda path: WebDataset(path=str(path), label="cls", n_train=2,
+                                           n_reference=2).load()),
+}  # fmt: skip
+
+
+def mutated(content, rng):
+    """Return bytes changed the way disks and people change them."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 6)):
+        at = int(rng.integers(len(content))) if content else 0
+        kind = rng.integers(5)
+        if kind == 0 and content:
+            content[at] = int(rng.integers(256))
+        elif kind == 1:
+            content = content[:at]
+        elif kind == 2:
+            content[at:at] = rng.bytes(int(rng.integers(1, 9)))
+        elif kind == 3:
+            del content[at : at + int(rng.integers(1, 40))]
+        else:  # where sizes and types stand
+            at = int(rng.integers(min(len(content), 160))) if content else 0
+            content[at : at + 4] = struct.pack("<I", int(rng.choice([0, 1, 255, 2**31, 2**32 - 1])))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_changed_files_are_read_or_refused_in_one_line(kind, tmp_path):
+    make, read = READERS[kind]
+    rng = np.random.default_rng(7)
+    path = tmp_path / f"file.{kind}"
+    make(path, rng)
+    read(path)
+    original, told = path.read_bytes(), []
+    for _ in range(MUTANTS):
+        path.write_bytes(mutated(original, rng))
+        try:
+            read(path)
+        except el.InputError as error:
+            told.append(str(error))
+    assert len(told) > MUTANTS / 10
+    assert all("\n" not in message and len(message) < 700 for message in told)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_changed_images_are_decoded_or_skipped_with_a_reason(form, tmp_path):
+    rng = np.random.default_rng(3)
+    good = encoded(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8), form)
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for i in range(MUTANTS):
+        (folder / f"{i:03}.png").write_bytes(mutated(good, rng))
+    (folder / "whole.png").write_bytes(encoded(np.zeros((9, 9, 3), dtype=np.uint8)))
+    resized = Parquet(path="x", resize=9, mode="colour", n_train=2, n_reference=2)
+    found = read_set(folder, "p", change=resized.change)
+    assert "whole.png" in found.ids
+    assert len(found.ids) + len(found.skipped) == MUTANTS + 1
+    assert all(0 < len(reason) <= 160 for reason in found.skipped.values())
+
+
+def test_a_postscript_file_starts_no_program(tmp_path, monkeypatch):
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (bin_folder / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    with pytest.raises(ValueError, match="none of PNG, JPEG"):
+        decode(eps)
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    (pool / "x.png").write_bytes(eps)
+    (pool / "y.png").write_bytes(encoded(np.zeros((9, 9, 3), dtype=np.uint8)))
+    assert list(read_set(pool, "p").skipped) == ["x.png"]
+    assert not (tmp_path / "started").exists()
+
+
+def png_that_claims(width, height):
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    import zlib
+
+    chunks = b""
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"x")), (b"IEND", b"")):
+        chunks += struct.pack(">I", len(data)) + name + data
+        chunks += struct.pack(">I", zlib.crc32(name + data))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (10_000, 10_000), (2**31 - 1, 1), (0, 5)])
+def test_one_bomb_does_not_end_a_pool(size, tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png_that_claims(*size))
+    (tmp_path / "good.png").write_bytes(encoded(np.zeros((9, 9, 3), dtype=np.uint8)))
+    found = read_set(tmp_path, "p")
+    assert found.ids == ["good.png"]
+    with pytest.raises(el.InputError, match=r"bomb\.png cannot be read"):
+        read_set(tmp_path, "p", strict=True)
+
+
+def test_what_takes_more_than_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", data=np.zeros((1000, 100)))
+    rows = pa.array([[0.0] * 100] * 1000, type=pa.list_(pa.float64()))
+    pq.write_table(pa.table({"x": rows}), tmp_path / "x.parquet")
+    monkeypatch.setattr("entroloop.data.reading.available_bytes", lambda: 100_000)
+    for name in ("x.npz", "x.parquet"):
+        with pytest.raises(el.InputError, match=r"holds 0\.0 GB once it is read"):
+            found = read_set(tmp_path / name, "p", lazy=True).data
+            found.open()
+
+
+def test_tables_that_are_not_what_they_seem_are_one_line(tmp_path):
+    tables = {
+        "text": pa.table({"image": [{"bytes": "text"}] * 3}),
+        "ragged": pa.table({"x": [[1.0], [1.0, 2.0]]}),
+        "nulls": pa.table({"x": pa.array([[1.0], None], type=pa.list_(pa.float64()))}),
+        "inner": pa.table({"x": [[1.0, None], [1.0, 2.0]]}),
+        "words": pa.table({"x": [["a"], ["b"]]}),
+        "wide": pa.table({f"c{i}": [1] for i in range(3000)}),
+    }
+    for name, table in tables.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(table, path)
+        for lazy in (False, True):
+            with pytest.raises(el.InputError) as told:
+                found = read_set(path, "p", lazy=lazy)
+                found.data.open()
+            assert len(str(told.value)) < 1000
+    labels = pa.table({"image": [{"bytes": encoded(np.zeros((3, 3), dtype=np.uint8))}] * 4,
+                       "label": [0, None, 1, 0]})  # fmt: skip
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    source = Parquet(path=str(tmp_path / "labels.parquet"), n_train=2, n_reference=2)
+    real = None
+    with pytest.raises(el.InputError, match="labels are null"):
+        real = source.load()
+    assert real is None
+
+
+def test_a_zip_that_is_encrypted_or_odd_is_one_line(tmp_path):
+    for name, write in {
+        "flag": lambda z: z.writestr("data.npy", b"x"),
+        "lzma": lambda z: z.writestr("data.npy", b"x" * 99, zipfile.ZIP_LZMA),
+        "none": lambda z: None,
+    }.items():
+        path = tmp_path / f"{name}.npz"
+        with zipfile.ZipFile(path, "w") as archive:
+            write(archive)
+        if name == "flag":
+            content = bytearray(path.read_bytes())
+            for at in (6, content.index(b"PK\x01\x02") + 8):
+                content[at] |= 1
+            path.write_bytes(content)
+        with pytest.raises(el.InputError):
+            read_array(path, "data")
+
+
+YAMLS = {
+    "no date": "a: 2026-13-45", "hex": "a: 0x_", "bool": "a: !!bool x", "date": "a: 2026-11-25",
+    "digits": "a: " + "9" * 5000, "brackets": "[" * 3000, "braces": "{" * 3000,
+    "python": "a: !!python/object/apply:os.system [x]",
+    "laughs": "a: &a [1,1,1,1,1,1,1,1,1]\n" + "\n".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]" for i in range(9)),
+    "cycle": "a: &a [*a]", "inf": "a: .inf", "nan": "a: [{b: .nan}]",
+    "long": "a: " + "x" * 2_000_000,
+    "tab": "a:\n\t- b", "float": "a: !!float x", "int": "a: !!int ''", "binary": "a: !!binary '#'",
+    "unhashable": "? [a]\n: b", "control": "a: \x01", "many": "[" + "1," * 30_000 + "]",
+    "timestamp": "a: !!timestamp x", "set": "a: !!set [1]", "pairs": "a: !!pairs x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", YAMLS)
+def test_yaml_that_no_study_holds_is_one_line(name, tmp_path):
+    with pytest.raises(el.InputError) as told:
+        parsed(YAMLS[name], "x")
+    assert len(str(told.value)) < 300
+    assert "\n" not in str(told.value)
+    if "\n" not in YAMLS[name] and len(YAMLS[name]) < 10_000:
+        with pytest.raises(el.InputError):
+            parse_overrides([YAMLS[name].replace("a: ", "a=", 1)])
+    (tmp_path / "s.yaml").write_text(YAMLS[name])
+    with pytest.raises(el.InputError):
+        load_config(tmp_path / "s.yaml", {})
+
+
+def test_yaml_that_studies_hold_is_read():
+    text = "base: &b {steps: 3, lr: 1.0e-3}\narms: [*b, *b]\nname: 'ü'\n"
+    assert parsed(text, "x")["arms"] == [{"steps": 3, "lr": 1e-3}] * 2
+
+
+@pytest.mark.parametrize("settings", [
+    {"generations": 10**12}, {"generations": 0}, {"seeds": [-1]}, {"seeds": []}, {"seeds": ["x"]},
+    {"seeds": [10**30]}, {"data": {"source": [1]}}, {"data": []}, {"data": {"source": "digits",
+     "n_train": 10**15, "n_reference": 5}}, {"arms": {}}, {"arms": []}, {"arms": [3]},
+    {"arms": [{"generator": 3}]}, {"arms": [{"oversample": 0}]}, {"arms": [{"name": "../x"}]},
+    {"name": ""}, {"name": 3}, {"metrics": {"extra": ["x"]}}, {"metrics": {"unselected": -1}},
+    {"threads": 0}, {"guard": -1}, {"arms": [{"strategy": "x" * 10_000}]}, {"name": "a" * 300},
+    {"arms": [{"strategy_args": {"strength": float("nan")}, "strategy": "threshold_decay"}]},
+    {"generator": {"name": "kde", "bandwidth": float("inf")}}, {"paradigm_args": {"guard": 1e300}},
+])  # fmt: skip
+def test_settings_that_no_study_has_are_one_line(settings, tiny, tmp_path):
+    from entroloop.commands.run import prepare
+
+    with pytest.raises(el.InputError) as told:
+        prepare(tiny | settings, tmp_path / "s")
+    assert len(str(told.value)) < 1000
+    assert "\n" not in str(told.value)
+
+
+def test_messages_of_the_command_line_are_one_line_and_names_are_no_markup(
+    entroloop_here, tmp_path
+):
+    np.save(tmp_path / "p.npy", np.random.default_rng(0).standard_normal((30, 3)))
+    out = "o[/b]"
+    answer = entroloop_here("select", "--pool", "p.npy", "-n", "5", "--out", out)
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout)["out"] == out
+    (tmp_path / "cut.npy").write_bytes(b"")
+    answer = entroloop_here("select", "--pool", "cut.npy", "-n", "5", "--out", "x")
+    assert answer.returncode == 2
+    assert "Traceback" not in answer.stderr
+    assert "cut.npy" in answer.stderr
+
+
+def test_a_full_output_is_told_and_a_reader_that_left_is_no_error(entroloop, tmp_path):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "entroloop", "presets"]
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert answer.returncode == 2
+        assert answer.stderr.count("\n") == 1
+        assert "No space left" in answer.stderr
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+        reader.stdout.close()
+        assert reader.wait() == 0
+        assert reader.stderr.read() == b""
+
+
+def test_mutants_are_the_same_in_every_run():
+    a, b = (mutated(b"x" * 100, np.random.default_rng(5)) for _ in range(2))
+    assert a == b
+    assert tempfile.gettempdir()
