@@ -332,6 +332,7 @@ def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tin
         el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text())  # fmt: skip
     assert "What guarded selection decided" in page
     assert "no random arm to compare with" in page
+    assert "times as much as real rows)" in page
     table = el.load_records(tmp_path / "s")
     assert set(table.loc[table["arm"] == "rival", "taken"]) == {""}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -16,7 +17,8 @@ def decisions(view: StudyView) -> list[dict[str, Any]]:
     """Return one line for each guarded arm and generation ≥ 2: taken, expected, came.
 
     taken: the inner strategies, with how many seeds took each. expected: whether a choice was
-    nearer to the guard than random by more than chance, and the mean z of the nearest. came: the
+    nearer to the guard than random by more than chance, the mean z of the nearest, and the spread
+    of samples beside that of real rows. came: the
     mean Fréchet distance of that generation against that of the random arm of the same paradigm.
     """
     lines = []
@@ -50,7 +52,14 @@ def _expected(found: list[dict[str, Any]]) -> str:
     """Say what the guard promised before training: whether anything is nearer than random."""
     largest = [max(c["z"] for c in decision["compared"].values()) for decision in found]
     yes = sum(not decision["taken"].startswith("random") for decision in found)
-    return f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f})"
+    spreads = [decision["spread"][0] for decision in found if decision.get("spread")]
+    spread = ""
+    if spreads:
+        ratio = math.exp(sum(spreads) / len(spreads))
+        spread = f"; samples vary {ratio:.2f} times as much as real rows"
+    return (
+        f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f}{spread})"
+    )
 
 
 def _came(
