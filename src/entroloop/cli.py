@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,13 +47,13 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             raise _NobodyReadsError from None  # click would end with 1
         except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            where = error.filename or "the output"
-            raise InputError(
-                f"{where} cannot be written: {error.strerror}; make room, and the same command "
-                "goes on from here"
-            ) from None
+            where = one_line(error.filename or "the output", 200)
+            if error.errno in NO_ROOM:
+                raise InputError(
+                    f"{where} cannot be written: {error.strerror}; make room, and the same command "
+                    "goes on from here"
+                ) from None
+            raise InputError(f"{where}: {error.strerror or one_line(error, 200)}") from None
 
 
 app = typer.Typer(
@@ -250,7 +251,7 @@ def select(
     materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
-    seed: Annotated[int, typer.Option(help="random seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
         int | None, typer.Option(help="shards of the pool on Ray (default: its CPUs)")
@@ -321,7 +322,7 @@ def measure(
     metrics: Annotated[
         str | None, typer.Option(metavar="A,B", help="metric names (default: all the sets allow)")
     ] = None,
-    seed: Annotated[int, typer.Option(help="random seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     html: Annotated[
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
@@ -453,6 +454,9 @@ def main() -> None:
 
     Exit codes: 0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal of few letters gets escapes
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()

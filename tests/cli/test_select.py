@@ -201,10 +201,10 @@ def test_images_of_16_bits_and_of_grey_with_alpha_become_grey():
     from entroloop.data.decoding import decode
 
     deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
-    assert np.array_equal(decode(png(deep))[..., 0].ravel(), np.arange(256))
+    assert np.array_equal(decode(png(deep))[0][..., 0].ravel(), np.arange(256))
     buffer = io.BytesIO()
     Image.new("LA", (3, 2), (7, 255)).save(buffer, "PNG")
-    assert decode(buffer.getvalue()).shape == (2, 3, 1)
+    assert decode(buffer.getvalue())[0].shape == (2, 3, 1)
 
 
 def test_a_folder_with_something_else_is_left_alone(entroloop_here, tmp_path, rng):

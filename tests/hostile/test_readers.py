@@ -5,7 +5,6 @@ import json
 import os
 import struct
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -21,8 +20,11 @@ from entroloop.data.decoding import FORMATS, decode
 from entroloop.data.images import Parquet
 from entroloop.data.sets import read_set
 from entroloop.data.webdataset import WebDataset
+from entroloop.report import refuse_foreign
 from entroloop.study.config import load_config, parse_overrides
 from entroloop.study.yaml_text import parsed
+from entroloop.system.files import write_atomically
+from entroloop.system.output_folder import OutputFolder
 
 MUTANTS = 250  # of each kind of file
 
@@ -303,7 +305,86 @@ def test_a_full_output_is_told_and_a_reader_that_left_is_no_error(entroloop, tmp
         assert reader.stderr.read() == b""
 
 
-def test_mutants_are_the_same_in_every_run():
-    a, b = (mutated(b"x" * 100, np.random.default_rng(5)) for _ in range(2))
-    assert a == b
-    assert tempfile.gettempdir()
+def test_what_one_may_not_expect_of_images_is_told(entroloop_here, tmp_path):
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    plain = Image.fromarray(np.zeros((6, 6, 3), dtype=np.uint8))
+    plain.save(pool / "plain.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain.save(pool / "turned.jpg", exif=exif)
+    plain.convert("RGBA").save(pool / "clear.png")
+    plain.save(pool / "moving.gif", save_all=True, append_images=[
+        Image.fromarray(np.full((6, 6, 3), 255, dtype=np.uint8))
+    ])  # fmt: skip
+    (pool / "notes.txt").write_text("x")
+    found = read_set(pool, "p")
+    assert found.remarks == {
+        "no image by its ending: not read": 1, "EXIF rotation: not applied": 1,
+        "transparency: dropped": 1, "several frames: the first is taken": 1,
+    }  # fmt: skip
+    answer = entroloop_here("select", "--pool", "pool", "-n", "2", "--out", "out")
+    assert json.loads(answer.stdout)["remarks"]["pool"] == found.remarks
+
+
+def test_names_that_are_not_utf_8_are_escaped(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(np.zeros((6, 6), dtype=np.uint8)).save(tmp_path / name)
+    Image.fromarray(np.zeros((6, 6), dtype=np.uint8)).save(tmp_path / "new\nline.png")
+    assert sorted(read_set(tmp_path, "p").ids) == ["caf\\udce9.png", "new\\nline.png"]
+
+
+def test_a_pipe_is_refused_where_it_would_hang(tmp_path):
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(el.InputError, match="neither a file nor a folder"):
+        read_set(tmp_path / "x.npy", "p")
+
+
+def test_two_selections_do_not_share_an_output_folder(tmp_path):
+    one, other = OutputFolder(tmp_path / "out"), OutputFolder(tmp_path / "out")
+    with one.locked(), pytest.raises(el.InputError, match="in use"), other.locked():
+        pass
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_overwrites_pages_alone(tmp_path):
+    for name, content in (("mine.html", "<title>mine</title>"), ("notes.txt", "x"), ("e", "")):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(el.InputError, match="is no page of entroloop"):
+            refuse_foreign(tmp_path / name)
+    (tmp_path / "ours.html").write_text('<meta name="entroloop-content" content="x">')
+    refuse_foreign(tmp_path / "ours.html")
+    refuse_foreign(tmp_path / "new.html")
+    (tmp_path / "link.html").symlink_to(tmp_path / "ours.html")
+    with pytest.raises(el.InputError, match="no page"):
+        refuse_foreign(tmp_path / "link.html")
+
+
+def test_a_link_that_was_planted_for_a_temporary_file_is_not_written_through(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    (tmp_path / f".x.{os.getpid()}").symlink_to(victim)
+    write_atomically(tmp_path / "x", "new")
+    assert victim.read_text() == "whole"
+    assert (tmp_path / "x").read_text() == "new"
+
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_atomically(tmp_path / "x", fail)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["victim", "x"]
+
+
+def test_a_user_without_a_home_and_a_terminal_of_few_letters_are_no_errors(entroloop, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "ENTROLOOP_CACHE")}
+    plain = environment | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    answer = entroloop("run", "digits", "--set", "name=ü", "--dry-run", env=plain)
+    assert answer.returncode == 0, answer.stderr
+    assert (
+        entroloop("select", "--pool", "x", "-n", "1", "--out", "o", "--seed", "-1").returncode == 2
+    )
+    long = entroloop("run", "digits", "--out", "x" * 300, env=plain)
+    assert long.returncode == 2
+    assert "Traceback" not in long.stderr

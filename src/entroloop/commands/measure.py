@@ -33,6 +33,7 @@ class Measured:
         sizes: dict[str, Any] = {"generated": None, "train": None, "reference": None}
         sizes |= {role: {"n": len(x), "d": x.shape[1]} for role, x in self.rows.items()}
         skipped = {role: s.skipped for role, s in self.sets.items() if s.skipped}
+        remarks = {role: s.remarks for role, s in self.sets.items() if s.remarks}
         features = {
             "name": self.extractor.name,
             "resize": self.extractor.resize,
@@ -43,6 +44,7 @@ class Measured:
             **sizes,
             "metrics": {name: self._one(name) for name in self.found},
             **({"skipped": skipped} if skipped else {}),
+            **({"remarks": remarks} if remarks else {}),
         }
 
     def _one(self, name: str) -> dict[str, Any]:

@@ -93,26 +93,29 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
     checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     checkpoint = request.out / CHECKPOINT if checkpointed else None
-    selection = select(
-        pools.features(extractor, request.engine),
-        request.n,
-        request.strategy,
-        metric=request.metric,
-        initial=initial,
-        groups=groups,
-        quota=request.quota,
-        weights=REALISM if request.weights == REALISM else pools.column(request.weights),
-        seed=request.seed,
-        device=request.device,
-        engine=request.engine,
-        checkpoint=checkpoint,
-        progress=progress,
-        **parameters,
-    )
-    summary = _summary(request, pools, selection)
-    _write(request, folder, pools, selection, groups, summary)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+    features = pools.features(extractor, request.engine)
+    weights = REALISM if request.weights == REALISM else pools.column(request.weights)
+    with folder.locked():
+        selection = select(
+            features,
+            request.n,
+            request.strategy,
+            metric=request.metric,
+            initial=initial,
+            groups=groups,
+            quota=request.quota,
+            weights=weights,
+            seed=request.seed,
+            device=request.device,
+            engine=request.engine,
+            checkpoint=checkpoint,
+            progress=progress,
+            **parameters,
+        )
+        summary = _summary(request, pools, selection)
+        _write(request, folder, pools, selection, groups, summary)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
     return summary
 
 
@@ -248,6 +251,7 @@ def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str,
         "approximation": selection.approximation,
         "precision": selection.precision,
         "skipped": skipped,
+        "remarks": {s.name: s.remarks for s in pools.sets if s.remarks},
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
     }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +18,22 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".g
 # What is decoded, whatever a file is called: others of the formats that Pillow knows start programs
 # (EPS), or are read by code that few people look at.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+ORIENTATION = 0x0112  # EXIF tag
 LARGEST_IMAGE = 50_000_000  # pixels; anything larger counts as a decompression bomb
 Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
 
 
 @dataclass
 class DecodedImages:
-    """Images of one size, the indices of their items, and why the others were skipped, by name."""
+    """Images of one size, the indices of their items, and why the others were skipped, by name.
+
+    remarks: what a reader may not expect of those that were kept, with how many.
+    """
 
     data: Array
     kept: list[int]
     skipped: dict[str, str]
+    remarks: dict[str, int]
 
 
 def read_images(
@@ -38,9 +45,10 @@ def read_images(
     """
     rows: list[Array] = []
     kept, skipped = [], {}
+    remarks: Counter[str] = Counter()
     for i, (name, content) in enumerate(items):
         try:
-            image = decode(content)
+            image, told = decode(content)
             image = image if change is None else change(image)
         except InputError as error:
             raise InputError(f"{where}, image {name}: {error}") from None
@@ -57,17 +65,18 @@ def read_images(
             )
         rows.append(image)
         kept.append(i)
+        remarks.update(told)
     if not rows:
         name, reason = next(iter(skipped.items()), ("", "there are none"))
         raise InputError(
             f"{where}: none of the images could be read ({len(skipped)} are corrupt); the first: "
             f"{one_line(name, 80)}, {reason}"
         )
-    return DecodedImages(np.stack(rows), kept, skipped)
+    return DecodedImages(np.stack(rows), kept, skipped, dict(remarks))
 
 
-def decode(content: bytes) -> Array:
-    """Decode an image to uint8, (h, w, 1) if it is grey, else (h, w, 3)."""
+def decode(content: bytes) -> tuple[Array, list[str]]:
+    """Decode an image to uint8, (h, w, 1) if it is grey, else (h, w, 3), with remarks on it."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
@@ -85,11 +94,25 @@ def decode(content: bytes) -> Array:
             raise ValueError(f"looks like a bomb: {size}, and {LARGEST_IMAGE:,} at most are read")
         if image.mode in ("I", "F"):
             raise ValueError(f"mode {image.mode} has no value range that maps to 0..255")
+        remarks = _remarks(image)
         if image.mode.startswith("I;16"):
-            return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)[..., None]
+            deep = np.asarray(image).astype(np.uint16) >> 8
+            return deep.astype(np.uint8)[..., None], [*remarks, "16 bits a value: the upper 8 kept"]
         grey = image.mode in ("1", "L", "LA", "La")
         pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return pixels[..., None] if grey else pixels
+    return pixels[..., None] if grey else pixels, remarks
+
+
+def _remarks(image: Any) -> list[str]:
+    """Return what is in an opened image file and not in the pixels that are taken."""
+    found = []
+    if getattr(image, "n_frames", 1) > 1:
+        found.append("several frames: the first is taken")
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        found.append("EXIF rotation: not applied")
+    if "A" in image.getbands() or "transparency" in image.info:
+        found.append("transparency: dropped")
+    return found
 
 
 def _size(image: Array) -> str:

@@ -6,6 +6,7 @@ skipped and listed, or rejected if the caller is strict.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -30,7 +31,7 @@ class FileSet:
     data: an array, or (if lazy) rows that stay in their files. ids: one name per row. index: each
     row's index in the source, counting skipped rows. skipped: the reason for each skipped id.
     columns: extra columns of the source, for groups and weights. paths: the file of each row, if
-    every row is a file.
+    every row is a file. remarks: what one may not expect of what was read, with how many.
     """
 
     name: str
@@ -40,6 +41,7 @@ class FileSet:
     skipped: dict[str, str] = field(default_factory=dict)
     columns: dict[str, Array] = field(default_factory=dict)
     paths: list[Path] | None = None
+    remarks: dict[str, int] = field(default_factory=dict)
 
     def keep(self, rows: Array) -> None:
         """Keep only these rows."""
@@ -70,6 +72,8 @@ def read_set(
     wanted = columns or []
     if not path.exists():
         raise InputError(f"there is no file or folder {path}; check the path of pool '{name}'")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{path} is neither a file nor a folder; give one of them")
     if path.is_dir():
         found = sorted(
             p
@@ -79,7 +83,10 @@ def read_set(
         tables = [p for p in found if p.suffix == ".parquet"]
         images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
         if images:
-            return _folder(path, name, images, strict, wanted, change)
+            left = len(found) - len(images)
+            others = {"no image by its ending: not read": left} if left else {}
+            others |= _unreadable_folders(path)
+            return _folder(path, name, images, strict, wanted, change, others)
         if tables:
             return _table(tables, name, strict, wanted, change, lazy)
         named = "" if files == "*" else f" named {files}"
@@ -89,6 +96,14 @@ def read_set(
     if path.suffix == ".parquet":
         return _table([path], name, strict, wanted, change, lazy)
     raise InputError(f"{path}: give a folder of images, or a .npy, .npz or .parquet file")
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text that every file and terminal can hold: bytes that are not UTF-8,
+    and control characters, escaped.
+    """
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _array(path: Path, name: str) -> FileSet:
@@ -112,8 +127,9 @@ def _folder(
     strict: bool,
     wanted: list[str],
     change: Change | None,
+    others: dict[str, int],
 ) -> FileSet:
-    ids = [p.relative_to(path).as_posix() for p in files]
+    ids = [printable(p.relative_to(path).as_posix()) for p in files]
     read = read_images(
         ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path), change
     )
@@ -124,7 +140,15 @@ def _folder(
         columns["label"] = np.array(labels)[kept]
     paths = [files[i] for i in kept]
     chosen = [ids[i] for i in kept]
-    return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths)
+    remarks = others | read.remarks
+    return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths, remarks)
+
+
+def _unreadable_folders(path: Path) -> dict[str, int]:
+    """Return how many folders below one may not be listed, if any."""
+    below = (Path(root) / name for root, names, _ in os.walk(path) for name in names)
+    count = sum(not os.access(folder, os.R_OK | os.X_OK) for folder in below)
+    return {"folders that may not be read": count} if count else {}
 
 
 def _table(
@@ -178,7 +202,7 @@ def _parquet(
     kept = np.array(read.kept)
     ids = [images[i][0] for i in read.kept]
     kept_columns = {c: values[kept] for c, values in kept_columns.items()}
-    return FileSet(name, read.data, ids, kept, read.skipped, kept_columns)
+    return FileSet(name, read.data, ids, kept, read.skipped, kept_columns, remarks=read.remarks)
 
 
 def _row_groups(

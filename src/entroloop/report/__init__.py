@@ -13,6 +13,8 @@ from typing import Any
 from entroloop.errors import InputError
 from entroloop.system.files import write_atomically
 
+MARKS = (b"entroloop-content", b" entroloop</title>")  # near the top of every page
+
 
 def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
     """Write the report on one or more study folders to an HTML file; return its path.
@@ -20,6 +22,7 @@ def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
     Raises InputError for a folder without records, or a file that cannot be written.
     """
     html = Path(html)
+    refuse_foreign(html)
     page = _page([Path(study) for study in studies])
     try:
         html.parent.mkdir(parents=True, exist_ok=True)
@@ -27,6 +30,16 @@ def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"the report {html} cannot be written: {error.strerror}") from None
     return html
+
+
+def refuse_foreign(html: Path) -> None:
+    """Raise InputError where something else than a page of entroloop would be overwritten."""
+    try:
+        head = html.read_bytes()[:4096] if html.exists() else MARKS[0]
+        if html.is_symlink() or not any(mark in head for mark in MARKS):
+            raise InputError(f"{html} is no page of entroloop; choose another name for the page")
+    except OSError as error:
+        raise InputError(f"{html} cannot be written: {error.strerror}") from None
 
 
 def render_if_changed(studies: Sequence[Path], html: Path) -> Path:

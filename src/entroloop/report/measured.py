@@ -15,6 +15,7 @@ from entroloop.errors import InputError
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.moments import spectrum
 from entroloop.metrics.neighbourhood import nearest_distances_of
+from entroloop.report import refuse_foreign
 from entroloop.report.figures import colour, lay_out
 from entroloop.report.images import Picture, grid, picture
 from entroloop.system.files import write_atomically
@@ -37,6 +38,7 @@ def write_page(measured: Measured, html: Path) -> None:
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
+    refuse_foreign(html)
     text = (resources.files("entroloop.report") / "sets.html.j2").read_text()
     rows = measured.rows
     sets = Sets(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -15,19 +16,29 @@ def write_atomically(path: Path, content: str | bytes | Callable[[IO[bytes]], ob
     content: text, bytes, or a function that writes to an open file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        if callable(content):
-            content(file)
-        else:
-            file.write(content.encode() if isinstance(content, str) else content)
-    flush(temporary)
-    temporary.replace(path)
+    temporary.unlink(missing_ok=True)  # of a process that had this number and was killed
+    try:
+        with temporary.open("xb") as file:  # a link that somebody planted there is not followed
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+        flush(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def cache_folder() -> Path:
     """Return the folder of what can be recomputed; it need not exist."""
     named = os.environ.get("ENTROLOOP_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "entroloop"
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "entroloop"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / f"entroloop-{os.getuid()}"
 
 
 def flush(path: Path) -> None:

@@ -58,6 +58,30 @@ class OutputFolder:
             raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from None
 
     @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; a folder made for that goes if it stays empty.
+
+        Raises InputError where one is at work.
+        """
+        made = not self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror}") from None
+        try:
+            if not _flocked(descriptor):
+                raise InputError(
+                    f"{self.path} is in use by another entroloop process; wait for it to end"
+                )
+            yield
+        finally:
+            os.close(descriptor)
+            if made:
+                with suppress(OSError):
+                    self.path.rmdir()
+
+    @contextmanager
     def replaced(self) -> Iterator[Path]:
         """Yield an empty folder whose content replaces the old one as a whole.
 
@@ -125,6 +149,19 @@ class OutputFolder:
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:
         write_atomically(self.path / MANIFEST, json.dumps({"files": files}, indent=1))
+
+
+def _flocked(descriptor: int) -> bool:
+    """Lock an open folder until it is closed, however the process ends; False if it is locked."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def refuse_overlap(out: Path, sources: dict[str, Path]) -> None:
