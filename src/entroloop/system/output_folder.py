@@ -74,6 +74,9 @@ class OutputFolder:
                 raise InputError(
                     f"{self.path} is in use by another entroloop process; wait for it to end"
                 )
+            for entry in list(self.path.iterdir()):  # half-written by processes that were killed
+                if self._is_temporary(entry.name) and entry.is_file() and not entry.is_symlink():
+                    entry.unlink()
             yield
         finally:
             os.close(descriptor)
@@ -120,8 +123,11 @@ class OutputFolder:
     def _is_scratch(self, name: str) -> bool:
         if _STAGING.fullmatch(name.split("/")[0]):
             return True
+        return name in self._scratch or self._is_temporary(name)
+
+    def _is_temporary(self, name: str) -> bool:
         own = "|".join(map(re.escape, (MANIFEST, *self._scratch)))
-        return name in self._scratch or re.fullmatch(rf"\.(?:{own})\.\d+", name) is not None
+        return re.fullmatch(rf"\.(?:{own})\.\d+", name) is not None
 
     def _clear_staging(self) -> None:
         """Remove what a killed command left behind, and nothing else."""
