@@ -83,6 +83,7 @@ def _page(folders: list[Path]) -> str:
 def _section(view: Any, number: int) -> dict[str, Any]:
     import yaml
 
+    from entroloop.report.answer import answer
     from entroloop.report.attenuation import attenuations
     from entroloop.report.claims import findings, geometry, verdict
     from entroloop.report.decisions import decisions
@@ -105,6 +106,7 @@ def _section(view: Any, number: int) -> dict[str, Any]:
         "generator": ", ".join(sorted({arm["generator"]["name"] for arm in view.arms})),
         "n_train": view.n_train,
         "features": view.config["metrics"]["features"],
+        "answer": answer(view),
         "verdict": verdict(view.records, view.arms),
         "claims": findings(view.records, view.arms, view.controls),
         "decisions": decisions(view),

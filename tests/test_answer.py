@@ -1,0 +1,98 @@
+"""What a study's page opens with."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import entroloop as el
+from entroloop.commands.run import run_study
+from entroloop.report.answer import answer
+from entroloop.report.read import StudyView
+from entroloop.store.folder import Store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("answer") / "s"
+    study = {
+        "name": "answer", "generations": 3, "seeds": [0, 1, 2], "generator": {"name": "gaussian"},
+        "data": {"source": "digits", "n_train": 100, "n_reference": 300},
+        "paradigm": "accumulate_subsample",
+        "arms": [{"name": "random", "strategy": "random"},
+                 {"name": "greedy", "strategy": "greedy", "oversample": 2}],
+    }  # fmt: skip
+    list(run_study(study, out=out, workers=1))
+    return out
+
+
+def view_with(folder, change):
+    """Return the study with its records changed."""
+    view = StudyView.open(folder)
+    records = view.records.copy()
+    change(records)
+    return StudyView(Store(folder), records, view.config, view.environment)
+
+
+def test_an_arm_is_compared_with_random_by_seed_with_its_interval(folder):
+    def change(records):
+        last = records["generation"] == 3
+        records.loc[last & (records["arm"] == "random"), "frechet_distance"] = [4.0, 5.0, 6.0]
+        records.loc[last & (records["arm"] == "greedy"), "frechet_distance"] = [2.0, 2.4, 3.1]
+
+    found = answer(view_with(folder, change))
+    ratios = np.log(np.array([2.0, 2.4, 3.1]) / [4.0, 5.0, 6.0])
+    half = 4.302653 * ratios.std(ddof=1) / np.sqrt(3)
+    shown = [f"{100 * np.expm1(x):+.0f}".replace("-", "−")
+             for x in (ratios.mean(), ratios.mean() - half, ratios.mean() + half)]  # fmt: skip
+    line = found.arms[1]
+    assert line.kind == "better"
+    assert line.change == f"{shown[0]} % [{shown[1]}, {shown[2]}] (lower in 3 of 3 seeds)"
+    assert found.base == "random"
+    assert f"greedy holds it at 2.5, {line.change}" in found.sentence
+    page = el.render_report([folder], folder.parent / "page.html").read_text()
+    assert page.index('class="answer"') < page.index("<h2>Verdict</h2>")
+
+
+def test_one_seed_has_no_interval_and_no_verdict(folder):
+    view = StudyView.open(folder)
+    one = view.records[view.records["seed"] == 0]
+    found = answer(StudyView(Store(folder), one, view.config, view.environment))
+    assert all(line.kind == "" for line in found.arms)
+    assert "1 of 1 seed, no interval" in found.sentence
+    assert "holds it" not in found.sentence
+
+
+def test_an_arm_that_is_harmed_is_named_as_worse(folder):
+    found = answer(StudyView.open(folder))  # greedy with a Gaussian generator
+    assert [line.kind for line in found.arms] == ["", "worse"]
+    assert "worse: greedy" in found.sentence
+
+
+@pytest.mark.parametrize(("distance", "failed"), [(0.1, False), (0.4, False), (0.6, True),
+                                                  (40.0, True), (float("nan"), True)])  # fmt: skip
+def test_a_generator_that_learned_nothing_is_told_first(folder, distance, failed):
+    rows = np.asarray(StudyView.open(folder).real.data)
+    variance = rows.var(axis=0, ddof=1).sum()
+
+    def change(records):
+        records.loc[records["generation"] == 1, "frechet_distance"] = distance * variance
+
+    found = answer(view_with(folder, change))
+    assert found.failed == failed
+    assert found.learned.startswith("Generation 1 can" + ("not" if failed else " "))
+
+
+@pytest.mark.parametrize(("score", "spread", "words"), [
+    (0.5, 0.8, ["memorizes", "may help"]), (1.0, 1.0, ["generalizes", "has harmed"]),
+    (1.4, 1.2, ["strays", "has harmed"]),
+])  # fmt: skip
+def test_which_side_generation_1_is_on_is_told_with_what_to_expect(folder, score, spread, words):
+    variance = np.asarray(StudyView.open(folder).real.data).var(axis=0, ddof=1).sum()
+
+    def change(records):
+        records["generalization_score"] = score * records["generalization_score_reference"]
+        records["total_variance"] = spread * variance
+
+    found = answer(view_with(folder, change))
+    assert all(word in found.learned for word in words)
+    assert isinstance(StudyView.open(folder).records, pd.DataFrame)
