@@ -188,3 +188,23 @@ def test_a_cache_that_stops_at_any_write_costs_time_alone(fault, tmp_path, monke
         return True
 
     assert through_all_faults(use, fault, 1, check) > 1
+
+
+def test_a_loss_that_is_no_number_ends_its_run_and_the_others_go_on(tmp_path):
+    broken = {"name": "mlp_diffusion", "lr": 1e30, "steps": 20, "width": 32}
+    study = STUDY | {"generations": 3, "seeds": [0, 1], "arms": [
+        {"name": "good", "strategy": "random"},
+        {"name": "broken", "strategy": "random", "generator": broken},
+    ]}  # fmt: skip
+    made = []
+    with pytest.raises(el.InputError) as told:
+        made += run_study(study, out=tmp_path / "s", workers=1)
+    assert str(told.value).startswith("arm 'broken', seed ")
+    for words in ("generation 1: the training loss became nan at step", "lower generator.lr",
+                  "(and 1 like it)", "4 generations after it were left out",
+                  "everything else is made"):  # fmt: skip
+        assert words in str(told.value)
+    records = el.load_records(tmp_path / "s")
+    assert set(zip(records["arm"], records["seed"], records["generation"], strict=True)) == {
+        ("good", seed, generation) for seed in (0, 1) for generation in (1, 2, 3)
+    }

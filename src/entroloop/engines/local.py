@@ -16,7 +16,6 @@ from typing import Any
 
 from entroloop.engines.dispatch import Event, dispatch
 from entroloop.engines.job import Job
-from entroloop.errors import InputError
 from entroloop.study.plan import Step
 
 
@@ -63,7 +62,7 @@ class _Processes:
             worker.end()
             return Event(worker.slot, "lost", worker.last_words())
         if "input_error" in message:
-            raise InputError(message["input_error"])
+            return Event(worker.slot, "refused", message["input_error"])
         if "defect" in message:
             raise RuntimeError(f"a worker failed:\n{message['defect']}")
         if "stage" in message:

@@ -128,7 +128,10 @@ class _Tasks:
         try:
             ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            raise error_of(error) from None
+            found = error_of(error)
+            if isinstance(found, InputError):
+                return Event(slot, "refused", str(found))
+            raise found from None
         except ray.exceptions.RayError as error:  # its process or machine is gone
             return Event(slot, "lost", str(error))
         return Event(slot, "done")

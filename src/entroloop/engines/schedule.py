@@ -66,6 +66,17 @@ class Schedule:
         """Mark a step as to be made, since its maker was lost."""
         self._running.discard(self.steps[number].record)
 
+    def give_up(self, number: int) -> int:
+        """Take a step that cannot be made off the list, and those that need it; return how many
+        these are.
+        """
+        record = self.steps[number].record
+        self._running.discard(record)
+        needing = [r for r in self._waiting if record in self._before[r]]
+        for gone in (record, *needing):
+            del self._waiting[gone]
+        return len(needing)
+
     def done(self, number: int) -> list[Step]:
         """Mark a step as complete; return all steps that it completes (equal ones)."""
         record = self.steps[number].record
