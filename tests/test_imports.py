@@ -14,7 +14,7 @@ import entroloop
 ROOT = Path(entroloop.__file__).parent
 
 # Each room may import from rooms above it in this list, and from itself: the order of the map in
-# README.md. The first rows are the files at the root that all others stand on.
+# CONTRIBUTING.md. The first rows are the files at the root that all others stand on.
 ROOMS = [
     ["errors", "seeding"],
     ["samples"],
@@ -91,8 +91,8 @@ def test_there_is_no_circle_of_files():
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def test_the_map_of_the_readme_names_the_rooms_in_their_order():
-    text = (Path(__file__).parents[1] / "README.md").read_text()
+def test_the_map_of_contributing_names_the_rooms_in_their_order():
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
     shown = re.findall(r"^  (\w+)(?:/|\.py) ", text[text.index("src/entroloop/\n") :], re.M)
     rooms = [name for names in ROOMS for name in names if name != "__main__"]
     assert [name for name in shown if name in rooms] == rooms
