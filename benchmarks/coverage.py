@@ -8,6 +8,7 @@ training set. The former is the mean over all repetitions; the latter the mean o
 that share a training set.
 
     python benchmarks/coverage.py --out coverage.json [--repetitions 500] [--rows 200 1000]
+    … --only effective_rank vendi_score                      # takes these anew, in every case
     python benchmarks/coverage.py --table coverage.json      # writes the table in docs/metrics.md
 """
 
@@ -54,9 +55,12 @@ def given_train(name: str) -> bool:
     return "train" in needs and len(needs) > 1
 
 
-def repetition(task: tuple[str, int, int, int, bool]) -> dict[str, tuple[float, float, float]]:
+Task = tuple[str, int, int, int, bool, list[str] | None]
+
+
+def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     """Return value, low and high of each metric that has an interval."""
-    source, n, d, seed, shared = task
+    source, n, d, seed, shared, only = task
     sets = drawn(source, n, d, seed, 10**6 + seed // SHARED if shared else seed)
     wanted = [
         name
@@ -64,7 +68,10 @@ def repetition(task: tuple[str, int, int, int, bool]) -> dict[str, tuple[float, 
         if set(metric.needs) <= {"generated", "train", "reference"} and not metric.on_request
         and (name != "frechet_distance_infinity" or n >= 4 * d)
         and (given_train(name) if shared else not metric.counted)
+        and (only is None or name in only)
     ]  # fmt: skip
+    if not wanted:
+        return {}
     found = el.measure(**sets, metrics=wanted, seed=0 if shared else seed)
     return {
         name: (m.value, *m.interval) for name, m in found.items() if m.interval and name in wanted
@@ -83,8 +90,13 @@ def coverage(results: list[dict[str, tuple[float, float, float]]], group: int) -
     return {name: float(np.mean(inside)) for name, inside in held.items()}
 
 
-def simulate(out: Path, repetitions: int, sizes: list[int], processes: int | None) -> None:
-    """Write the coverage of every interval, one entry a case; a case that is there is kept."""
+def simulate(
+    out: Path, repetitions: int, sizes: list[int], processes: int | None, only: list[str] | None
+) -> None:
+    """Write the coverage of every interval, one entry a case; a case that is there is kept.
+
+    only: the metrics that are taken anew in cases that are there.
+    """
     found = json.loads(out.read_text()) if out.exists() else {}
     with ProcessPoolExecutor(processes) as pool:
         for n in sizes:
@@ -92,14 +104,14 @@ def simulate(out: Path, repetitions: int, sizes: list[int], processes: int | Non
                 for source in SOURCES:
                     for shared in (False, True):
                         case = f"{source} {n} {d} {'given' if shared else 'all'}"
-                        if case in found:
+                        if (case in found) == (only is None):
                             continue
-                        tasks = [(source, n, d, seed, shared) for seed in range(repetitions)]
+                        tasks = [(source, n, d, seed, shared, only) for seed in range(repetitions)]
                         results = list(pool.map(repetition, tasks, chunksize=5))
-                        found[case] = {
-                            "repetitions": repetitions,
-                            "coverage": coverage(results, SHARED if shared else repetitions),
-                        }
+                        held = coverage(results, SHARED if shared else repetitions)
+                        entry = found.setdefault(case, {"coverage": {}})
+                        entry["repetitions"] = repetitions
+                        entry["coverage"] |= held
                         out.write_text(json.dumps(found, indent=1))
                         print(case, flush=True)
 
@@ -143,9 +155,10 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--rows", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--processes", type=int, help="default: one a processor")
+    parser.add_argument("--only", nargs="+", choices=list(METRICS))
     given = parser.parse_args()
     if given.out:
-        simulate(given.out, given.repetitions, given.rows, given.processes)
+        simulate(given.out, given.repetitions, given.rows, given.processes, given.only)
     if given.table:
         table(given.table)
 

@@ -274,8 +274,8 @@ class _Taker:
         except InputError as error:  # halves may be too small when the whole is not
             return value, None, f"{note}; no interval: {error}"
         variance = float(np.square(halves[:, 0] - halves[:, 1]).mean() / 4)
-        if metric.smooth:
-            variance -= min(float(halves.mean(axis=1).var(ddof=1)), variance / 2)
+        second = float(halves.mean(axis=1).var(ddof=1))
+        variance -= min(metric.smooth * second, variance / 2)
         if not math.isfinite(variance):
             return value, None, f"{note}; no interval"
         half_width = T_QUANTILE * math.sqrt(variance)

@@ -79,9 +79,11 @@ class Metric:
     all sets, unless `counted`. every_row: use
     all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
-    metric (−inf: not at all). smooth: a smooth function of moments with little bias of its
-    own. pairs_within: the role whose near-copies of one another take its interval away. beside:
-    metrics to show with it where the sets allow: its null or its floor.
+    metric (−inf: not at all). smooth: how much of the second-order part of halves is taken off the
+    variance: all of it for smooth functions of moments with little bias of their own, a quarter
+    where simulated coverage asks for that (benchmarks/coverage.py). pairs_within: the role whose
+    near-copies of one another take its interval away. beside: metrics to show with it where the
+    sets allow: its null or its floor.
     comparable: the figures it can be compared with.
     """
 
@@ -95,7 +97,7 @@ class Metric:
     bounds: tuple[float, float] = (0.0, float("inf"))
     pairs: Callable[[Sets], Float64] | None = None
     on_request: bool = False
-    smooth: bool = False
+    smooth: float = 0.0
     pairs_within: str = ""
     beside: tuple[str, ...] = ()
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
@@ -289,26 +291,26 @@ METRICS: dict[str, Metric] = {
     "mifid": Metric(
         (G, T, R), mifid_of,
         "Fréchet distance, increased if generated rows point the same way as training rows",
-        wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note, smooth=True,
+        wide="on request", pairs=lambda s: -cosine_distances(s), note=_rank_note, smooth=1.0,
     ),
     "frechet_distance": Metric(
         (G, R), frechet_distance_of,
         "distance between the sets as Gaussians: quality and variety in one",
-        wide="no interval", comparable=FID, note=_rank_note, smooth=True,
+        wide="no interval", comparable=FID, note=_rank_note, smooth=1.0,
         beside=("frechet_distance_floor",),
     ),
     "frechet_distance_floor": _floor_of(frechet_distance_of, "its bias at these numbers"),
     "frechet_distance_infinity": Metric(
         (G, R), frechet_distance_infinity_of,
         "the same, extrapolated to infinitely many generated rows",
-        wide="on request", comparable=FID, note=_rank_note, smooth=True,
+        wide="on request", comparable=FID, note=_rank_note, smooth=1.0,
         bounds=ANY,
     ),
     "kernel_distance": Metric(
         (G, R), kernel_distance_of,
         "KID: like the Fréchet distance, but unbiased at any number of rows",
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
-        bounds=ANY, smooth=True, beside=("kernel_distance_floor",),
+        bounds=ANY, smooth=1.0, beside=("kernel_distance_floor",),
     ),
     "kernel_distance_floor": _floor_of(kernel_distance_of, "0 up to chance"),
     "inception_score": Metric(
@@ -344,16 +346,16 @@ METRICS: dict[str, Metric] = {
     ),
     "total_variance": Metric(
         (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows",
-        smooth=True,
+        smooth=1.0,
     ),
     "effective_rank": Metric(
         (G,), lambda s: effective_rank(s[G]), "how many directions carry the variance",
-        wide="no interval",
+        wide="no interval", smooth=0.25,
     ),
     "vendi_score": Metric(
         (G,), lambda s: vendi_score_of(s, 1.0),
         "effective number of distinct rows (cosine similarity)",
-        wide="no interval", comparable="with vendi-score on the same features",
+        wide="no interval", comparable="with vendi-score on the same features", smooth=0.25,
     ),
     "rke": Metric(
         (G,), lambda s: vendi_score_of(s, 2.0), "effective number of modes (order 2)",
