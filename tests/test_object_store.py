@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pandas as pd
@@ -204,8 +205,43 @@ def test_a_study_in_use_is_refused_and_an_abandoned_lock_is_taken(machine, url, 
     with pytest.raises(el.InputError, match=rf"in use by process {os.getpid()} on"):
         second.open("far", "k")
     monkeypatch.setattr(object_store, "ABANDONED", -1.0)
+    monkeypatch.setattr(object_store, "BEAT", 0.02)
+    first._beat.set()  # it gives no sign of life any more
+    first._keeper.join()
     second.open("far", "k")
     second.close()
+    first.close()
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_holder_whose_clock_differs_keeps_its_lock_while_it_lives(
+    ahead, tmp_path, machine, url, monkeypatch
+):
+    monkeypatch.setattr(object_store, "BEAT", 0.2)
+    lock = tmp_path / "bucket/study/lock.json"
+    lock.parent.mkdir(parents=True)
+    ended = threading.Event()
+
+    def sign():
+        new = lock.with_name("new")
+        new.write_text(json.dumps({"token": "x", "host": "h", "pid": 1,
+                                   "time": time.time() + ahead}))  # fmt: skip
+        new.replace(lock)
+
+    def live():
+        while not ended.wait(0.02):
+            sign()
+
+    sign()
+    holder = threading.Thread(target=live)
+    holder.start()
+    with pytest.raises(el.InputError, match="in use by process 1 on h"):
+        store_at(url).open("far", "k")
+    ended.set()
+    holder.join()
+    store = store_at(url)  # it has died: its stamp stands still
+    store.open("far", "k")
+    store.close()
 
 
 def test_a_lock_is_renewed_and_let_go_of(tmp_path, machine, url, monkeypatch):

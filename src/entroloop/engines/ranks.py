@@ -62,6 +62,14 @@ def follow(steps: list[Step], built: Built, store: Store, device: str) -> None:
         fit_model(step, built, store, History(step, built, store), device, no_progress)
 
 
+def leave() -> None:
+    """End the group of processes: one that exits within it can abort (its threads still run)."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _join(device: str) -> None:
     from accelerate import PartialState
 
