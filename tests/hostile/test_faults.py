@@ -105,7 +105,7 @@ def through_all_faults(work, fault, stride, check):
 
 @pytest.mark.parametrize("fault", ["kill", "full"])
 @pytest.mark.parametrize(
-    "stride", [pytest.param(23, id="some"), pytest.param(1, id="every", marks=pytest.mark.slow)]
+    "stride", [pytest.param(41, id="some"), pytest.param(1, id="every", marks=pytest.mark.slow)]
 )
 def test_a_study_that_stops_at_any_write_goes_on_to_the_same_records(fault, stride, tmp_path):
     whole = plain(run_study(STUDY, out=tmp_path / "whole", engine=Here()))
@@ -128,7 +128,7 @@ def test_a_study_that_stops_at_any_write_goes_on_to_the_same_records(fault, stri
 
 @pytest.mark.parametrize("machine", ["the same", "another"])
 @pytest.mark.parametrize(
-    "stride", [pytest.param(61, id="some"), pytest.param(1, id="every", marks=pytest.mark.slow)]
+    "stride", [pytest.param(97, id="some"), pytest.param(1, id="every", marks=pytest.mark.slow)]
 )
 def test_a_study_in_an_object_store_that_is_killed_at_any_upload_goes_on(
     machine, stride, tmp_path, monkeypatch
