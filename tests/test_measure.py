@@ -30,7 +30,7 @@ def test_values_are_those_of_the_metrics_themselves(sets):
         if name == "inception_score":
             assert np.isnan(m.value)
             assert "class probabilities" in m.note
-        elif METRICS[name].counted:
+        elif METRICS[name].counted or METRICS[name].fewest > 150:
             assert m.interval is None
         else:
             low, high = m.interval

@@ -263,7 +263,7 @@ class _Taker:
             note += f"; {more}"
         if metric.counted:
             return value, None, f"{note}; no interval"
-        if n < 8 or not math.isfinite(value) or not interval:
+        if n < metric.fewest or not math.isfinite(value) or not interval:
             return value, None, f"{note}; no interval"
         if metric.pairs_within and has_near_copies(sets.own(metric.pairs_within)):
             return value, None, f"{note}; rows are near-copies of one another: no interval"

@@ -81,7 +81,8 @@ class Metric:
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
     metric (−inf: not at all). smooth: how much of the second-order part of halves is taken off the
     variance: all of it for smooth functions of moments with little bias of their own, a quarter
-    where simulated coverage asks for that (benchmarks/coverage.py). pairs_within: the role whose
+    where simulated coverage asks for that (benchmarks/coverage.py). fewest: rows that an interval
+    takes, by the same simulation. pairs_within: the role whose
     near-copies of one another take its interval away. beside: metrics to show with it where the
     sets allow: its null or its floor.
     comparable: the figures it can be compared with.
@@ -98,6 +99,7 @@ class Metric:
     pairs: Callable[[Sets], Float64] | None = None
     on_request: bool = False
     smooth: float = 0.0
+    fewest: int = 8
     pairs_within: str = ""
     beside: tuple[str, ...] = ()
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
@@ -222,10 +224,12 @@ METRICS: dict[str, Metric] = {
     "intrinsic_dimension": Metric(
         (G,), lambda s: intrinsic_dimension_of(s.own(G)),
         "dimension of the surface that generated rows lie near (TwoNN)", pairs_within=G,
+        fewest=500,
     ),
     "intrinsic_dimension_mle": Metric(
         (G,), lambda s: intrinsic_dimension_mle_of(s.own(G)),
         "the same by maximum likelihood over 20 neighbours", pairs_within=G,
+        fewest=500,
     ),
     "generalization_score": _mean_of(
         (G, T), G, lambda s: nearest_distances_of(s, G, T),
@@ -305,6 +309,7 @@ METRICS: dict[str, Metric] = {
         "the same, extrapolated to infinitely many generated rows",
         wide="on request", comparable=FID, note=_rank_note, smooth=1.0,
         bounds=ANY,
+        fewest=500,
     ),
     "kernel_distance": Metric(
         (G, R), kernel_distance_of,
