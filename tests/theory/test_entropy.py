@@ -115,7 +115,7 @@ def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rn
 
 @pytest.mark.parametrize("d", [2, 8, 64])
 def test_near_copies_take_the_interval_of_entropy_away_and_chance_does_not(d, rng):
-    x = rng.standard_normal((300, d))
+    x = rng.standard_normal((600, d))
     plain = el.measure(generated=x, metrics=["entropy_samples", "intrinsic_dimension"])
     assert all(m.interval is not None for m in plain.values())
     x[:5] = x[5:10] * (1 + 1e-9)
