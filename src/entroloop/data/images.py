@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from entroloop.data.sets import read_set
@@ -49,9 +48,9 @@ class Prepared(BaseModel):
     def real(self, data: Array, labels: Array | None, skipped: dict[str, str]) -> RealData:
         """Return the images, with labels numbered in name order."""
         numbers = None
-        if labels is not None and pd.isna(labels).any():
-            raise InputError("some labels are null; set data.label to null, or complete them")
         if labels is not None:
+            if any(label is None or label != label for label in labels.tolist()):  # or NaN
+                raise InputError("some labels are null; set data.label to null, or complete them")
             numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)[: self.limit]
         return RealData(data[: self.limit], numbers, skipped=skipped)
 

@@ -144,10 +144,9 @@ def _learned(view: StudyView) -> tuple[str, bool]:
     if not len(one):
         return "No run has a first generation.", True
     extractor = extractor_for(view.config["metrics"]["features"]).seeing(view.real.decoder)
-    rows = view.real.data
-    some = rng_for(0, 0, "answer").permutation(len(rows))[:ROWS]
-    own = extractor.fitted_to(np.asarray(rows[np.sort(some)]))
-    real = as_vectors(own(np.asarray(rows[np.sort(some)]))).astype(np.float64)
+    some = np.sort(rng_for(0, 0, "answer").permutation(len(view.real.data))[:ROWS])
+    rows = np.asarray(view.real.data[some])
+    real = as_vectors(extractor.fitted_to(rows)(rows)).astype(np.float64)
     variance = float(real.var(axis=0, ddof=1).sum())
     distance, floor = float(one[JUDGE].mean()), float(one["frechet_distance_floor"].mean())
     share = distance / variance if variance > 0 else math.nan

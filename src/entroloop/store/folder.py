@@ -19,7 +19,7 @@ from entroloop.errors import InputError
 from entroloop.samples import Array
 from entroloop.seeding import class_labels
 from entroloop.store.stage_info import FILE, StageInfo, is_stage
-from entroloop.system.files import flush, sha256, write_atomically
+from entroloop.system.files import flocked, flush, sha256, write_atomically
 from entroloop.system.usage import Usage, measured
 
 QUARANTINE = "quarantine"  # a folder for damaged stages
@@ -285,15 +285,9 @@ def _files(folder: Path) -> list[Path]:
 def _locked(path: Path) -> Any:
     """Return the open lock file; the system releases the lock however the process ends."""
     file = path.open("a+")
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not flocked(file.fileno()):
         file.close()
         raise InputError(
             f"{path.parent} is in use by another entroloop process; wait for it to end"
-        ) from None
+        )
     return file

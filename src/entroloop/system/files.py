@@ -41,6 +41,21 @@ def cache_folder() -> Path:
         return Path(tempfile.gettempdir()) / f"entroloop-{os.getuid()}"
 
 
+def flocked(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed, however the process ends; False if another
+    process holds it. True without a lock on systems that know no advisory locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def flush(path: Path) -> None:
     """Flush a file, or a folder's list of files, to disk."""
     descriptor = os.open(path, os.O_RDONLY)

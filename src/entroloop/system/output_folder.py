@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from entroloop.errors import InputError
-from entroloop.system.files import sha256, write_atomically
+from entroloop.system.files import flocked, sha256, write_atomically
 from entroloop.system.seal import lies_below
 
 MANIFEST = ".entroloop-manifest.json"
@@ -70,7 +70,7 @@ class OutputFolder:
         except OSError as error:
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from None
         try:
-            if not _flocked(descriptor):
+            if not flocked(descriptor):
                 raise InputError(
                     f"{self.path} is in use by another entroloop process; wait for it to end"
                 )
@@ -155,19 +155,6 @@ class OutputFolder:
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:
         write_atomically(self.path / MANIFEST, json.dumps({"files": files}, indent=1))
-
-
-def _flocked(descriptor: int) -> bool:
-    """Lock an open folder until it is closed, however the process ends; False if it is locked."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on this system
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def refuse_overlap(out: Path, sources: dict[str, Path]) -> None:
