@@ -15,7 +15,7 @@ from entroloop.distances.neighbors import (
     distinct_rows,
     nearest,
     pairs_within,
-)  # fmt: skip
+)
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 

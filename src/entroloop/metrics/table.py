@@ -82,9 +82,8 @@ class Metric:
     metric (−inf: not at all). smooth: how much of the second-order part of halves is taken off the
     variance: all of it for smooth functions of moments with little bias of their own, a quarter
     where simulated coverage asks for that (benchmarks/coverage.py). fewest: rows that an interval
-    takes, by the same simulation. pairs_within: the role whose
-    near-copies of one another take its interval away. beside: metrics to show with it where the
-    sets allow: its null or its floor.
+    takes, by the same simulation. pairs_within: the role whose near-copies of one another take its
+    interval away. beside: metrics to show with it where the sets allow: its null or its floor.
     comparable: the figures it can be compared with.
     """
 

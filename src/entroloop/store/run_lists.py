@@ -8,7 +8,7 @@ whose list is lost is still re-used; but only a list records which run a stage b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 
@@ -41,10 +41,15 @@ class RunList:
                 others.append(chain)
         return RunList(done, planned, others)
 
+    def stages(self, *, present: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield kind and key of all stages, or only of those of the present configuration."""
+        for chain in (self.generations, self.planned, *(() if present else self.others)):
+            for keys in chain:
+                yield from keys.items()
+
     def keys(self, *, present: bool = False) -> set[str]:
         """Return all keys, or only those of the present configuration."""
-        chains = [self.generations, self.planned, *([] if present else self.others)]
-        return {key for chain in chains for keys in chain for key in keys.values()}
+        return {key for _, key in self.stages(present=present)}
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,7 @@ def read_run_lists(store: Store) -> dict[Run, RunList]:
             content = json.loads(path.read_text())
             run = path.parent.name, int(path.stem.removeprefix("seed-"))
             found[run] = RunList(**content)
-            chains = [found[run].generations, found[run].planned, *found[run].others]
-            if not all(
-                is_stage(*item) for chain in chains for keys in chain for item in keys.items()
-            ):
+            if not all(is_stage(*stage) for stage in found[run].stages()):
                 raise ValueError
         except (OSError, ValueError, TypeError, AttributeError):
             raise InputError(

@@ -41,7 +41,6 @@ class StageInfo:
         try:
             info = cls(**(content or {}))
             files = [(name, list(sums)) for name, sums in info.files.items()]
-            numbers = float(info.seconds), float(info.peak_mb), dict(info.about)
         except (ValueError, TypeError, AttributeError):
             return None
         outside = [name for name, _ in files if not _is_stage_file(name)]
@@ -50,8 +49,10 @@ class StageInfo:
                 f"{where}/{FILE} lists {outside[0]!r}, which is no file of that folder; whoever "
                 "wrote it was not entroloop: use no stage from there"
             )
-        valid = files and all(sums and all(map(_is_digest, sums)) for _, sums in files)
-        return info if valid and numbers else None
+        numbers = all(isinstance(value, int | float) for value in (info.seconds, info.peak_mb))
+        sums = [sums for _, sums in files]
+        valid = numbers and isinstance(info.about, dict) and sums and all(sums)
+        return info if valid and all(_is_digest(one) for each in sums for one in each) else None
 
     def describes(self, folder: Path) -> bool:
         """Return whether a folder holds every file that is listed, unchanged, and none as a link.

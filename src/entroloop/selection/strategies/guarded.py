@@ -64,13 +64,12 @@ def guarded(
     random baseline takes equal shares of them. joined: rows that join the training set whatever is
     picked; they and `initial` rows count with every choice. baseline: mask of the rows that the
     random choice comes from; a study passes those that its random arm has, so that both draw the
-    same. inner: names of
-    strategies, or mappings of `strategy`, its arguments, and of `weights` (a form of realism) and
-    `within` = a (a random (1 + a) n of the rows; not with groups). `strength: adaptive` of
-    threshold_decay is bisected for the largest gain. discrepancy: energy or kernel. level: of the
-    one-sided test, for all inner strategies together. level_if_narrow: the same, of choices that
-    raise the spread without weights, where rows of the pool that are not real (`generations` > 0;
-    without it all) vary less than real ones do; `level` for no such prior.
+    same. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights` (a
+    form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups). `strength:
+    adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy or kernel.
+    level: of the one-sided test, for all inner strategies together. level_if_narrow: the same, of
+    choices that raise the spread without weights, where rows of the pool that are not real
+    (`generations` > 0; without it all) vary less than real ones do; `level` for no such prior.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
