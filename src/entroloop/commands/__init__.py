@@ -1,1 +1,1 @@
-"""The commands as functions of checked arguments; how they are typed is in `cli.py`."""
+"""The commands as functions of checked arguments; how they are typed is in `cli/`."""

@@ -1,0 +1,73 @@
+"""What ends a command, as one line on stderr and an exit code: the boundary for errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from entroloop.errors import InputError, one_line
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # disk or quota full, or nothing may be written
+
+
+class _NobodyReadsError(Exception):
+    """Whoever read our output has what they wanted."""
+
+
+class Commands(TyperGroup):
+    """The commands; an end of file within one is bad input, where typer takes it for Ctrl-D."""
+
+    def invoke(self, context: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except EOFError as error:
+            raise InputError(f"a file ends too early: {one_line(error) or 'it is cut'}") from None
+        except MemoryError as error:
+            reason = one_line(error) or "the system gave no reason"
+            raise InputError(f"there is not enough memory: {reason}") from None
+        except BrokenPipeError:
+            raise _NobodyReadsError from None  # click would end with 1
+        except OSError as error:
+            where = one_line(error.filename or "the output", 200)
+            if error.errno in NO_ROOM:
+                raise InputError(
+                    f"{where} cannot be written: {error.strerror}; make room, and the same command "
+                    "goes on from here"
+                ) from None
+            raise InputError(f"{where}: {error.strerror or one_line(error, 200)}") from None
+
+
+def run_to_exit(app: Callable[..., Any]) -> None:
+    """Run the command line, and leave the process.
+
+    Exit codes: 0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a terminal of few letters gets escapes
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except (InputError, TyperException) as error:
+        message = error.format_message() if isinstance(error, TyperException) else str(error)
+        message = one_line(message)
+        hint = "" if isinstance(error, InputError) else "; see entroloop --help"
+        print(f"entroloop: {message.rstrip('.')}{hint}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except (BrokenPipeError, _NobodyReadsError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    if code == 130:  # typer turns Ctrl-C into this code
+        print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
+    sys.exit(code or 0)

@@ -1,0 +1,54 @@
+"""`entroloop measure`: its options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entroloop.errors import InputError
+
+
+def measure(
+    generated: Annotated[Path, typer.Option(help="generated samples: folder, .npy, .parquet …")],
+    train: Annotated[Path | None, typer.Option(help="the model's training samples")] = None,
+    reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
+    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    metrics: Annotated[
+        str | None, typer.Option(metavar="A,B", help="metric names (default: all the sets allow)")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    html: Annotated[
+        Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
+) -> None:
+    """Measure generated samples against training and held-out sets; print JSON."""
+    from entroloop.commands.measure import measure_files
+    from entroloop.system.devices import device_for
+    from entroloop.system.progress_line import ProgressLine
+
+    sets = {"generated": generated, "train": train, "reference": reference}
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    with ProgressLine() as line:
+        measured = measure_files(
+            sets,
+            features,
+            names,
+            seed=seed,
+            device=device_for(device),
+            strict=strict,
+            progress_of=line.of,
+        )
+    answer = measured.as_json()
+    if html is not None:
+        from entroloop.report.measured import write_page
+
+        write_page(measured, html)
+        answer["page"] = str(html)
+    print(json.dumps(answer))

@@ -1,0 +1,161 @@
+"""`entroloop run`: its options, and what it tells."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from entroloop.cli.engine import check_engine, cluster_for
+from entroloop.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from entroloop.commands.run import Study
+
+
+def run(
+    study: Annotated[str, typer.Argument(help="preset name or YAML study file")] = "digits",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="study folder or s3://… URL (default: runs/<name>)")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="worker processes (default: cores/threads)")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
+    ] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs per Ray worker; a fraction shares one")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    memory: Annotated[float, typer.Option(help="GiB reserved per Ray worker")] = 0,
+    ranks: Annotated[
+        int, typer.Option(help="processes per Ray worker that train one network together")
+    ] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the plan")] = False,
+) -> None:
+    """Run a study, or whatever part of it is missing; repeat the command to resume.
+
+    Under `torchrun --nproc-per-node K -m entroloop run …`, K processes train each network together.
+    """
+    from entroloop.commands.run import prepare, run_opened
+    from entroloop.engines.ranks import is_follower
+    from entroloop.study.config import parse_overrides
+
+    check_engine(engine, address)
+    if ranks < 1:
+        raise InputError(f"--ranks must be at least 1; got {ranks}")
+    if engine != "ray" and (ranks, gpus, memory) != (1, 0, 0):
+        raise InputError("--ranks, --gpus and --memory apply to Ray workers; add --engine ray")
+    overrides = parse_overrides(set_ or [])
+    prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
+    console = _console()
+    if dry_run:
+        _tell_plan(prepared, console)
+        print(json.dumps(_plan_as_json(prepared)))
+        return
+    if is_follower():
+        prepared.follow()
+        return
+    from entroloop.commands.progress import Bars, PlainLines
+
+    display: Any = Bars if console.is_terminal else PlainLines
+    needs = {
+        "cpus": prepared.config.threads * ranks, "gpus": gpus, "memory": int(memory * 2**30),
+        "ranks": ranks,
+    }  # fmt: skip
+    with cluster_for(engine, address, workers, needs) as cluster:
+        prepared.open()
+        _tell_plan(prepared, console)
+        with (
+            display(prepared, console) as progress,
+            closing(
+                run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
+            ) as made,
+        ):
+            for record in made:
+                progress.record(record)
+    _finish(prepared, console)
+
+
+def _finish(study: Study, console: Console) -> None:
+    from entroloop.report import render_if_changed
+    from entroloop.report.table import print_table
+    from entroloop.store.records import load_records
+    from entroloop.study.controls import control_records
+    from entroloop.system.progress_line import ProgressLine
+
+    with ProgressLine() as line:
+        control_records(study.store, study.config, line.of("control loops"))
+    print_table(load_records(study.store.root), console)
+    html = render_if_changed([study.store.root], study.store.root / "report.html")
+    report = study.store.publish(html)
+    summary = {
+        "study": study.config.name,
+        "out": study.address,
+        "report": report,
+        "complete": True,
+        "arms": [arm.name for arm in study.config.arms],
+    }
+    print(json.dumps(summary))
+
+
+def _tell_plan(study: Study, console: Console) -> None:
+    from entroloop.store.run_lists import told
+
+    config, reused, missing = study.config, study.reused, study.missing
+    found = sum(reused.values())
+    text = (
+        f"study {config.name}: {len(config.arms)} arms × {len(config.seeds)} seeds × "
+        f"{config.generations} generations; {missing['model']} trainings to do"
+    )
+    if found:
+        text += f", {found} of {found + sum(missing.values())} stages re-used"
+    if study.damaged:
+        text += f"; {study.damaged} damaged stages will be rebuilt"
+    if skipped := study.real.skipped:
+        name, reason = next(iter(skipped.items()))
+        text += f"; {len(skipped)} images skipped, first {name}: {reason}"
+    console.print(f"{text}; folder {study.address}", highlight=False, soft_wrap=True, markup=False)
+    if others := study.others:
+        console.print(
+            f"the folder also holds runs of other configurations: {told(others)}; read them with "
+            f"load_records({study.address!r}, all=True)",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _plan_as_json(study: Study) -> dict[str, Any]:
+    return {
+        "study": study.config.name,
+        "out": study.address,
+        "arms": [arm.name for arm in study.config.arms],
+        "seeds": study.config.seeds,
+        "generations": study.config.generations,
+        "device": study.device,
+        "real_rows": len(study.real.data),
+        "skipped": study.real.skipped,
+        "stages_to_make": study.missing,
+        "stages_reused": study.reused,
+        "other_runs": [
+            {"arm": run.arm, "seed": run.seed, "generations": len(run.generations)}
+            for run in study.others
+        ],
+        "config": study.config.model_dump(mode="json"),
+    }
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal else Console(stderr=True, width=160)
