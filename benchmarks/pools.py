@@ -34,6 +34,29 @@ def clustered(
     return x.astype(dtype, copy=False)
 
 
+def isotropic(n: int, d: int, dtype: str = "float32") -> np.ndarray:
+    """Return rows of a normal distribution: nothing that a selection could make use of."""
+    return np.random.default_rng(0).standard_normal((n, d)).astype(dtype)
+
+
+def with_copies(n: int, d: int) -> np.ndarray:
+    """Return `clustered` rows of which half are exact copies of the others."""
+    x = clustered(n // 2, d)
+    return np.concatenate([x, x])[np.random.default_rng(0).permutation(2 * len(x))]
+
+
+def with_outliers(n: int, d: int) -> np.ndarray:
+    """Return `clustered` rows, one in a thousand at a distance of about 1e6."""
+    x = clustered(n, d)
+    x[::1000] += 1e6 / np.sqrt(d) * np.random.default_rng(0).standard_normal(x[::1000].shape)
+    return x
+
+
+def far_cluster(n: int, d: int) -> np.ndarray:
+    """Return isotropic rows around one point far from the origin."""
+    return isotropic(n, d) + np.float32(1000)
+
+
 def memory_mapped(n: int, d: int) -> np.memmap:
     """Return `clustered` rows as a float32 memory map in the folder of temporary files."""
     path = Path(tempfile.gettempdir()) / f"entroloop-benchmark-{n}x{d}.npy"

@@ -1,6 +1,6 @@
 """Selection against the reference code, the peers and the machine's multiply rate, in one run.
 
-python benchmarks/selection.py [core] [decay] [uint8] [memmap] [growth] [cuda]
+python benchmarks/selection.py [core] [decay] [shapes] [uint8] [memmap] [growth] [cuda]
 --repeats K, --reference-seconds S. Prints ratios; a figure is the median of K runs [min, max].
 """
 
@@ -10,17 +10,28 @@ import argparse
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 
 import entroloop as el
 import reference
 from entroloop.distances.multipliers import fastest_on_cpu
 from entroloop.system.usage import measured
-from pools import NEAR_DUPLICATES, clustered, memory_mapped
+from pools import (
+    NEAR_DUPLICATES,
+    clustered,
+    far_cluster,
+    isotropic,
+    memory_mapped,
+    with_copies,
+    with_outliers,
+)
 
 N, D, PICKS = 16_384, 384, 8_192
 
@@ -151,6 +162,80 @@ def decay(options: argparse.Namespace) -> None:
     print(f"  reference rule: {whole:.0f} s ({how}), {whole / np.median(seconds):.0f} times slower")
 
 
+def shapes(options: argparse.Namespace) -> None:
+    """Every kind of pool, those on which we are slow among them: times over a peer's or a multiply's.
+
+    A peer is the better of fpsample's k-d line over its heights; the multiply is that of all pairs of
+    rows and picks at the better rate of the run; cdist is SciPy's, of all rows and 300 picks, carried on.
+    """
+    pools: list[tuple[str, Callable[[], np.ndarray], int, dict[str, str], str]] = [
+        ("isotropic 100,000 × 2", lambda: isotropic(100_000, 2), 10_000, {}, "fpsample"),
+        ("isotropic 100,000 × 3", lambda: isotropic(100_000, 3), 10_000, {}, "fpsample"),
+        ("isotropic 1,000,000 × 3", lambda: isotropic(1_000_000, 3), 50_000, {}, "fpsample"),
+        ("isotropic 100,000 × 8", lambda: isotropic(100_000, 8), 5_000, {}, "fpsample"),
+        ("isotropic 20,000 × 384", lambda: isotropic(20_000, 384), 10_000, {}, "multiply"),
+        ("isotropic 20,000 × 768", lambda: isotropic(20_000, 768), 2_000, {}, "multiply"),
+        ("isotropic 50,000 × 32", lambda: isotropic(50_000, 32), 5_000, {}, "multiply"),
+        ("clustered 16,384 × 384", lambda: clustered(16_384, 384), 8_192, {}, "multiply"),
+        ("half exact copies, 16,384 × 384", lambda: with_copies(16_384, 384), 8_000, {}, "multiply"),
+        ("cosine 16,384 × 384", lambda: clustered(16_384, 384), 8_192, {"metric": "cosine"}, "multiply"),
+        ("outliers at 1e6, 16,384 × 384", lambda: with_outliers(16_384, 384), 8_192, {}, "multiply"),
+        ("a cluster at 1,000, 16,384 × 384", lambda: far_cluster(16_384, 384), 8_192, {}, "multiply"),
+        ("uint8 16,384 × 768", lambda: clustered(16_384, 768, dtype="uint8"), 8_192, {}, "multiply"),
+        ("manhattan 12,000 × 48", lambda: clustered(12_000, 48), 3_000, {"metric": "manhattan"}, "cdist"),
+        ("10 of 200 × 64", lambda: isotropic(200, 64), 10, {}, "multiply"),
+    ]  # fmt: skip
+    for name, make, n, arguments, against in pools:
+        _shape(options.repeats, name, make(), n, arguments, against)
+    memory = np.zeros(2**27)
+    rate = 2 * memory.nbytes / min(timed(memory.copy, 0) for _ in range(5))
+    print(f"memory: {rate / 1e9:.1f} GB/s copied")
+
+
+def _shape(
+    repeats: int, name: str, x: np.ndarray, n: int, arguments: dict[str, str], against: str
+) -> None:
+    """Time one kind of pool, and print it."""
+
+    def select(strategy: str, **more: object) -> float:
+        return timed(lambda: el.select(x, n, strategy, **arguments, **more))
+
+    select("greedy", first=0)  # compiled, tried out
+    rows = []
+    for _ in range(repeats):
+        greedy, rate = select("greedy", first=0), float("nan")
+        if against == "fpsample":
+            theirs = _fpsample_seconds(x, n)
+        elif against == "cdist":
+            theirs = timed(lambda: cdist(x, x[:300], "cityblock")) / 300 * n
+        else:
+            rate = multiply_rate(x)
+            theirs = 2.0 * x.size * n / rate
+        decay, strength = select("threshold_decay"), select("threshold_decay", strength=0.5)
+        rows.append((greedy, greedy / theirs, rate / 1e9, decay / greedy, strength / greedy))
+    seconds, ratio, rate, decay, strength = (list(column) for column in zip(*rows, strict=True))
+    print(
+        f"{name} → {n:,}: {shown(seconds, '{:.3f}')} s, {shown(ratio)} of {against}'s time"
+        + (f" at {np.median(rate):.0f} GFLOP/s" if against == "multiply" else "")
+        + f"; threshold decay {shown(decay)}, strength 0.5 {shown(strength)} of greedy's",
+        flush=True,
+    )
+
+
+def _fpsample_seconds(x: np.ndarray, n: int) -> float:
+    """Return the time of fpsample's k-d line at its best height; not a number without fpsample."""
+    if not _installed("fpsample"):
+        return float("nan")
+    import fpsample
+
+    best = float("nan")
+    for height in (3, 5, 7, 9, 11):
+        with suppress(RuntimeError):  # it knows no pools of more than eight values
+            work = partial(fpsample.bucket_fps_kdline_sampling, x, n, h=height, start_idx=0)
+            best = np.fmin(best, timed(work, 0))
+    return float(best)
+
+
 def uint8(options: argparse.Namespace) -> None:
     """Greedy, 65,536 × 3,072 uint8 → 32,768: a pool of the paper's size in pixels."""
     x = clustered(65_536, 3_072, dtype="uint8")
@@ -228,7 +313,7 @@ def _version(package: str) -> str:
         return "-"
 
 
-WORKLOADS = {f.__name__: f for f in (core, decay, uint8, memmap, growth, cuda)}
+WORKLOADS = {f.__name__: f for f in (core, decay, shapes, uint8, memmap, growth, cuda)}
 
 if __name__ == "__main__":
     main()

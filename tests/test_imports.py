@@ -40,6 +40,7 @@ HEAVY_ONLY_IN = {
     "datasets": {"data"},
     "ray": {"engines"},
     "plotly": {"report"},
+    "numba": {"pools"},
 }
 
 

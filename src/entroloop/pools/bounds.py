@@ -61,17 +61,11 @@ class Bounds:
         multiplier: Multiplier | None = None,
     ) -> None:
         self.rows, self.space = rows, space
-        self._weights: Float64 | None = None if weights is None else space.value_of(weights)
+        self.weights: Float64 | None = None if weights is None else space.value_of(weights)
         self._multiplier = multiplier or NumpyMultiplier()
         self._centred_copy = centred_copy
         self.dtype: Any = np.float32  # of the approximation
-        m = len(rows)
         self.selectable = selectable.copy()
-        self.least = np.full(m, np.inf)
-        self.second = np.full(m, np.inf)
-        self.where = np.zeros(m, dtype=np.int64)
-        self.seen = np.zeros(m, dtype=np.int64)
-        self.error = np.zeros(m)
         self.upper = np.where(self.selectable, np.inf, -np.inf)
         self.count = 0  # of picks so far; at most `capacity`
         self._picks = np.empty((capacity, rows.shape[1]), dtype=dtype or rows.dtype)
@@ -79,13 +73,18 @@ class Bounds:
         self._sketches: Sketches | None = None
 
     def _prepare(self) -> None:
-        """Centre the rows in the present precision; a strategy that never asks never pays."""
+        """Centre the rows in the present precision, and know nothing of them yet; a strategy that
+        never asks never pays.
+        """
         self._ready = True
+        m, d = self.rows.shape
+        self.least, self.second = np.full((2, m), np.inf)
+        self.where, self.seen = np.zeros((2, m), dtype=np.int64)
+        self.error = np.zeros(m)
         if self._centred_copy:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.load(prepared)
             if isinstance(self.space, Euclidean) and self.dtype == np.float32:
-                m, d = self.rows.shape
                 sketch = sketch_for(m, d, prepared.__getitem__)
                 if sketch is not None:
                     self._sketches = Sketches(
@@ -99,6 +98,8 @@ class Bounds:
         prepared, sizes = self.space.prepare(self.picks, self.dtype)
         self._prepared_picks = np.empty(self._picks.shape, dtype=prepared.dtype)
         self._prepared_picks[: self.count] = prepared
+        if self._sketches is not None:
+            self._sketches.add(slice(0, self.count), prepared, sizes)
         self._largest = float(sizes.max(initial=0))
 
     @property
@@ -119,18 +120,17 @@ class Bounds:
         )  # few rows still matter: centred as they are used
         self._sketches = None  # their bounds are those of float32
         self._prepare()
-        self.seen[:] = 0
-        self.least[:] = np.inf
-        self.second[:] = np.inf
         return True
 
     def add(self, rows: Array) -> None:
         """Append picks, as they are stored; nothing is computed yet."""
-        if not self._ready:
-            self._prepare()
-        prepared, sizes = self.space.prepare(rows, self.dtype)
         new = slice(self.count, self.count + len(rows))
-        self._picks[new], self._prepared_picks[new] = rows, prepared
+        self._picks[new] = rows
+        if not self._ready:
+            self.count += len(rows)
+            return
+        prepared, sizes = self.space.prepare(rows, self.dtype)
+        self._prepared_picks[new] = prepared
         if self._sketches is not None:
             self._sketches.add(new, prepared, sizes)
         self.count += len(rows)
@@ -147,11 +147,11 @@ class Bounds:
 
     def weights_of(self, index: Array) -> Float64:
         """Return the weights of rows, to the power of the space."""
-        return np.ones(len(index)) if self._weights is None else self._weights[index]
+        return np.ones(len(index)) if self.weights is None else self.weights[index]
 
     def weighted(self, values: Float64, index: Array) -> Float64:
         """Return values times the weights of their rows, to the power of the space."""
-        return values if self._weights is None else values * self._weights[index]
+        return values if self.weights is None else values * self.weights[index]
 
     def level_set(self, wanted: int, target: int) -> tuple[float, NDArray[np.int64], int]:
         """Return a level, the rows whose value reaches it or may, and how many were brought up to

@@ -21,6 +21,7 @@ from entroloop.distances.spaces import Extent, extent
 from entroloop.distances.table import DISTANCES, Transform
 from entroloop.pools.bounds import LARGEST, Bounds
 from entroloop.pools.rows import Rows
+from entroloop.pools.tree import PickedInTree, Tree
 from entroloop.samples import Array, Float64, nonfinite_rows
 from entroloop.system.memory import available_bytes
 
@@ -141,6 +142,8 @@ class Shard:
             centred_copy=settings.centred_copy,
             multiplier=multiplier,
         )
+        self._tree: Tree | None = None
+        self._order: Index | None = None
         self._unpicked = settings.selectable.copy()  # what could be picked and was not
         self._wanted = 0
         self._only_copies = False
@@ -148,6 +151,8 @@ class Shard:
     def add(self, rows: Array, index: Index) -> None:
         """Add picks of the pool; those of this shard can no longer be picked."""
         self.bounds.add(rows)
+        if self._tree is not None:
+            self._tree.add(rows)
         self._unpicked[self._own(index)] = False
         self.exclude(index)
 
@@ -192,6 +197,8 @@ class Shard:
         order = np.argsort(rank, kind="stable")
         self._order = order[np.count_nonzero(rank < 0) :]
         self._rank = rank[self._order]
+        if self._tree is not None:
+            self._tree.set_order(self._order)
 
     def visit(self, position: int, level: float, count: int, strict: bool) -> Visited:
         """Return the rows above a level among the next `count` whose bound is, from a position on.
@@ -199,6 +206,7 @@ class Shard:
         strict: above, else at least at the level.
         """
         bounds, order = self.bounds, self._order
+        assert order is not None  # set_order comes first
         first = int(np.searchsorted(self._rank, position))
         above = np.greater if strict else np.greater_equal
         ahead = first + np.flatnonzero(above(bounds.upper[order[first:]], level))[:count]
@@ -217,6 +225,22 @@ class Shard:
             frontier=END if whole else int(self._rank[ahead[-1]]),
             largest=float(bounds.upper.max(initial=-np.inf)),
         )
+
+    def pick_in_tree(self, how: Callable[..., PickedInTree], *arguments: Any) -> PickedInTree:
+        """Make picks in a tree of boxes; how: a method of `Tree`. This shard is the whole pool."""
+        if self._tree is None:
+            bounds = self.bounds
+            self._tree = Tree(
+                bounds.rows, np.flatnonzero(bounds.selectable), bounds.weights, bounds.space.power
+            )
+            self._tree.add(bounds.picks)
+            if self._order is not None:
+                self._tree.set_order(self._order)
+        found = how(self._tree, *arguments)
+        self.bounds.add(self.rows[found.index])
+        self._unpicked[found.index] = False
+        self.bounds.exclude(found.index)
+        return found
 
     def values_of(self, index: Index) -> Candidates:
         """Return those of these rows that are here, with their values to all picks."""
@@ -237,7 +261,10 @@ class Shard:
     def largest_unpicked(self) -> float:
         """Return the largest value, without weights, of a row that could be picked and was not."""
         bounds, best = self.bounds, 0.0
+        if self._tree is not None:
+            return max(self._tree.largest_unweighted, 0.0)
         left = np.flatnonzero(self._unpicked)
+        bounds.refresh(left[:0])
         upper = np.maximum(bounds.least[left], 0) + bounds.error[left]
         order = np.argsort(-upper)
         for start in range(0, len(order), 1024):  # most rows are far below the largest

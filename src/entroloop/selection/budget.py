@@ -17,6 +17,7 @@ from entroloop.distances.table import DISTANCES
 from entroloop.errors import InputError
 from entroloop.pools.rows import MappedRows, Rows
 from entroloop.pools.sketches import sketch_bytes
+from entroloop.pools.tree import pays, tree_bytes
 from entroloop.samples import Float64
 from entroloop.system.memory import available_bytes
 
@@ -39,7 +40,8 @@ class Cost:
 class Budget:
     """What a selection takes in each shard: bytes beyond the pool, and operations at most.
 
-    centred_copy: whether a centred copy of the rows fits. available: bytes of memory here, where
+    centred_copy: whether a centred copy of the rows fits. in_tree: picks are made in a tree of
+    boxes. available: bytes of memory here, where
     that is known. cost: of greedy, over several shards.
     """
 
@@ -47,6 +49,7 @@ class Budget:
     operations: float
     centred_copy: bool
     available: int | None
+    in_tree: bool = False
     shards: int = 1
     cost: Cost | None = None
 
@@ -103,7 +106,8 @@ def budget_for(
     transformed = DISTANCES[metric].learn is not None
     item = 8 if transformed else dtype.itemsize
     picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
-    state = m * (5 * 8 + 8 + 10)
+    in_tree = shards == 1 and pays(m, d, n + initial)
+    state = m * (5 * 8 + 8 + 10) + in_tree * tree_bytes(m, d)
     available = available_bytes()
     least = m * d * 8 * transformed + picks + state + WORKING_BYTES + copies * m * d * 8
     prepared = 4 if DISTANCES[metric].multiplied else 8
@@ -118,6 +122,7 @@ def budget_for(
         operations=2.0 * m * (n + initial) * d,
         centred_copy=fits,
         available=available,
+        in_tree=in_tree,
         shards=shards,
         cost=cost(rows.shape[0], n, d, item, shards) if shards > 1 else None,
     )

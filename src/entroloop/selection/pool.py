@@ -7,7 +7,7 @@ what is picked from it does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from entroloop.distances.table import DISTANCES, Distance, Transform
 from entroloop.pools.hosts import Hosts, ShardedRows
 from entroloop.pools.rows import Rows
 from entroloop.pools.shard import Candidates, Settings, Shard, Visited
+from entroloop.pools.tree import PickedInTree
 from entroloop.samples import Array, Float64, invalid_rows
 from entroloop.selection.budget import Budget
 
@@ -41,6 +42,7 @@ class Pool:
         self.selectable = selectable.copy()
         self.initial: Array = np.empty((0, 0))
         self.transform: Transform | None = None  # of rows from outside
+        self.in_tree = False  # whether picks are made in a tree of boxes
         self.count = 0
         self.precision = "float32"
         self._share = np.full(len(sharded), 1 / len(sharded))  # of a block, by shard
@@ -103,6 +105,13 @@ class Pool:
         order = np.argsort(columns["rank"])
         columns = {name: column[order] for name, column in columns.items()}
         return Visited(**columns, frontier=frontier, largest=max(a.largest for a in answers))
+
+    def pick_in_tree(self, how: Callable[..., PickedInTree], *arguments: Any) -> PickedInTree:
+        """Make picks in the tree of the one shard that is the whole pool; how: a method of it."""
+        [found] = self.sharded.ask(Shard.pick_in_tree, how, *arguments)
+        self.selectable[found.index] = False
+        self.count += len(found.index)
+        return found
 
     def row(self, index: int) -> Candidates:
         """Return one row with its value to all picks."""
@@ -170,6 +179,7 @@ def open_pool(
     ])  # fmt: skip
     pool = Pool(sharded, distance, distance.space_for(extent)[0], selectable)
     pool.initial, pool.transform = chosen, transform
+    pool.in_tree = budget.in_tree
     if len(chosen):
         pool.add(chosen, np.concatenate([initial, np.full(len(outside), -1)]))
     return pool

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.pools.shard import Candidates, Visited
+from entroloop.pools.tree import PickedInTree
 from entroloop.samples import Array, Float64
 from entroloop.selection.block import Block
 from entroloop.selection.checkpoint import Checkpoint
@@ -120,6 +121,15 @@ class SelectionState:
         self._record(picks, index, block.radii(), state)
         self.pool.add(block.rows[block.picks], index)
         self._exclude_full_groups(index)
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether picks are made in a tree of boxes, which knows no groups."""
+        return self.pool.in_tree and self.groups is None
+
+    def accept_from_tree(self, picks: Picks, found: PickedInTree, **state: float) -> None:
+        """Record picks made in the tree; state: as in `accept`."""
+        self._record(picks, found.index, found.values, state)
 
     def fill_with_duplicates(self, picks: Picks, index: Array) -> None:
         """Take rows at distance 0 in the order given, as many as are missing and quotas allow."""

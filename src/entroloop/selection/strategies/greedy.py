@@ -14,14 +14,19 @@ a pool lies in can change them (docs/selection-engine.md).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.pools.tree import PickedInTree, Tree
+from entroloop.samples import Array
 from entroloop.selection.block import Block
 from entroloop.selection.budget import SHARDED_BLOCK_ROWS
 from entroloop.selection.state import Picks, SelectionState
 
 BLOCK_ROWS = 320
+TREE_PICKS = 4096  # made between two reports of progress
 WIDE, WIDE_BLOCK_ROWS = 1024, 768  # rows of so many values cost more to fetch: fetch them less
 
 
@@ -38,6 +43,9 @@ def greedy(state: SelectionState, *, first: int | None = None) -> Picks:
         first = int(state.rng.choice(state.selectable))
     if first is not None and not picks.indices:
         take_first(state, picks, _checked_first(state, first))
+    if state.in_tree:
+        pick_in_tree(state, picks, state.selectable, Tree.farthest)
+        return picks
     target = block_rows(state)
     while picks.missing:
         found = pool.farthest(target)
@@ -59,9 +67,30 @@ def block_rows(state: SelectionState) -> int:
 
 def take_first(state: SelectionState, picks: Picks, first: int) -> None:
     """Make a given row the first pick."""
+    if state.in_tree:
+        state.accept_from_tree(picks, state.pool.pick_in_tree(Tree.take, first))
+        return
     block = state.block(state.pool.row(first))
     state.take(block, 0)
     state.accept(picks, block)
+
+
+def pick_in_tree(
+    state: SelectionState, picks: Picks, copies: Array, how: Callable[..., PickedInTree],
+    *arguments: float,
+) -> None:  # fmt: skip
+    """Make all picks in the tree of a pool whose rows have few values; how: a method of `Tree`.
+
+    copies: the order in which copies of picks fill up.
+    """
+    while picks.missing:
+        count = min(picks.missing, TREE_PICKS)
+        found = state.pool.pick_in_tree(how, *arguments, count)
+        state.accept_from_tree(picks, found)
+        if len(found.index) < count:
+            left = copies[state.pool.selectable[copies]]
+            state.fill_with_duplicates(picks, left)
+            return
 
 
 def pick_while_above(state: SelectionState, block: Block, level: float, missing: int) -> None:

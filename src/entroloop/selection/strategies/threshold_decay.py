@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from entroloop.distances.spaces import Space
 from entroloop.errors import InputError
+from entroloop.pools.tree import Tree
 from entroloop.samples import Array
 from entroloop.selection.block import Block
 from entroloop.selection.pool import only, visited_then
 from entroloop.selection.state import Picks, SelectionState
-from entroloop.selection.strategies.greedy import greedy, take_first
+from entroloop.selection.strategies.greedy import TREE_PICKS, greedy, pick_in_tree, take_first
 
 BLOCK = 512  # rows that are visited at once
 SHARDED_BLOCK = 1536  # of a pool over several shards: fewer rounds
@@ -114,6 +115,8 @@ def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> fl
     """
     pool, largest = state.pool, np.inf
     level = float(pool.space.value_of(tau))
+    if state.in_tree:
+        return _visit_tree(state, picks, tau, position)
     while picks.missing and position < len(pool):
         found = pool.visit(position, level, BLOCK if len(pool.sharded) == 1 else SHARDED_BLOCK)
         position, largest = found.frontier + 1, found.largest
@@ -122,6 +125,18 @@ def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> fl
             _accept_in_order(state, block, level, picks.missing)
             state.accept(picks, block, tau=tau, position=position)
     return largest
+
+
+def _visit_tree(state: SelectionState, picks: Picks, tau: float, position: int) -> float:
+    """Make the same pass in the tree of a pool whose rows have few values."""
+    level = float(state.pool.space.value_of(tau))
+    while True:
+        count = min(picks.missing, TREE_PICKS)
+        found = state.pool.pick_in_tree(Tree.visit, position, level, count)
+        position = found.position
+        state.accept_from_tree(picks, found, tau=tau, position=position)
+        if len(found.index) < count or not picks.missing:
+            return found.largest
 
 
 def _accept_in_order(state: SelectionState, block: Block, level: float, missing: int) -> None:
@@ -149,6 +164,9 @@ def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: floa
     if not pool.count:
         take_first(state, picks, int(order[0]))
     pool.set_order(order)
+    if state.in_tree and share > 0:
+        pick_in_tree(state, picks, order, Tree.by_share, share)
+        return picks
     target, ahead = BLOCK // 2, BLOCK // 2
     while picks.missing:
         farthest = pool.farthest(target)

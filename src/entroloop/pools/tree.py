@@ -1,0 +1,176 @@
+"""An exact tree of boxes over rows of few values: picks one by one, each at its neighbours' cost.
+
+Where a row has few values, a product of many rows and picks is no faster than its passes over
+memory. There a pick lowers the values of the few rows near it, and boxes find them: a box whose
+nearest corner is farther from the pick than any of its rows is from the picks before it is left
+alone. The picks are the definition's, as everywhere (docs/selection-engine.md). The loops are
+compiled, by numba where it is installed (`entroloop[fast]`); without it the blocks of `Bounds` make
+the same picks.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.samples import Array, Float64
+
+WIDEST = 10  # values of a row: boxes of more leave too many rows to look at
+WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
+KERNELS = "entroloop.pools.tree_kernels"
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickedInTree:
+    """Picks of a tree, in order.
+
+    index: of the rows. values: weighted, when they were picked. position: in the visiting order, to
+    go on from. largest: the largest weighted value left; 0 or less where only copies are.
+    """
+
+    index: Index
+    values: Float64
+    position: int
+    largest: float
+
+
+@cache
+def _is_there() -> bool:
+    return find_spec("numba") is not None
+
+
+def pays(m: int, d: int, picks: int) -> bool:
+    """Whether a tree is the least work for so many picks of m rows of d values."""
+    worth = WORTH / 100 if KERNELS in sys.modules else WORTH
+    return d <= WIDEST and m * picks >= worth and _is_there()
+
+
+def tree_bytes(m: int, d: int) -> int:
+    """Return what a tree over m rows takes, the copy that is sorted into it included."""
+    leaves = _leaves(m)
+    return leaves * 32 * (8 * d + 24) + leaves * (19 * d + 48) + m * (8 * d + 16)
+
+
+def _leaves(m: int) -> int:
+    return 1 << max(1, int(np.ceil(np.log2(max(m, 1) / 32))))
+
+
+class Tree:
+    """The selectable rows of a shard, with the exact value of each to the picks so far.
+
+    rows (m, d); index: those of them that can be picked, ascending; weights (m,), to the power of
+    the space, or None; power: of the space.
+    """
+
+    def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
+        # Here, since what is compiled is loaded only by those who need it.
+        from entroloop.pools import tree_kernels
+
+        self._kernels, self._weighted = tree_kernels, weights is not None
+        self._boxes = self._grown(rows, index, weights)
+        self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
+        self.set_order(np.empty(0, dtype=np.int64))
+
+    def _grown(self, rows: Array, index: Index, weights: Float64 | None) -> Any:
+        """Return the boxes of the rows that can be picked, of infinite value as yet."""
+        leaf, leaves, (m, d) = self._kernels.LEAF, _leaves(len(index)), rows.shape
+        depth = leaves.bit_length() - 1
+        first = 1 << ((depth - 1) % 3 + 1)  # halvings of the first node; all others have three
+        nodes = max(leaves // 4, 2)
+        reach, top = np.full((2, 8 * nodes + 1), -1.0)
+        boxes = self._kernels.Boxes(
+            rows=np.zeros((leaves, d, leaf)),
+            own=np.full((leaves, leaf), -1),
+            least=np.full((leaves, leaf), -1.0),
+            weights=np.ones((leaves, leaf)),
+            low=np.empty((nodes, d, 8)),
+            high=np.empty((nodes, d, 8)),
+            reach=reach,
+            top=top,
+            top_row=np.full(8 * nodes + 1, m),
+            slot=np.full(m, -1),
+            first=first,
+        )
+        self._kernels.build(boxes, np.array(rows[index], dtype=np.float64, order="C"), index.copy())
+        there = boxes.own >= 0
+        boxes.least[there] = np.inf
+        if weights is not None:
+            boxes.weights[there] = weights[boxes.own[there]]
+        # Boxes of the levels between those of nodes belong to no node, empty ones hold nothing.
+        filled = there.any(axis=1)
+        while len(filled) >= first:
+            known = np.where(filled, np.inf, -1.0)
+            reach[len(filled) : 2 * len(filled)] = top[len(filled) : 2 * len(filled)] = known
+            filled = filled.reshape(-1, 8).any(axis=1) if len(filled) > first else filled[:0]
+        reach[-1] = top[-1] = np.inf
+        return boxes
+
+    @property
+    def largest_unweighted(self) -> float:
+        """The largest value of a row, without its weight."""
+        return float(self._boxes.reach[-1])
+
+    def add(self, rows: Array) -> None:
+        """Add picks (k, d), of the pool or from outside."""
+        given = np.array(rows, dtype=np.float64, order="C")
+        self._picked(self._kernels.GIVEN, len(given), given=given)
+
+    def take(self, row: int) -> PickedInTree:
+        """Pick a row."""
+        s, boxes = int(self._boxes.slot[row]), self._boxes
+        value = boxes.least.flat[s] * boxes.weights.flat[s]
+        leaf = self._kernels.LEAF
+        self.add(boxes.rows[s // leaf, :, s % leaf][None])
+        index, values = np.array([row]), np.array([value])
+        return PickedInTree(index=index, values=values, position=0, largest=float(boxes.top[-1]))
+
+    def farthest(self, count: int) -> PickedInTree:
+        """Pick, up to `count` times, the row of largest value; the lowest index wins ties. Fewer
+        where only copies of picks are left.
+        """
+        return self._picked(self._kernels.FARTHEST, count)
+
+    def set_order(self, order: Index) -> None:
+        """Set the visiting order: rows that can be picked."""
+        size = self._kernels.GROUP
+        groups = -(-len(order) // size)
+        bound, upper = np.full(groups, np.inf), np.full(-(-groups // size), np.inf)
+        self._order = self._kernels.Order(order, bound, upper)
+
+    def visit(self, position: int, level: float, count: int) -> PickedInTree:
+        """Pick up to `count` rows above a level, in visiting order from a position on."""
+        return self._picked(self._kernels.VISIT, count, position=position, level=level)
+
+    def by_share(self, share: float, count: int) -> PickedInTree:
+        """Pick, up to `count` times, the first row in visiting order of at least `share` of the
+        largest value; fewer where only copies are left.
+        """
+        return self._picked(self._kernels.SHARE, count, level=share)
+
+    def _picked(
+        self,
+        how: int,
+        count: int,
+        *,
+        given: Array | None = None,
+        position: int = 0,
+        level: float = 0,
+    ) -> PickedInTree:
+        picks, values = np.empty(count, dtype=np.int64), np.empty(count)
+        made, position = self._kernels.pick(
+            self._boxes, self._order, how, np.empty((0, 0)) if given is None else given, position,
+            float(level), self._weighted, picks, values, self._zeros, self._power,
+        )  # fmt: skip
+        return PickedInTree(
+            index=picks[:made],
+            values=values[:made],
+            position=position,
+            largest=float(self._boxes.top[-1]),
+        )

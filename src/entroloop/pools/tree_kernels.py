@@ -1,0 +1,385 @@
+"""Compiled loops over a tree of boxes: what `pools/tree.py` asks for, one pick after the other.
+
+numba compiles them for each number of values that a row has, so that the loop over values is
+unrolled and those over a leaf's rows and over the boxes of a node become loops over vectors; once
+compiled they are kept on disk. No flag is set that lets a compiler change how a sum is rounded:
+values are the definition's, to the last bit.
+
+Boxes halve each other, three times a *node*: a node has eight boxes, and a box that is no leaf is a
+node of its own. Box b has the boxes 8b … 8b + 7 within it, and lies in node b // 8; only the first
+node may have fewer. Leaves are the last boxes, `LEAF` rows in each, ascending by their index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba.cpython.unsafe.tuple import tuple_setitem
+from numpy.typing import NDArray
+
+LEAF = 32  # rows of a leaf: whole vectors of every processor
+GIVEN, FARTHEST, VISIT, SHARE = range(4)  # how `pick` finds the next row
+GROUP = 64  # rows of a visiting order that share a bound, and such groups that share one
+
+
+class Boxes(NamedTuple):
+    """The arrays of a tree of `leaves` leaves; `first` is the first box of the first node.
+
+    rows (leaves, d, LEAF) float64; own (leaves, LEAF), the index of each row, −1 where a leaf has
+    fewer. least (leaves, LEAF): the value of each row to its nearest pick, −1 where there is none.
+    weights: likewise, to the power of the space. low, high (nodes, d, 8): the boxes. reach
+    (boxes + 1,): the largest value in a box; top: the largest weighted value, top_row: the lowest
+    row that has it; those of the whole tree come last. slot: where a row of the pool lies, as
+    leaf · LEAF + its place there; −1 for rows that cannot be picked.
+    """
+
+    rows: NDArray[np.float64]
+    own: NDArray[np.int64]
+    least: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    top: NDArray[np.float64]
+    top_row: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    first: int
+
+
+class Order(NamedTuple):
+    """A visiting order: rows of the pool, and upper bounds of the values of each GROUP of them
+    (`bound`), and of each GROUP of those (`upper`). Values only fall, so that bounds stay true.
+    """
+
+    rows: NDArray[np.int64]
+    bound: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    # nnan, nsz: no value is NaN, and the sign of a zero tells nothing. Neither touches rounding.
+    options: dict[str, Any] = {
+        "nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"},
+    }  # fmt: skip
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep it: each process compiles for itself
+        return numba.njit(**options)(function)
+
+
+@_compiled
+def _exchange(rows: Any, index: Any, a: int, b: int) -> None:
+    index[a], index[b] = index[b], index[a]
+    for j in range(rows.shape[1]):
+        rows[a, j], rows[b, j] = rows[b, j], rows[a, j]
+
+
+@_compiled
+def _divide(rows: Any, index: Any, first: int, stop: int, middle: int, j: int) -> None:
+    """Move rows first … stop − 1 so that column j is no larger before `middle` than from it on."""
+    low, high = first, stop - 1
+    while high > low:
+        a, b, c = rows[low, j], rows[(low + high) >> 1, j], rows[high, j]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, k = low, high
+        while i <= k:
+            while rows[i, j] < pivot:
+                i += 1
+            while rows[k, j] > pivot:
+                k -= 1
+            if i <= k:
+                _exchange(rows, index, i, k)
+                i += 1
+                k -= 1
+        if middle <= k:
+            high = k
+        elif middle >= i:
+            low = i
+        else:
+            return
+
+
+@_compiled
+def _sort(rows: Any, index: Any, first: int, stop: int) -> None:
+    """Sort the few rows of a leaf by their index."""
+    for i in range(first + 1, stop):
+        k = i
+        while k > first and index[k - 1] > index[k]:
+            _exchange(rows, index, k - 1, k)
+            k -= 1
+
+
+@_compiled
+def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: int) -> None:
+    box = leaf + len(boxes.own)
+    _sort(given, index, start, stop)
+    for k in range(stop - start):
+        boxes.own[leaf, k] = index[start + k]
+        boxes.slot[index[start + k]] = leaf * LEAF + k
+    for j in range(given.shape[1]):
+        low, high = np.inf, -np.inf
+        for k in range(stop - start):
+            x = given[start + k, j]
+            boxes.rows[leaf, j, k] = x
+            low, high = min(low, x), max(high, x)
+        boxes.low[box // 8, j, box % 8], boxes.high[box // 8, j, box % 8] = low, high
+
+
+@_compiled
+def build(boxes: Any, given: Any, index: Any) -> None:
+    """Fill rows, own, slot, low and high; given (q, d) and index (q,) are moved about.
+
+    A box is halved at the median of its widest side, where its sides are those of the box above,
+    cut at the medians. In the end each box is drawn in to what its rows take.
+    """
+    q, d = given.shape
+    leaves = len(boxes.own)
+    pending = np.empty((64, 3), np.int64)  # depth first, so that a box's rows stay in the cache
+    sides = np.empty((64, 2, d))
+    pending[0, 0], pending[0, 1], pending[0, 2] = 1, 0, q
+    for j in range(d):
+        sides[0, 0, j], sides[0, 1, j] = given[:, j].min(), given[:, j].max()
+    count = 1
+    while count:
+        count -= 1
+        box, start, stop = pending[count, 0], pending[count, 1], pending[count, 2]
+        if box >= leaves:
+            _fill_leaf(boxes, given, index, box - leaves, start, stop)
+            continue
+        widest = 0
+        for j in range(1, d):
+            if (
+                sides[count, 1, j] - sides[count, 0, j]
+                > sides[count, 1, widest] - sides[count, 0, widest]
+            ):
+                widest = j
+        middle = (start + stop) >> 1
+        if middle < stop:
+            _divide(given, index, start, stop, middle, widest)
+            sides[count + 1] = sides[count]
+            sides[count, 1, widest] = sides[count + 1, 0, widest] = given[middle, widest]
+        pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box, start, middle
+        count += 1
+        pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box + 1, middle, stop
+        count += 1
+    for box in range(leaves - 1, 0, -1):
+        a, b = 2 * box, 2 * box + 1
+        for j in range(d):
+            boxes.low[box // 8, j, box % 8] = min(
+                boxes.low[a // 8, j, a % 8], boxes.low[b // 8, j, b % 8]
+            )
+            boxes.high[box // 8, j, box % 8] = max(
+                boxes.high[a // 8, j, a % 8], boxes.high[b // 8, j, b % 8]
+            )
+
+
+@_compiled
+def _in_order(boxes: Any, order: Any, position: int, level: float) -> int:
+    """Return the first position whose row has a value above a level, from a position on."""
+    while position < len(order.rows):
+        s = boxes.slot[order.rows[position]]
+        if s >= 0 and boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF] > level:
+            break
+        position += 1
+    return position
+
+
+@_compiled
+def _reaching(boxes: Any, order: Any, limit: float) -> int:
+    """Return the first row in visiting order whose value is at least a limit, which one reaches."""
+    for u in range(len(order.upper)):
+        if order.upper[u] < limit:
+            continue
+        over = -1.0
+        for g in range(u * GROUP, min((u + 1) * GROUP, len(order.bound))):
+            if order.bound[g] >= limit:
+                largest = -1.0
+                for i in range(g * GROUP, min((g + 1) * GROUP, len(order.rows))):
+                    s = boxes.slot[order.rows[i]]
+                    if s < 0:
+                        continue
+                    value = boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF]
+                    if value >= limit:
+                        return order.rows[i]
+                    largest = max(largest, value)
+                order.bound[g] = largest
+            over = max(over, order.bound[g])
+        order.upper[u] = over
+    return -1
+
+
+# How many values a row has, and the power of the space, are told by the lengths of tuples: numba
+# compiles anew for each length, knows it, and unrolls the loops over it.
+
+
+@_compiled
+def _term(difference: float, power: Any) -> float:
+    return difference * difference if len(power) == 2 else abs(difference)
+
+
+# Sums run in the order of NumPy's along a row: one after the other below eight values; from there
+# on the first eight in pairs (tests/test_tree.py holds them against `Space.exact`).
+@_compiled
+def _to_row(rows: Any, leaf: int, k: int, p: Any, power: Any) -> float:
+    if len(p) < 8:
+        total = _term(rows[leaf, 0, k] - p[0], power)
+        for j in range(1, len(p)):
+            total += _term(rows[leaf, j, k] - p[j], power)
+        return total
+    a = _term(rows[leaf, 0, k] - p[0], power) + _term(rows[leaf, 1, k] - p[1], power)
+    b = _term(rows[leaf, 2, k] - p[2], power) + _term(rows[leaf, 3, k] - p[3], power)
+    c = _term(rows[leaf, 4, k] - p[4], power) + _term(rows[leaf, 5, k] - p[5], power)
+    d = _term(rows[leaf, 6, k] - p[6], power) + _term(rows[leaf, 7, k] - p[7], power)
+    total = (a + b) + (c + d)
+    for j in range(8, len(p)):
+        total += _term(rows[leaf, j, k] - p[j], power)
+    return total
+
+
+@_compiled
+def _outside(low: float, high: float, p: float, power: Any) -> float:
+    gap = low - p if low - p > p - high else p - high
+    return _term(gap if gap > 0.0 else 0.0, power)
+
+
+# Rounding is monotone: |lowⱼ − pⱼ| ≤ |xⱼ − pⱼ| for every x of a box stays true of the rounded
+# values, and so does the sum in the same order. So no row of a box has a smaller value to p, as the
+# definition computes it, than the box's nearest corner has.
+@_compiled
+def _to_box(low: Any, high: Any, node: int, k: int, p: Any, power: Any) -> float:
+    if len(p) < 8:
+        total = _outside(low[node, 0, k], high[node, 0, k], p[0], power)
+        for j in range(1, len(p)):
+            total += _outside(low[node, j, k], high[node, j, k], p[j], power)
+        return total
+    a = _outside(low[node, 0, k], high[node, 0, k], p[0], power)
+    a += _outside(low[node, 1, k], high[node, 1, k], p[1], power)
+    b = _outside(low[node, 2, k], high[node, 2, k], p[2], power)
+    b += _outside(low[node, 3, k], high[node, 3, k], p[3], power)
+    c = _outside(low[node, 4, k], high[node, 4, k], p[4], power)
+    c += _outside(low[node, 5, k], high[node, 5, k], p[5], power)
+    d = _outside(low[node, 6, k], high[node, 6, k], p[6], power)
+    d += _outside(low[node, 7, k], high[node, 7, k], p[7], power)
+    total = (a + b) + (c + d)
+    for j in range(8, len(p)):
+        total += _outside(low[node, j, k], high[node, j, k], p[j], power)
+    return total
+
+
+@_compiled
+def _largest_of(values: Any) -> float:
+    for k in range(LEAF // 2):  # in halves: a maximum of vectors
+        a, b = values[k], values[k + LEAF // 2]
+        values[k] = a if a > b else b
+    found = values[0]
+    for k in range(1, LEAF // 2):
+        found = values[k] if values[k] > found else found
+    return found
+
+
+@_compiled
+def _update_leaf(boxes: Any, box: int, p: Any, power: Any, values: Any, weighted: bool) -> None:
+    rows, least, leaf = boxes.rows, boxes.least, box - len(boxes.own)
+    for k in range(LEAF):
+        values[k] = _to_row(rows, leaf, k, p, power)
+    for k in range(LEAF):
+        old, new = least[leaf, k], values[k]
+        new = new if new < old else old
+        least[leaf, k] = new
+        values[k] = new
+    largest = _largest_of(values)
+    boxes.reach[box] = largest
+    at = 0
+    if weighted:
+        for k in range(LEAF):
+            values[k] = least[leaf, k] * boxes.weights[leaf, k]
+        largest = _largest_of(values)
+        while least[leaf, at] * boxes.weights[leaf, at] != largest:
+            at += 1
+    else:
+        while least[leaf, at] != largest:
+            at += 1
+    boxes.top[box], boxes.top_row[box] = largest, boxes.own[leaf, at]
+
+
+@_compiled
+def _gather(boxes: Any, node: int, box: int) -> None:
+    """Set what is known of a box by that of its node's boxes."""
+    reach, top, row = -1.0, -1.0, -1
+    for below in range(8 * node, 8 * node + 8):
+        reach = max(reach, boxes.reach[below])
+        value, own = boxes.top[below], boxes.top_row[below]
+        if value > top or (value == top and own < row):
+            top, row = value, own
+    boxes.reach[box], boxes.top[box], boxes.top_row[box] = reach, top, row
+
+
+@_compiled
+def _add(boxes: Any, p: Any, power: Any, weighted: bool, work: Any) -> None:
+    """Add a pick: lower the value of every row that is nearer to it than to those before it."""
+    pending, nodes, near, values = work
+    low, high, reach, leaves = boxes.low, boxes.high, boxes.reach, len(boxes.own)
+    root, whole = boxes.first // 8, len(reach) - 1
+    pending[0], count, seen = root, 1, 0
+    while count:
+        count -= 1
+        node = pending[count]
+        nodes[seen] = node
+        seen += 1
+        for k in range(8):
+            near[k] = _to_box(low, high, node, k, p, power)
+        for k in range(8):
+            box = 8 * node + k
+            if near[k] < reach[box]:  # else all its rows are nearer to a pick than to this one
+                if box < leaves:
+                    pending[count] = box
+                    count += 1
+                else:
+                    _update_leaf(boxes, box, p, power, values, weighted)
+    for i in range(seen - 1, -1, -1):  # what lies within a box before the box
+        _gather(boxes, nodes[i], nodes[i] if nodes[i] != root else whole)
+
+
+@_compiled
+def pick(
+    boxes: Any, order: Any, how: int, given: Any, position: int, level: float, weighted: bool,
+    picks: Any, values: Any, zeros: Any, power: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """Make picks until there are enough, or no row is left that may be picked.
+
+    how: GIVEN, rows from outside, `given` (k, d); FARTHEST, the row of largest value; VISIT, each
+    row above `level` in visiting order, from `position` on; SHARE, the first in visiting order of
+    at least `level` times the largest value. zeros: d of them; power: as many as the power of the
+    space.
+    Returns how many picks were made, and the position to go on from.
+    """
+    whole, p = len(boxes.reach) - 1, zeros
+    work = (
+        np.empty(512, np.int64), np.empty(len(boxes.low), np.int64), np.empty(8), np.empty(LEAF),
+    )  # fmt: skip
+    for made in range(len(picks)):
+        top, row = boxes.top[whole], boxes.top_row[whole]
+        if how == VISIT:
+            position = _in_order(boxes, order, position, level)
+            if position == len(order.rows):
+                return made, position
+            row = order.rows[position]
+            position += 1
+        elif how != GIVEN and top <= 0:  # FARTHEST or SHARE
+            return made, position
+        elif how == SHARE:
+            row = _reaching(boxes, order, level * top)
+        if how == GIVEN:
+            for j in range(len(zeros)):
+                p = tuple_setitem(p, j, given[made, j])
+        else:
+            leaf, k = boxes.slot[row] // LEAF, boxes.slot[row] % LEAF
+            picks[made] = row
+            values[made] = boxes.least[leaf, k] * boxes.weights[leaf, k]
+            for j in range(len(zeros)):
+                p = tuple_setitem(p, j, boxes.rows[leaf, j, k])
+        _add(boxes, p, power, weighted, work)
+    return len(picks), position
