@@ -23,6 +23,7 @@ ROOMS = [
     ["pools"],
     ["data", "features", "generators", "metrics"],
     ["selection"],
+    ["monitor"],
     ["store"],
     ["study"],
     ["engines"],
@@ -33,10 +34,11 @@ ROOMS = [
 ]
 AT_THE_ROOT = {"errors", "seeding", "samples", "__main__", "__init__"}
 HEAVY_ONLY_IN = {
-    "torch": {"system", "distances", "engines", "generators", "features"},
+    "torch": {"system", "distances", "engines", "generators", "features", "monitor"},
     "diffusers": {"generators"},
     "accelerate": {"generators", "engines"},
-    "transformers": {"features"},
+    "transformers": {"features", "monitor"},
+    "lightning": {"monitor"},
     "datasets": {"data"},
     "ray": {"engines"},
     "plotly": {"report"},
