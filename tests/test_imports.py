@@ -25,6 +25,7 @@ ROOMS = [
     ["selection"],
     ["monitor"],
     ["store"],
+    ["trackers"],
     ["study"],
     ["engines"],
     ["commands"],
@@ -34,11 +35,13 @@ ROOMS = [
 ]
 AT_THE_ROOT = {"errors", "seeding", "samples", "__main__", "__init__"}
 HEAVY_ONLY_IN = {
-    "torch": {"system", "distances", "engines", "generators", "features", "monitor"},
+    "torch": {"system", "distances", "engines", "generators", "features", "monitor", "trackers"},
     "diffusers": {"generators"},
     "accelerate": {"generators", "engines"},
     "transformers": {"features", "monitor"},
     "lightning": {"monitor"},
+    "wandb": {"trackers"},
+    "mlflow": {"trackers"},
     "datasets": {"data"},
     "ray": {"engines"},
     "plotly": {"report"},

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from entroloop.errors import InputError
+from entroloop.errors import InputError, Notice
 
 
 class Interval:
@@ -86,5 +86,6 @@ class Interval:
             f"{self.budget:.0%} of the time of {self.every} steps: from step {step} on it measures "
             "less often (budget=None keeps the interval; fewer samples or sampling steps make it "
             "cheaper)",
+            Notice,
             stacklevel=4,
         )
