@@ -30,6 +30,7 @@ ROOMS = [
     ["engines"],
     ["commands"],
     ["report"],
+    ["live"],
     ["cli"],
     ["__main__"],
 ]

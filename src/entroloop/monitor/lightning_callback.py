@@ -24,7 +24,7 @@ def lightning_callback(monitor: Monitor, sample: Sampler) -> Any:
             "lightning_callback needs lightning: python -m pip install 'entroloop[lightning]'"
         ) from None
 
-    class MonitorCallback(Callback):
+    class MonitorCallback(Callback):  # type: ignore[misc]  # its types are not read
         def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
             step = trainer.global_step
             if not trainer.is_global_zero or watch(monitor, module, sample, step) is None:

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -39,8 +40,8 @@ class TrackerLog:
             return
         values = tracked_values(record)
         for name in new:
-            tracker = self._trackers[name]
-            if self._works(name, lambda t=tracker: t.log(run, record.generation, values)):
+            act = partial(self._trackers[name].log, run, record.generation, values)
+            if self._works(name, act):
                 self._logged[name].append(key)
         with suppress(OSError):  # without it records are logged twice: no reason to end a study
             self._folder.mkdir(parents=True, exist_ok=True)
