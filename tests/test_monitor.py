@@ -324,6 +324,18 @@ def test_the_notebook_view_and_the_log_hold_the_figures_and_no_raw_text(digits, 
     assert all(np.isfinite(value) for value in log.values())
 
 
+def test_the_example_of_the_documentation_prints_what_stands_below_it(capsys):
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parents[1] / "docs" / "monitor.md").read_text()
+    found = re.search(r"```python\n(import numpy.*?)```\n```\n(.*?)```", text, re.S)
+    assert found
+    exec(found[1], {})
+    printed, shown = capsys.readouterr().out.splitlines(), found[2].splitlines()
+    assert printed[:-1] == shown[:-1]  # the last is the share of the time
+
+
 # When it is due
 
 
