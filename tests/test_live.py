@@ -112,6 +112,33 @@ def test_the_page_names_a_policy_and_loads_its_own_script_alone(finished):
             assert ask(page, path)[0] == 404, path
 
 
+@pytest.mark.browser
+def test_the_page_grows_in_a_browser_without_an_error_or_a_request_elsewhere(study, tmp_path):
+    from shutil import which
+
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not which("chromium"):
+        pytest.skip("there is no chromium")
+    run(study, tmp_path / "s", generations=1)
+    with LivePage(tmp_path / "s", seconds=0.1) as live, playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        errors, asked = [], set()
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(live.url, wait_until="domcontentloaded")
+        page.locator("#status", has_text="2 of 2").wait_for()
+        run(study, tmp_path / "s")
+        page.locator("#status", has_text="4 of 4 records: complete").wait_for()
+        assert page.inner_text("h1") == "Study <b>tiny</b>"  # as text
+        assert page.locator("polyline").count() >= 10  # two arms in each chart
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert errors == []
+        assert asked == {live.url, f"{live.url}page.js", f"{live.url}events"}
+        browser.close()
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -22,6 +22,11 @@ function means(records, arm, column) {
   return [...sums].map(([g, [sum, n]]) => [g, sum / n]).sort((a, b) => a[0] - b[0]);
 }
 
+function look(i) {
+  // How the line of the arm at this position is drawn, in charts and beside its name.
+  return { stroke: COLOURS[i % COLOURS.length], fill: "none", "stroke-width": 2, "stroke-dasharray": DASHES[i % DASHES.length] };
+}
+
 function short(value) {
   return value === undefined || value === null ? "–" : Number(value.toPrecision(3)).toString();
 }
@@ -42,11 +47,10 @@ function chart(state, arms, column, heading) {
   for (const v of new Set([low, high])) svg.append(make("text", { x: left - 4, y: y(v) + 4, "text-anchor": "end" }, short(v), true));
   for (const g of new Set([1, last])) svg.append(make("text", { x: x(g), y: h - 4, "text-anchor": "middle" }, g, true));
   curves.forEach((curve, i) => {
-    const look = { stroke: COLOURS[i % COLOURS.length], fill: "none", "stroke-width": 2, "stroke-dasharray": DASHES[Math.floor(i / COLOURS.length) % DASHES.length] };
-    const line = make("polyline", { ...look, points: curve.map(([g, v]) => `${x(g)},${y(v)}`).join(" ") }, undefined, true);
+    const line = make("polyline", { ...look(i), points: curve.map(([g, v]) => `${x(g)},${y(v)}`).join(" ") }, undefined, true);
     line.append(make("title", {}, arms[i], true));
     svg.append(line);
-    for (const [g, v] of curve) svg.append(make("circle", { cx: x(g), cy: y(v), r: 2.5, fill: look.stroke }, undefined, true));
+    for (const [g, v] of curve) svg.append(make("circle", { cx: x(g), cy: y(v), r: 2.5, fill: look(i).stroke }, undefined, true));
   });
   figure.append(svg);
   return figure;
@@ -59,7 +63,11 @@ function table(state, arms) {
   const rows = arms.map((arm, i) => {
     const row = make("tr");
     const own = state.records.filter((r) => r.arm === arm);
-    row.append(make("th", { scope: "row", style: `border-left: 6px solid ${COLOURS[i % COLOURS.length]}` }, arm));
+    const name = make("th", { scope: "row" }, ` ${arm}`);
+    const key = make("svg", { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true", style: "width: 28px" }, undefined, true);
+    key.append(make("line", { x1: 0, x2: 28, y1: 4, y2: 4, ...look(i) }, undefined, true));
+    name.prepend(key);
+    row.append(name);
     row.append(make("td", {}, Math.max(...own.map((r) => r.generation))));
     for (const column of Object.keys(state.shown)) {
       const curve = means(own, arm, column);

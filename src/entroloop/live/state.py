@@ -18,7 +18,7 @@ SHOWN = {
     "frechet_distance": "Fréchet distance",
     "entropy_train": "entropy of the training set (nats)",
     "generalization_score": "generalization score",
-    "generalization_score_reference": "the same of held-out real rows",
+    "generalization_score_reference": "score of held-out real rows",
     "memorized_fraction": "memorized fraction",
     "real_share": "real share",
 }
