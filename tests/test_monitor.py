@@ -254,7 +254,7 @@ def test_images_go_through_an_extractor_and_a_network_of_ones_own(images, rng):
 
 def test_updates_that_cannot_be_compared_are_refused_and_leave_the_history(digits):
     train, reference, fresh = digits
-    m = el.Monitor(train=train, reference=reference)
+    m = el.Monitor(train=train, reference=reference, budget=None)
     with pytest.raises(el.InputError, match="no updates yet"):
         m.status  # noqa: B018
     m.update(fresh[:100], 10)
@@ -268,6 +268,10 @@ def test_updates_that_cannot_be_compared_are_refused_and_leave_the_history(digit
             m.update(samples, step)
     m.update(fresh[:300], 20)
     assert [(u.step, u.n) for u in m.history] == [(10, 100), (20, 100)]
+    assert m.due(1020)
+    with pytest.raises(el.InputError, match="NaN"):
+        m.update(fresh[:100] * np.nan, 1020)
+    assert not m.due(1030)  # the next try is an interval later
     with pytest.raises(el.InputError, match="cannot take the metric entropy_train"):
         el.Monitor(train=train, reference=reference, metrics=["entropy_train"])
     with pytest.raises(el.InputError, match="unknown metric 'frechet'"):

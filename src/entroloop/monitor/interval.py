@@ -60,6 +60,11 @@ class Interval:
         self.spent += self._last_cost
         return self._last_cost
 
+    def abandon(self, step: int) -> None:
+        """End an update that failed, if one is being made: the next try is an interval later."""
+        if self._started is not None:
+            self.end(max(step, self._last_step))
+
     def resume_at(self, step: int) -> None:
         """Count the steps from here: the last update was made at this one."""
         self._last_step = step

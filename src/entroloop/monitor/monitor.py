@@ -16,7 +16,7 @@ from entroloop.metrics.sets import Sets
 from entroloop.monitor.interval import Interval
 from entroloop.monitor.onset import SIGNS, onset
 from entroloop.monitor.real import Real, check_metrics
-from entroloop.monitor.rows import RowFormat
+from entroloop.monitor.rows import RowFormat, as_array
 from entroloop.monitor.update import Status, Update
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.system.devices import device_for
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 DEFAULT_METRICS = (
     "entropy_samples", "generalization_score", "memorized_fraction", "frechet_distance",
 )  # fmt: skip
-N_SAMPLES = 256  # what callbacks ask for
 
 
 class Monitor:
@@ -113,6 +112,15 @@ class Monitor:
         hold NaN, fewer than before, and a step that does not come after the last.
         """
         self.interval.start()
+        try:
+            update = self._updated(samples, step)
+        except BaseException:
+            self.interval.abandon(step)
+            raise
+        self.history.append(update)
+        return update
+
+    def _updated(self, samples: Any, step: int) -> Update:
         if self.history and step <= self.history[-1].step:
             raise InputError(
                 f"step {step} does not come after step {self.history[-1].step}; after going back "
@@ -125,9 +133,7 @@ class Monitor:
         real = self._compared()
         once = time.perf_counter() - began
         found, gaps = real.compare(self._mapped(x, "samples"))
-        update = Update(step, len(x), self.interval.end(step, free=once), found, gaps)
-        self.history.append(update)
-        return update
+        return Update(step, len(x), self.interval.end(step, free=once), found, gaps)
 
     @property
     def status(self) -> Status:
@@ -196,8 +202,7 @@ class Monitor:
 
     def _mapped(self, x: Array, role: str) -> Array:
         """Return rows in the feature space."""
-        found = self._map(x)
-        rows = as_vectors(np.asarray(found.detach().cpu() if hasattr(found, "detach") else found))
+        rows = as_vectors(as_array(self._map(x)))
         if len(rows) != len(x):
             raise InputError(f"features returned {len(rows)} rows for {len(x)} {role}")
         check_rows(rows, f"{role} (features {self.features})")

@@ -32,7 +32,7 @@ def watch(monitor: Monitor, model: Any, sample: Sampler, step: int) -> Update | 
             samples = sample(model, monitor.n_samples or N_SAMPLES)
         return monitor.update(samples, step)
     except Exception as error:  # whatever a sampler of others raises
-        monitor.interval.end(step)
+        monitor.interval.abandon(step)
         warnings.warn(
             f"the monitor has no update at step {step}: {type(error).__name__}: "
             f"{one_line(error, 300)}",
