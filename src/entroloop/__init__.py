@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
+    from entroloop.monitor.accelerate_callback import accelerate_callback as accelerate_callback
+    from entroloop.monitor.lightning_callback import lightning_callback as lightning_callback
+    from entroloop.monitor.monitor import Monitor as Monitor
+    from entroloop.monitor.trainer_callback import trainer_callback as trainer_callback
     from entroloop.report import render_report as render_report
     from entroloop.report.claims import load_claims as load_claims
     from entroloop.selection import Selection as Selection
@@ -36,6 +40,10 @@ _HOMES = {
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",
     "memorized_fraction": "entroloop.metrics.neighbourhood",
+    "Monitor": "entroloop.monitor.monitor",
+    "accelerate_callback": "entroloop.monitor.accelerate_callback",
+    "lightning_callback": "entroloop.monitor.lightning_callback",
+    "trainer_callback": "entroloop.monitor.trainer_callback",
     "GenerationRecord": "entroloop.store.records",
     "load_records": "entroloop.store.records",
     "load_claims": "entroloop.report.claims",

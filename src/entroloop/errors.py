@@ -10,6 +10,10 @@ class InputError(ValueError):
     """Input or configuration that cannot be used; the command line exits with code 2 on it."""
 
 
+class Notice(UserWarning):
+    """What went wrong without ending the work; the command line prints it as one line."""
+
+
 def one_line(error: object, length: int | None = None) -> str:
     r"""Return the text of an error in one line, cut to a length.
 

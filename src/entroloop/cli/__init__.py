@@ -14,8 +14,9 @@ from entroloop.cli.presets import presets
 from entroloop.cli.report import report
 from entroloop.cli.run import run
 from entroloop.cli.select import select
+from entroloop.cli.watch import watch
 
-COMMANDS = (run, select, measure, report, presets, doctor)  # as the help lists them
+COMMANDS = (run, watch, select, measure, report, presets, doctor)  # as the help lists them
 
 app = typer.Typer(
     cls=Commands,

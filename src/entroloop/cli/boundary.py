@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Any
@@ -13,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from entroloop.errors import InputError, one_line
+from entroloop.errors import InputError, Notice, one_line
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # disk or quota full, or nothing may be written
 
@@ -54,6 +55,7 @@ def run_to_exit(app: Callable[..., Any]) -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal of few letters gets escapes
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _formatted
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -71,3 +73,13 @@ def run_to_exit(app: Callable[..., Any]) -> None:
     if code == 130:  # typer turns Ctrl-C into this code
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
     sys.exit(code or 0)
+
+
+_as_python_does = warnings.formatwarning
+
+
+def _formatted(message: Warning | str, category: type[Warning], *where: Any, **line: Any) -> str:
+    """Return a warning as text: our own in one line, without the place in the code."""
+    if issubclass(category, Notice):
+        return f"entroloop: {one_line(message)}\n"
+    return _as_python_does(message, category, *where, **line)

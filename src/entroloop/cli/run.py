@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +40,12 @@ def run(
     ranks: Annotated[
         int, typer.Option(help="processes per Ray worker that train one network together")
     ] = 1,
+    live: Annotated[
+        bool, typer.Option("--live", help="serve a page on this machine that grows as it runs")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of the live page (0: a free one)")
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the plan")] = False,
 ) -> None:
     """Run a study, or whatever part of it is missing; repeat the command to resume.
@@ -75,6 +82,7 @@ def run(
         prepared.open()
         _tell_plan(prepared, console)
         with (
+            _live_page(prepared, port, console) if live else nullcontext(),
             display(prepared, console) as progress,
             closing(
                 run_opened(prepared, workers=workers, engine=cluster, listen=progress.stage)
@@ -83,6 +91,16 @@ def run(
             for record in made:
                 progress.record(record)
     _finish(prepared, console)
+
+
+@contextmanager
+def _live_page(study: Study, port: int, console: Console) -> Iterator[None]:
+    """Serve the live page of a study, and tell where."""
+    from entroloop.live.server import LivePage
+
+    with LivePage(study.store.root, port) as page:
+        console.print(f"live: {page.url}", highlight=False, soft_wrap=True, markup=False)
+        yield
 
 
 def _finish(study: Study, console: Console) -> None:

@@ -31,10 +31,13 @@ from entroloop.store.run_lists import (
 )
 from entroloop.store.stages import real_key, write_real
 from entroloop.study.build import Built, build, check_data
-from entroloop.study.config import Settings, StudyConfig, load_config
+from entroloop.study.config import Settings, StudyConfig, fingerprint, load_config
 from entroloop.study.plan import STAGES, Step, plan
 from entroloop.system.devices import device_for
 from entroloop.system.environment import environment
+from entroloop.trackers import check_installed
+from entroloop.trackers.log import TrackerLog
+from entroloop.trackers.tracker import TrackedRun
 
 
 def ignore(update: StageUpdate) -> None:
@@ -193,12 +196,18 @@ def prepare(
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
     config = load_config(study, overrides or {})
+    check_installed(config.trackers)
     built = build(config)
     real = built.source.load()
     check_data(built, real)
     key = real_key(real)
     store = store_at(out if out is not None else Path("runs") / config.name)
     store.check(config.name, key)
+    if config.trackers and isinstance(store, ObjectStore):
+        raise InputError(
+            "trackers write files beside the study and need a folder; with a URL as --out set "
+            "trackers=[]"
+        )
     chosen = device_for(device)
     prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
     prepared.look()
@@ -244,6 +253,7 @@ def run_opened(
 ) -> Generator[GenerationRecord, None, None]:
     """Run a study that is prepared and opened; see `run_study`."""
     store = study.store
+    log = TrackerLog(study.config.trackers, store.root / "trackers")
     try:
         if study.damaged:
             study.set_damaged_aside()
@@ -255,6 +265,7 @@ def run_opened(
             if number not in todo
         }
         _collect(study, records, {step.run for step in study.steps})
+        _log(study, log, records)
         yield from records.values()
         if not todo:
             return
@@ -263,9 +274,32 @@ def run_opened(
             new = {step.identity: read_record(store, *step.identity, step.keys()) for step in steps}
             records |= new
             _collect(study, records, {step.run for step in steps})
+            _log(study, log, new)
             yield from new.values()
     finally:
+        log.close()
         store.close()
+
+
+def _log(
+    study: Study, log: TrackerLog, records: Mapping[tuple[str, int, int], GenerationRecord]
+) -> None:
+    """Give records to the trackers of the study."""
+    if not study.config.trackers:
+        return
+    steps = {step.identity: step for step in study.steps}
+    for identity, record in records.items():
+        step = steps[identity]
+        settings = step.arm.model_dump(mode="json")
+        first = steps[step.arm.name, step.seed, 1]
+        run = TrackedRun(
+            study=study.config.name,
+            arm=step.arm.name,
+            seed=step.seed,
+            key=fingerprint([settings, step.seed, first.record]),  # more generations: the same run
+            settings={name: str(value) for name, value in settings.items()},
+        )
+        log.record(record, step.record, run)
 
 
 def _write_facts(study: Study) -> None:

@@ -92,7 +92,7 @@ def measure(
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
     asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
     asked = with_nulls(asked, sets)
-    taker = _Taker(sets)
+    taker = Taker(sets)
     found = {}
     for done, name in enumerate(asked):
         progress_of(name)(done, len(asked))
@@ -158,15 +158,21 @@ def _by_default(metric: Metric, sets: Sets) -> bool:
     return not metric.on_request and all(sets.has(role) for role in roles)
 
 
-class _Taker:
-    """Compute metrics of one group of sets; draws and half-samples are made only once."""
+class Taker:
+    """Compute metrics of one group of sets; draws and half-samples are made only once.
 
-    def __init__(self, sets: Sets) -> None:
-        self.sets = sets
+    common: the sets, each cut down to the size of the smallest, where a draw of these is at hand.
+    halving: whether to take the intervals that need half-samples, forty times the work of a value.
+    """
+
+    def __init__(self, sets: Sets, *, common: Sets | None = None, halving: bool = True) -> None:
+        self.sets, self._common, self.halving = sets, common, halving
 
     @cached_property
     def common(self) -> Sets:
         """The sets, each cut down by a draw to the size of the smallest."""
+        if self._common is not None:
+            return self._common
         n = min(self.sets.sizes().values())
         return self.sets.drawn(n, rng_for(self.sets.seed, 0, "common"))
 
@@ -194,7 +200,8 @@ class _Taker:
                 if metric.rows is not None:
                     value, interval, note = self._of_rows(metric)
                 else:
-                    value, interval, note = self._of_sets(metric, not (metric.wide and wide))
+                    halving = self.halving and not (metric.wide and wide)
+                    value, interval, note = self._of_sets(metric, halving)
         except InputError as error:
             if asked_for:
                 raise

@@ -71,7 +71,8 @@ def frechet_distance_of(sets: Sets, reference: str = "reference") -> float:
     _enough(g, r)
     if max(len(g), len(r)) <= g.shape[1]:
         return _between_few(g, r)
-    return _between(_moments(g), _rooted(_moments(r)))
+    rooted = sets.once(("rooted", id(r)), lambda: _rooted(_moments(r)))
+    return _between(_moments(g), rooted)
 
 
 def _between_few(g: Array, r: Array) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 NEIGHBOURS = 20  # within a set: the most that any metric needs
 ROLES = ("generated", "train", "reference", "unselected", "real")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,21 @@ class Sets:
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
         self.seed, self.device = seed, device
         self._found: dict[tuple[Any, ...], Any] = {}
+        self._found_before = self._found  # of the rows without the generated ones
+
+    def joined_by(self, generated: Any) -> Sets:
+        """Return these sets with generated rows, for sets that have none.
+
+        What is found of the other rows by any sets that were joined so is found once for all.
+        """
+        assert not self.has("generated")
+        vectors = as_vectors(np.asarray(generated))
+        check_rows(vectors, "generated", minimum=1)
+        joined = copy(self)
+        joined._rows = self._rows | {"generated": vectors}
+        joined._found = {}
+        joined._check_widths()
+        return joined
 
     def _check_widths(self) -> None:
         roles = list(self._rows)
@@ -119,6 +137,15 @@ class Sets:
                 some["probabilities"] = self.probabilities[index]
         return Sets(**some, seed=self.seed, device=self.device)
 
+    def once(self, key: tuple[Any, ...], make: Callable[[], Found]) -> Found:
+        """Return what `make` finds, kept under a key: a name, ids of arrays of rows, numbers."""
+        own = id(self._rows.get("generated")) in key
+        kept = self._found if own else self._found_before
+        if key not in kept:
+            kept[key] = make()
+        found: Found = kept[key]
+        return found
+
     def distinct(self, role: str) -> bool:
         """Return whether no two rows of a role are equal."""
         return len(self._distinct(role)[0]) == len(self[role])
@@ -129,14 +156,14 @@ class Sets:
         Indices refer to `rows`; equal rows are represented by their first.
         """
         a, b = self[queries], self[rows]
-        key = ("nearest", id(a), id(b), k)
-        if key not in self._found:
+
+        def find() -> Neighbors:
             first, _ = self._distinct(rows)
             distinct = b if len(first) == len(b) else b[first]
             found = nearest(a, distinct, min(k, len(first)), device=self.device)
-            self._found[key] = Neighbors(found.distances, first[found.indices])
-        result: Neighbors = self._found[key]
-        return result
+            return Neighbors(found.distances, first[found.indices])
+
+        return self.once(("nearest", id(a), id(b), k), find)
 
     def own(self, role: str, k: int = NEIGHBOURS) -> Own:
         """Return the k nearest others of a set's distinct rows (fewer, if there are fewer).
@@ -144,17 +171,17 @@ class Sets:
         Raises InputError if fewer than two rows are distinct.
         """
         x = self[role]
-        key = ("own", id(x), k)
-        if key not in self._found:
+
+        def find() -> Own:
             first, inverse = self._distinct(role)
             if len(first) < 2:
                 raise InputError(f"all {len(x)} rows of {role} are equal: no distances among them")
             distinct = x if len(first) == len(x) else x[first]
-            k = min(k, len(first) - 1)
-            found = nearest(distinct, distinct, k, exclude_same_index=True, device=self.device)
-            self._found[key] = Own(first, inverse, found)
-        result: Own = self._found[key]
-        return result
+            most = min(k, len(first) - 1)
+            found = nearest(distinct, distinct, most, exclude_same_index=True, device=self.device)
+            return Own(first, inverse, found)
+
+        return self.once(("own", id(x), k), find)
 
     def within(self, queries: str, rows: str, radii: Float64) -> NDArray[np.int64]:
         """Return for each query the number of rows that have it within their radius: ≤."""
@@ -162,20 +189,13 @@ class Sets:
 
     def pairs(self, queries: str, rows: str, radii: Float64, most: int) -> Pairs | None:
         """Return all pairs of query and row within the row's radius; None for over `most` a row."""
-        key = ("pairs", id(self[queries]), id(self[rows]), most)
-        if key not in self._found:
-            limit = most * max(len(self[queries]), len(self[rows]))
-            self._found[key] = pairs_within(self[queries], self[rows], radii, limit)
-        result: Pairs | None = self._found[key]
-        return result
+        a, b = self[queries], self[rows]
+        limit = most * max(len(a), len(b))
+        return self.once(("pairs", id(a), id(b), most), lambda: pairs_within(a, b, radii, limit))
 
     def _distinct(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         x = self[role]
-        key = ("distinct", id(x))
-        if key not in self._found:
-            self._found[key] = distinct_rows(x)
-        result: tuple[NDArray[np.int64], NDArray[np.int64]] = self._found[key]
-        return result
+        return self.once(("distinct", id(x)), lambda: distinct_rows(x))
 
 
 def _probabilities(given: Any) -> Array:

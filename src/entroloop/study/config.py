@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from entroloop.errors import InputError, one_line, unknown_name
 from entroloop.study.yaml_text import parsed, refuse_odd_values
+from entroloop.trackers import TRACKERS
 
 Settings = dict[str, Any]
 LONGEST_NAME = 200
@@ -65,7 +66,8 @@ class StudyConfig(BaseModel):
 
     guard: how many rows of the reserve, its last, are kept for arms that need a guard: real rows
     that no model is trained on and that judge nothing; other arms do not depend on it. 0: the
-    real training rows stand in.
+    real training rows stand in. trackers: which of `TRACKERS` get the records; they change no
+    result and are in no key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,7 +78,16 @@ class StudyConfig(BaseModel):
     metrics: MetricsConfig = MetricsConfig()
     threads: int = Field(default=1, ge=1)
     guard: int = Field(default=256, ge=0)
+    trackers: list[str] = []
     arms: list[ArmConfig] = Field(min_length=1)
+
+    @field_validator("trackers")
+    @classmethod
+    def _known_trackers(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in TRACKERS:
+                raise ValueError(str(unknown_name("tracker", name, TRACKERS)))
+        return list(dict.fromkeys(names))
 
     @field_validator("seeds")
     @classmethod

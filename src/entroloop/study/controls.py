@@ -51,7 +51,11 @@ def control_records(
     """
     import pandas as pd
 
-    content = [config.model_dump(mode="json"), store.identity(), RECORD_FORMAT]
+    content = [
+        config.model_dump(mode="json", exclude={"trackers"}),
+        store.identity(),
+        RECORD_FORMAT,
+    ]
     wanted = fingerprint(content)
     try:
         found = pd.read_parquet(store.root / FILE)
