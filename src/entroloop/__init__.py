@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
+    from entroloop.plugins import register as register
     from entroloop.report import render_report as render_report
     from entroloop.report.claims import load_claims as load_claims
     from entroloop.selection import Selection as Selection
@@ -39,6 +41,7 @@ _HOMES = {
     "GenerationRecord": "entroloop.store.records",
     "load_records": "entroloop.store.records",
     "load_claims": "entroloop.report.claims",
+    "register": "entroloop.plugins",
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",
     "select": "entroloop.selection",
@@ -50,6 +53,8 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for (PEP 562): `import entroloop` is cheap."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("entroloop")
     if name not in _HOMES:
         raise AttributeError(f"module 'entroloop' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)
