@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from entroloop.selection.realism import realism_weights as realism_weights
     from entroloop.store.records import GenerationRecord as GenerationRecord
     from entroloop.store.records import load_records as load_records
+    from entroloop.study.stored import StoredStudy as StoredStudy
+    from entroloop.study.stored import load_study as load_study
 
 _HOMES = {
     "FarthestPointSelector": "entroloop.selection.estimators",
@@ -40,7 +42,9 @@ _HOMES = {
     "memorized_fraction": "entroloop.metrics.neighbourhood",
     "GenerationRecord": "entroloop.store.records",
     "load_records": "entroloop.store.records",
+    "StoredStudy": "entroloop.study.stored",
     "load_claims": "entroloop.report.claims",
+    "load_study": "entroloop.study.stored",
     "register": "entroloop.plugins",
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",

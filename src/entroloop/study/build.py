@@ -94,6 +94,8 @@ class Arm:
         """Return the settings that training depends on, and those of sampling alone."""
         settings = cast(BaseModel, self.generator).model_dump(mode="json")
         sampling = {key: settings.pop(key) for key in self.generator.SAMPLING}
+        given = getattr(self.generator, "given", None)  # a hash of files that settings only name
+        settings |= {"given": given} if given else {}
         return settings, sampling
 
 
