@@ -136,6 +136,14 @@ def test_the_example_package_runs_in_two_workers_once_it_is_installed(
     assert not again.todo
 
 
+def test_the_documentation_shows_the_generator_of_the_example_whole():
+    text = (EXAMPLE.parents[1] / "docs/extending.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    [shown] = [block for block in blocks if block.startswith("class Bootstrap")]
+    assert (EXAMPLE / "entroloop_example/bootstrap.py").read_text().endswith(shown)
+    assert len([line for line in shown.splitlines() if line.strip()]) <= 30
+
+
 def test_doctor_lists_what_is_installed_and_what_is_wrong_with_it(
     entroloop_here, installed_example, tmp_path, monkeypatch
 ):

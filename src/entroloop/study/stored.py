@@ -146,7 +146,8 @@ class StoredStudy:
         shown = ["arm", "seed", "generation", "entropy_samples", "generalization_score",
                  "memorized_fraction", "frechet_distance"]  # fmt: skip
         table = self.records.groupby(["arm", "seed"], as_index=False).last()[shown]
-        return f"<p>{html.escape(repr(self))}</p>" + table.to_html(index=False, escape=True)
+        rows: str = table.to_html(index=False, escape=True)
+        return f"<p>{html.escape(repr(self))}</p>{rows}"
 
 
 @dataclass(frozen=True, repr=False)
