@@ -31,7 +31,7 @@ ROOMS = [
     ["cli"],
     ["__main__"],
 ]
-AT_THE_ROOT = {"errors", "seeding", "plugins", "samples", "__main__", "__init__"}
+AT_THE_ROOT = {"errors", "seeding", "samples", "__main__", "__init__"}
 HEAVY_ONLY_IN = {
     "torch": {"system", "distances", "engines", "generators", "features"},
     "diffusers": {"generators"},

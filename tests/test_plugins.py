@@ -13,12 +13,11 @@ import pytest
 import yaml
 
 import entroloop as el
-from entroloop import plugins
 from entroloop.commands.run import prepare
 from entroloop.engines.job import Assignment
 from entroloop.features import extractor_for
 from entroloop.metrics import METRICS, Metric
-from entroloop.plugins import PluginError, adopt_here
+from entroloop.plugins import PluginError, adopt_here, table
 from entroloop.selection.strategies import STRATEGIES, Strategy
 from entroloop.study.build import GENERATORS
 
@@ -68,8 +67,11 @@ def nothing(generation, n): return None
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_registered(monkeypatch):
-    monkeypatch.setattr(plugins, "_GIVEN", {})
+def nothing_stays_registered():
+    before = dict(table.GIVEN)
+    yield
+    table.GIVEN.clear()
+    table.GIVEN.update(before)
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def declare(folder, kind, name, target, version="1.0", distribution="other"):
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\n"
                                    f"Version: {version}\n")  # fmt: skip
     (info / "entry_points.txt").write_text(f"[entroloop.{kind}]\n{name} = {target}\n")
-    plugins._installed.cache_clear()
+    table._installed.cache_clear()
 
 
 def one_line(answer):
@@ -369,7 +371,7 @@ def test_what_is_not_of_its_kind_is_told_with_its_name(mine, kind, target, messa
     with pytest.raises(PluginError, match=f"'wrong'.*{message}"):
         el.register(kind, "wrong", target.replace("M:", f"{mine}:"))
     with pytest.raises(el.InputError, match="unknown"):
-        plugins._TABLES[kind].find("wrong")
+        table.TABLES[kind].find("wrong")
 
 
 def test_rows_that_no_study_supplies_are_refused():

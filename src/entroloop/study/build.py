@@ -86,7 +86,8 @@ class Arm:
     @property
     def strategies(self) -> list[str]:
         """The strategies that choose: the arm's own, and those within a guarded one."""
-        inner = self.config.strategy_args.get("inner", [])
+        guarded = self.config.strategy == "guarded"
+        inner = self.config.strategy_args.get("inner", []) if guarded else []
         named = [one.get("strategy") if isinstance(one, Mapping) else one for one in inner]
         return [self.config.strategy, *(name for name in named if isinstance(name, str))]
 

@@ -1,16 +1,10 @@
-"""Tables of names: what is built in, and the plug-ins that are installed or given beside it.
-
-A plug-in is an object of another package under a name of one kind. It counts only if a package
-declares it as an entry point (group `entroloop.<kind>`), or the user gives it: no data file can
-name a class. It is imported when its name is first asked for.
-"""
+"""What a plug-in is, and the tables of names in which it stands beside what is built in."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import re
-import socket
 import sys
 import sysconfig
 import traceback
@@ -32,7 +26,6 @@ KINDS = {
     "sources": "source",
     "paradigms": "paradigm",
 }
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 T = TypeVar("T")
 
@@ -64,8 +57,8 @@ class Plugin:
         return f"the plug-in {KINDS[self.kind]} '{self.name}' ({origin})"
 
 
-_TABLES: dict[str, Table[Any]] = {}  # by kind
-_GIVEN: dict[tuple[str, str], tuple[Plugin, Any]] = {}  # with its row, by kind and name
+TABLES: dict[str, Table[Any]] = {}  # by kind
+GIVEN: dict[tuple[str, str], tuple[Plugin, Any]] = {}  # with its row, by kind and name
 
 
 class Table(Mapping[str, T]):
@@ -80,7 +73,7 @@ class Table(Mapping[str, T]):
     ) -> None:
         self.kind, self.own, self.adopt = kind, own, adopt
         self._loaded: dict[Plugin, T] = {}
-        _TABLES[kind] = self
+        TABLES[kind] = self
 
     def __getitem__(self, name: str) -> T:
         if name in self.own:
@@ -89,11 +82,11 @@ class Table(Mapping[str, T]):
         plugin = self.plugin(name)
         if plugin is None:
             raise KeyError(name)
-        if (self.kind, name) in _GIVEN:
-            row: T = _GIVEN[self.kind, name][1]
+        if (self.kind, name) in GIVEN:
+            row: T = GIVEN[self.kind, name][1]
             return row
         if plugin not in self._loaded:
-            self._loaded[plugin] = self.adopt(plugin, _imported(plugin))
+            self._loaded[plugin] = self.adopt(plugin, object_of(plugin))
         return self._loaded[plugin]
 
     def __contains__(self, name: object) -> bool:
@@ -130,131 +123,16 @@ class Table(Mapping[str, T]):
         """
         if name in self.own:
             return None
-        if (self.kind, name) in _GIVEN:
-            return _GIVEN[self.kind, name][0]
+        if (self.kind, name) in GIVEN:
+            return GIVEN[self.kind, name][0]
         found = [p for p in installed() if (p.kind, p.name) == (self.kind, name)]
         if len(found) > 1:
             raise PluginError(f"{' and '.join(map(str, found))} have one name; uninstall one")
-        return _versioned(found[0]) if found else None
+        return versioned(found[0]) if found else None
 
     def _names(self) -> list[str]:
-        given = [name for kind, name in _GIVEN if kind == self.kind]
+        given = [name for kind, name in GIVEN if kind == self.kind]
         return sorted({*given, *(p.name for p in installed() if p.kind == self.kind)})
-
-
-def register(
-    kind: str, name: str, object: object, *, version: str = "", folder: str = ""
-) -> Plugin:
-    """Give a plug-in a name for this process, and for the workers of studies that it starts.
-
-    kind: generators, metrics, extractors, strategies, sources or paradigms. object: what stands
-    under that name, or the text "module:object" of where it is; worker processes import it from
-    there, so that it must lie in a module, not in the script that is run. version: part of the keys
-    of what it makes (default: its attribute `version`, else that of its distribution, else a hash
-    of its source file). folder: where to look for the module, beside where Python looks.
-
-    Raises InputError for a kind that does not exist, or a name that is taken; PluginError for an
-    object that cannot be imported or is not of that kind.
-    """
-    if kind not in KINDS:
-        raise unknown_name("kind of plug-in", kind, KINDS)
-    if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a plug-in: use letters, digits, _ and -")
-    import_module(_HOMES[kind])
-    if name in _TABLES[kind].own:
-        raise InputError(
-            f"{KINDS[kind]} '{name}' is built in, and no plug-in replaces it; choose another name"
-        )
-    if isinstance(object, str):
-        if folder and folder not in sys.path:
-            sys.path.append(folder)  # at the end: it hides no module
-        target, object = object, _imported(Plugin(kind, name, object))
-    else:
-        target = _target_of(object)
-    for other in installed():
-        if (other.kind, other.name) == (kind, name) and other.target != target:
-            raise InputError(f"{other} has the name '{name}' already; choose another name")
-    plugin = _described(Plugin(kind, name, target), object)
-    if version:
-        plugin = replace(plugin, version=version, pinned=True)
-    elif not plugin.version:
-        raise InputError(f"nothing tells the version of {plugin}; give version=")
-    _GIVEN[kind, name] = plugin, _TABLES[kind].adopt(plugin, object)
-    return plugin
-
-
-_HOMES = {
-    "generators": "entroloop.study.build",
-    "sources": "entroloop.study.build",
-    "paradigms": "entroloop.study.paradigms",
-    "strategies": "entroloop.selection.strategies",
-    "metrics": "entroloop.metrics.table",
-    "extractors": "entroloop.features",
-}
-
-
-def register_option(text: str) -> Plugin:
-    """Register what `--plugin KIND:NAME=MODULE:OBJECT` gives; modules may lie in this folder.
-
-    >>> register_option("generators=my.module")
-    Traceback (most recent call last):
-    ...
-    entroloop.errors.InputError: --plugin generators=my.module is not KIND:NAME=MODULE:OBJECT, such\
- as generators:mine=my.module:MyGenerator
-    """
-    found = re.fullmatch(r"(\w+):([^:=]+)=([\w.]+:[\w.]+)", text)
-    if found is None:
-        raise InputError(
-            f"--plugin {one_line(text, 80)} is not KIND:NAME=MODULE:OBJECT, such as "
-            "generators:mine=my.module:MyGenerator"
-        )
-    kind, name, target = found.groups()
-    return register(kind, name, target, folder=str(Path.cwd()))
-
-
-def adopt_here(plugin: Plugin) -> None:
-    """Make a plug-in known that another process planned with.
-
-    Raises PluginError where it is missing, or has another version.
-    """
-    here = _found_here(plugin)
-    if here is None or here.version != plugin.version:
-        has = "is not installed" if here is None else f"has version {here.version}"
-        raise PluginError(
-            f"{plugin} {has} on {socket.gethostname()}, and the study was planned with version "
-            f"{plugin.version}: install one version everywhere"
-        )
-
-
-def _found_here(plugin: Plugin) -> Plugin | None:
-    if not plugin.distribution:
-        version = plugin.version if plugin.pinned else ""
-        return register(
-            plugin.kind, plugin.name, plugin.target, version=version, folder=plugin.folder
-        )
-    import_module(_HOMES[plugin.kind])
-    table = _TABLES[plugin.kind]
-    if plugin.name not in table and plugin.folder not in sys.path:
-        sys.path.append(plugin.folder)
-    return table.plugin(plugin.name)
-
-
-def examined() -> list[dict[str, str]]:
-    """Return every plug-in that is installed, each with what is wrong with it, if anything is."""
-    for home in _HOMES.values():
-        import_module(home)
-    return [_examined(plugin) for plugin in installed()]
-
-
-def _examined(plugin: Plugin) -> dict[str, str]:
-    facts = {"kind": plugin.kind, "name": plugin.name, "from": plugin.distribution}
-    if plugin.name in _TABLES[plugin.kind].own:
-        return facts | {"problem": "the name is built in, and no plug-in replaces it"}
-    try:
-        _TABLES[plugin.kind][plugin.name]
-    except PluginError as error:
-        return facts | {"problem": str(error)}
-    return facts | {"version": _versioned(plugin).version}
 
 
 def installed() -> tuple[Plugin, ...]:
@@ -268,7 +146,6 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:  # noqa: ARG001  # 
         Plugin(kind, point.name, point.value.split("[")[0].strip(), "", _told(point.dist))
         for kind in KINDS
         for point in metadata.entry_points(group=f"entroloop.{kind}")
-        if _NAME.fullmatch(point.name)
     }
     return tuple(sorted(found, key=lambda p: (p.kind, p.name, p.distribution)))
 
@@ -301,7 +178,8 @@ def imported(target: str) -> Any:
     return found
 
 
-def _imported(plugin: Plugin) -> Any:
+def object_of(plugin: Plugin) -> Any:
+    """Return a plug-in's object; raises PluginError where it cannot be imported."""
     try:
         return imported(plugin.target)
     except (Exception, SystemExit) as error:
@@ -310,12 +188,12 @@ def _imported(plugin: Plugin) -> Any:
 
 
 @cache
-def _versioned(plugin: Plugin) -> Plugin:
+def versioned(plugin: Plugin) -> Plugin:
     """Return an installed plug-in with its version, for which it is imported."""
-    return _described(plugin, _imported(plugin))
+    return described(plugin, object_of(plugin))
 
 
-def _described(plugin: Plugin, object: object) -> Plugin:
+def described(plugin: Plugin, object: object) -> Plugin:
     """Return a plug-in with the version of its object, and the folder of its module."""
     module = sys.modules.get(plugin.target.partition(":")[0])
     folder = ""
@@ -343,18 +221,3 @@ def _version_of_module(module: Any) -> str:
         for owner in metadata.packages_distributions().get(top, []):
             return metadata.version(owner)
     return f"source {hashlib.sha256(source).hexdigest()[:12]}"
-
-
-def _target_of(object: object) -> str:
-    """Return MODULE:OBJECT of an object that other processes can import; empty for none."""
-    name = getattr(object, "__qualname__", "")
-    module = getattr(object, "__module__", "") if name else ""
-    if module and module != "__main__" and "<" not in name:
-        return f"{module}:{name}"
-    for module, loaded in list(sys.modules.items()):
-        if module == "__main__":
-            continue
-        for key, value in list(getattr(loaded, "__dict__", {}).items()):
-            if value is object:
-                return f"{module}:{key}"
-    return ""
