@@ -122,8 +122,8 @@ def _found_here(plugin: Plugin) -> Plugin | None:
 
 def examined() -> list[dict[str, str]]:
     """Return every plug-in that is installed, each with what is wrong with it, if anything is."""
-    for home in _HOMES.values():
-        import_module(home)
+    for kind in {plugin.kind for plugin in installed()}:
+        import_module(_HOMES[kind])
     return [_examined(plugin) for plugin in installed()]
 
 
