@@ -17,7 +17,7 @@ ROOT = Path(entroloop.__file__).parent
 # CONTRIBUTING.md. The first rows are the files at the root that all others stand on.
 ROOMS = [
     ["errors", "seeding"],
-    ["samples"],
+    ["plugins", "samples"],
     ["system"],
     ["distances"],
     ["pools"],

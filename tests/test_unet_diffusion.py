@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import entroloop as el
+from entroloop.commands.run import prepare
 from entroloop.generators import draw
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline
@@ -212,6 +213,88 @@ def test_a_saved_pipeline_is_the_model_of_generation_1(images, tmp_path):
                           previous=tmp_path)  # fmt: skip
     assert weights(later).shape == weights(first).shape
     assert not np.allclose(weights(later), weights(first))
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A tiny pipeline as plain diffusers saves one, not one of ours."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    def save(scheduler=None, **changes):
+        torch.manual_seed(5)
+        unet = UNet2DModel(**{
+            "sample_size": 8, "in_channels": 3, "out_channels": 3, "layers_per_block": 1,
+            "block_out_channels": (8, 8), "norm_num_groups": 4,
+            "down_block_types": ("DownBlock2D", "DownBlock2D"),
+            "up_block_types": ("UpBlock2D", "UpBlock2D"), **changes,
+        })  # fmt: skip
+        folder = tmp_path / "foreign"
+        DDPMPipeline(unet, DDPMScheduler(**(scheduler or {}))).save_pretrained(folder)
+        return folder, np.concatenate([p.detach().numpy().ravel() for p in unet.parameters()])
+
+    return save
+
+
+def test_every_generation_can_finetune_the_given_pipeline(images, foreign, tmp_path):
+    folder, given = foreign()
+    still = Pipeline(path=str(folder), **SMALL | {"init": "pipeline", "lr": 1e-30})
+    assert np.allclose(weights(fit(still, images)), given)  # generation 1 starts from it
+    moved = fit(Pipeline(path=str(folder), **SMALL, init="pipeline"), images)
+    assert not np.allclose(weights(moved), given)
+    (tmp_path / "moved").mkdir()
+    moved.save(tmp_path / "moved")
+    later = still.fit(images, seed=2, device="cpu", threads=1, progress=no_progress,
+                      previous=tmp_path / "moved")  # fmt: skip
+    assert np.allclose(weights(later), given)  # and so does every other
+    assert not still.needs_previous
+
+
+def test_a_study_finetunes_the_given_pipeline_in_each_generation(rng, foreign, tmp_path):
+    folder, given = foreign()
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
+    study = {
+        "name": "fine", "generations": 2,
+        "data": {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 12,
+                 "n_reference": 12},
+        "generator": {"name": "pipeline", "path": str(folder), **SMALL, "init": "pipeline"},
+        "arms": [{"paradigm": "replace"}],
+    }  # fmt: skip
+    assert len(list(el.run_study(study, tmp_path / "s", workers=1))) == 2
+    first, second = el.load_study(tmp_path / "s").run("replace-random")
+    tuned = [weights(generation.model()) for generation in (first, second)]
+    assert all(np.abs(w - given).max() < 0.1 for w in tuned)  # near what was given
+    assert not any(np.allclose(w, given) for w in tuned)
+    assert not np.allclose(*tuned)
+    before = el.load_study(tmp_path / "s").run("replace-random")[1].keys["model"]
+    foreign(layers_per_block=2)  # another network at the same path
+    after = prepare(study, tmp_path / "s").steps[0].model
+    assert after != before
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "changes", "message"),
+    [
+        ({"prediction_type": "v_prediction"}, {}, "set generator.prediction=v_prediction"),
+        ({"num_train_timesteps": 50}, {}, "set generator.train_timesteps=50"),
+        ({"beta_end": 0.5}, {}, "beta_end 0.5, the settings have 0.02"),
+        ({}, {"out_channels": 6}, "predicts 6 channels of 3: a learned variance"),
+        ({}, {"num_class_embeds": 4}, "knows 4 classes"),
+    ],
+)
+def test_a_pipeline_that_the_settings_do_not_fit_is_told(
+    images, foreign, scheduler, changes, message
+):
+    folder, _ = foreign(scheduler, **changes)
+    with pytest.raises(el.InputError, match=message):
+        fit(Pipeline(path=str(folder), **SMALL, init="pipeline"), images)
+
+
+def test_a_pipeline_of_another_kind_of_network_is_told(images, foreign):
+    folder, _ = foreign()
+    file = folder / "unet/config.json"
+    file.write_text(file.read_text().replace("UNet2DModel", "UNet2DConditionModel"))
+    with pytest.raises(el.InputError, match="has a UNet2DConditionModel, which takes more than"):
+        fit(Pipeline(path=str(folder), **SMALL, init="pipeline"), images)
 
 
 def test_a_path_without_a_pipeline_is_told(images, tmp_path):

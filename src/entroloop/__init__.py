@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from entroloop.monitor.lightning_callback import lightning_callback as lightning_callback
     from entroloop.monitor.monitor import Monitor as Monitor
     from entroloop.monitor.trainer_callback import trainer_callback as trainer_callback
+    from entroloop.plugins import register as register
     from entroloop.report import render_report as render_report
     from entroloop.report.claims import load_claims as load_claims
     from entroloop.selection import Selection as Selection
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from entroloop.selection.realism import realism_weights as realism_weights
     from entroloop.store.records import GenerationRecord as GenerationRecord
     from entroloop.store.records import load_records as load_records
+    from entroloop.study.stored import StoredStudy as StoredStudy
+    from entroloop.study.stored import load_study as load_study
 
 _HOMES = {
     "FarthestPointSelector": "entroloop.selection.estimators",
@@ -46,7 +50,10 @@ _HOMES = {
     "trainer_callback": "entroloop.monitor.trainer_callback",
     "GenerationRecord": "entroloop.store.records",
     "load_records": "entroloop.store.records",
+    "StoredStudy": "entroloop.study.stored",
     "load_claims": "entroloop.report.claims",
+    "load_study": "entroloop.study.stored",
+    "register": "entroloop.plugins",
     "render_report": "entroloop.report",
     "Selection": "entroloop.selection",
     "select": "entroloop.selection",
@@ -58,6 +65,8 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for (PEP 562): `import entroloop` is cheap."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("entroloop")
     if name not in _HOMES:
         raise AttributeError(f"module 'entroloop' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

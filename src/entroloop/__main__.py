@@ -2,14 +2,17 @@
 
 import sys
 
+from entroloop.system.signals import exit_code, hear_ending
+
 
 def main() -> None:
     """Run the command line; see `entroloop.cli.main`."""
     try:
+        hear_ending()
         from entroloop.cli import main as run
     except KeyboardInterrupt:
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(exit_code())
     run()
 
 

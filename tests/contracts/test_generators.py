@@ -27,8 +27,7 @@ def silent(done, total):
 
 @pytest.fixture(params=sorted(set(GENERATORS) - {"pipeline"}))  # tests/test_unet_diffusion.py
 def generator(request):
-    module, name = GENERATORS[request.param].split(":")
-    settings = getattr(__import__(module, fromlist=[name]), name)
+    settings = GENERATORS[request.param]
     raw = {"name": request.param, **SMALL.get(request.param, {})}
     return validate_settings(settings, raw, "test")
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from entroloop.errors import InputError, Notice, one_line
+from entroloop.system.signals import exit_code
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # disk or quota full, or nothing may be written
 
@@ -50,7 +51,8 @@ class Commands(TyperGroup):
 def run_to_exit(app: Callable[..., Any]) -> None:
     """Run the command line, and leave the process.
 
-    Exit codes: 0 done, 2 bad input or usage (one line on stderr), 130 interrupted, 1 a defect.
+    Exit codes: 0 done, 2 bad input or usage (one line on stderr), 1 a defect; ended by Ctrl-C 130,
+    by SIGTERM 143, by SIGHUP 129.
     """
     for stream in (sys.stdout, sys.stderr):  # a terminal of few letters gets escapes
         if isinstance(stream, TextIOWrapper):
@@ -72,6 +74,7 @@ def run_to_exit(app: Callable[..., Any]) -> None:
         code = 0
     if code == 130:  # typer turns Ctrl-C into this code
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
+        code = exit_code()
     sys.exit(code or 0)
 
 

@@ -32,9 +32,10 @@ def doctor(
         bool, typer.Option("--clear-cache", help="empty the feature cache")
     ] = False,
 ) -> None:
-    """Show the environment and cache; with DIR, verify the checksums of every stage of a study."""
+    """Show environment, cache and plug-ins; with DIR, verify the checksums of all its stages."""
     from entroloop.commands.doctor import examine
     from entroloop.features.cached import examine_cache
+    from entroloop.plugins import examined
     from entroloop.system.environment import environment
 
     if (clear or repair) and dir is None:
@@ -47,6 +48,7 @@ def doctor(
     facts: dict[str, Any] = {
         "environment": environment("auto"),
         "features_cache": examine_cache(clear=clear_cache),
+        "plugins": examined(),
     }
     if found is not None:
         facts["folder"] = found.facts() | {"cleared": cleared, "moved": moved}

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.plugin import Plugins, register_options
 from entroloop.errors import InputError
 
 
@@ -25,12 +26,14 @@ def measure(
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Measure generated samples against training and held-out sets; print JSON."""
     from entroloop.commands.measure import measure_files
     from entroloop.system.devices import device_for
     from entroloop.system.progress_line import ProgressLine
 
+    register_options(plugin)
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if html is not None and not html.parent.is_dir():

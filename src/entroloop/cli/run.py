@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entroloop.cli.engine import check_engine, cluster_for
+from entroloop.cli.plugin import Plugins, register_options
 from entroloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(
         int, typer.Option(min=0, max=65535, help="port of the live page (0: a free one)")
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the plan")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Run a study, or whatever part of it is missing; repeat the command to resume.
 
@@ -61,6 +63,7 @@ def run(
         raise InputError(f"--ranks must be at least 1; got {ranks}")
     if engine != "ray" and (ranks, gpus, memory) != (1, 0, 0):
         raise InputError("--ranks, --gpus and --memory apply to Ray workers; add --engine ray")
+    register_options(plugin)
     overrides = parse_overrides(set_ or [])
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from entroloop.cli.engine import check_engine, cluster_for
+from entroloop.cli.plugin import Plugins, register_options
 from entroloop.errors import InputError
 
 
@@ -53,6 +54,7 @@ def select(
         str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    plugin: Plugins = None,
 ) -> None:
     """Choose the n most informative samples from one or more pools."""
     from entroloop.commands.select import Request, select_files
@@ -61,6 +63,7 @@ def select(
     check_engine(engine, address)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1; got {workers}")
+    register_options(plugin)
     with cluster_for(engine, address, workers, {}) as cluster:
         request = Request(
             pools=pool,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.data.sets import FileSet, read_set
-from entroloop.errors import InputError, unknown_name
+from entroloop.errors import InputError
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
 from entroloop.metrics.measure import Measurement, measure
@@ -87,8 +87,7 @@ def measure_files(
     sets that cannot be read or do not fit each other.
     """
     for name in metrics or ():  # before anything is read
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
+        METRICS.find(name)
     extractor = extractor_for(features, device)
     sets = {
         role: read_set(path, role, strict=strict)

@@ -198,7 +198,7 @@ def prepare(
     config = load_config(study, overrides or {})
     check_installed(config.trackers)
     built = build(config)
-    real = built.source.load()
+    real = built.load()
     check_data(built, real)
     key = real_key(real)
     store = store_at(out if out is not None else Path("runs") / config.name)
@@ -307,7 +307,8 @@ def _write_facts(study: Study) -> None:
     store = study.store
     write_real(store, study.real_key, study.real)
     store.write("config.json", study.config.model_dump_json(indent=1))
-    store.write("environment.json", json.dumps(environment(study.device), indent=1))
+    used = {f"{p.kind} {p.name}": p.version for p in study.built.plugins}
+    store.write("environment.json", json.dumps(environment(study.device) | used, indent=1))
     for run, listed in study.lists.items():
         write_run_list(store, run, listed)
 

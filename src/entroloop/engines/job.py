@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
 from entroloop.engines.schedule import Listener, Schedule
+from entroloop.errors import InputError
+from entroloop.plugins import Plugin, adopt_here
 from entroloop.store.folder import Store
 from entroloop.store.object_store import store_at
 from entroloop.study.build import Built, build
@@ -34,12 +36,22 @@ class Job:
     listen: Listener
 
     def assignment(self) -> Assignment:
-        """Return what a worker in another process must know."""
+        """Return what a worker in another process must know.
+
+        Raises InputError for a plug-in that another process cannot import.
+        """
+        for plugin in self.built.plugins:
+            if not plugin.target:
+                raise InputError(
+                    f"{plugin} lies in no module that worker processes can import; move it from "
+                    "the script or notebook into a file of its own, and register it from there"
+                )
         return Assignment(
             config=self.built.config.model_dump(mode="json"),
             store=self.store.url,
             real_key=self.real_key,
             device=self.device,
+            plugins=[asdict(plugin) for plugin in self.built.plugins],
         )
 
 
@@ -55,13 +67,14 @@ class Assignment:
     """What a worker in another process must know of a study; JSON can hold it.
 
     config: the study's configuration. store: where its folder is, a path or URL. real_key, device:
-    as in `Job`.
+    as in `Job`. plugins: those that the study uses, with the versions that it was planned with.
     """
 
     config: dict[str, Any]
     store: str
     real_key: str
     device: str
+    plugins: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Return the assignment as one line of JSON."""
@@ -72,6 +85,8 @@ class Assignment:
     def workplace(text: str) -> Workplace:
         """Return the objects for an assignment that `to_json` wrote."""
         told = Assignment(**json.loads(text))
+        for plugin in told.plugins:
+            adopt_here(Plugin(**plugin))
         # What strategies refuse was found out when the study was prepared.
         built = build(StudyConfig.model_validate(told.config), try_out=False)
         steps = plan(built, told.real_key, told.device)

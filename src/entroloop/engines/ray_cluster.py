@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from entroloop.errors import InputError, one_line
+from entroloop.system.signals import hearing_kept
 
 PATIENCE = 60.0  # seconds until what the cluster has must be free
 
@@ -40,11 +41,13 @@ def start(ray: Any, address: str | None, workers: int | None, cpus: float) -> No
                 f"{workers} workers ask for {needed} CPU in all, this machine has {found}; lower "
                 "--workers"
             )
-        ray.init("local", num_cpus=found, include_dashboard=False, **common)
+        with hearing_kept():
+            ray.init("local", num_cpus=found, include_dashboard=False, **common)
         return
     _check_reachable(address)
     try:
-        ray.init(address, **common)
+        with hearing_kept():
+            ray.init(address, **common)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"--address {address}: {one_line(error, 200)}") from None
 

@@ -28,13 +28,15 @@ def main() -> None:
     os.dup2(2, 1)
     lines: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
-    workplace = Assignment.workplace(lines.get())
+    assignment = lines.get()
     while True:
         number = int(lines.get())
         try:
-            workplace.make(number, _reporting(answers))
+            Assignment.workplace(assignment).make(number, _reporting(answers))
             _say(answers)
         except InputError as error:
+            if error.__cause__ is not None:  # a plug-in's failure: the log tells its author where
+                traceback.print_exc()
             _say(answers, input_error=str(error))
         except Exception:
             _say(answers, defect=traceback.format_exc())

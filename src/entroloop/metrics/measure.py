@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.errors import InputError, unknown_name
+from entroloop.errors import InputError
 from entroloop.metrics.entropy import has_near_copies
 from entroloop.metrics.halves import halved
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, RowStatistic
+from entroloop.plugins import blamed
 from entroloop.samples import Float64
 from entroloop.seeding import rng_for
 from entroloop.system.progress_line import ProgressOf, no_progress_of
@@ -85,23 +86,24 @@ def measure(
         if n < 2:
             raise InputError(f"{role} holds {n} rows; at least 2 are needed")
     for name in metrics or ():
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-        missing = [r for r in METRICS[name].needs if r != "probabilities" and not sets.has(r)]
+        needs = METRICS.find(name).needs
+        missing = [r for r in needs if r != "probabilities" and not sets.has(r)]
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
-    asked = list(metrics) if metrics else [n for n in METRICS if _by_default(METRICS[n], sets)]
+    own = [name for name in METRICS.own if _by_default(METRICS[name], sets)]
+    asked = list(metrics) if metrics else own  # what is installed changes no output unasked
     asked = with_nulls(asked, sets)
     taker = Taker(sets)
     found = {}
     for done, name in enumerate(asked):
         progress_of(name)(done, len(asked))
         start = time.perf_counter()
-        value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
-        floor, at = taker.floor(METRICS[name])
+        with blamed(METRICS.plugin(name)):
+            value, interval, note = taker.take(METRICS[name], asked_for=metrics is not None)
+            floor, at = taker.floor(METRICS[name])
+            pairs, of = taker.pairs(METRICS[name])
         if floor is not None:
             note += f"; real against real, at {at} rows: {floor:.4g}"
-        pairs, of = taker.pairs(METRICS[name])
         if of > len(pairs):
             note += f"; the first {len(pairs)} of {of} pairs are listed"
         found[name] = Measurement(

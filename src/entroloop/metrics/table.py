@@ -45,8 +45,9 @@ from entroloop.metrics.neighbourhood import (
     memorized_rows_of,
     nearest_distances_of,
 )
-from entroloop.metrics.sets import Sets
+from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.sliced import sliced_wasserstein_of
+from entroloop.plugins import Plugin, PluginError, Table
 from entroloop.samples import Array, Float64
 
 G, T, R = "generated", "train", "reference"
@@ -211,7 +212,7 @@ def _rank_note(sets: Sets) -> str:
 FID = "with FID libraries on the same features and numbers of rows"
 PRDC = "with prdc (k = 5) if no rows are equal"
 
-METRICS: dict[str, Metric] = {
+_OWN: dict[str, Metric] = {
     "entropy_train": _entropy(T, "how spread out the training set is; it falls as models collapse"),
     "entropy_samples": _entropy(G, "how spread out the generated rows are"),
     "entropy_train_intrinsic": _entropy(
@@ -399,6 +400,18 @@ METRICS: dict[str, Metric] = {
         every_row=True, counted=True,
     ),
 }  # fmt: skip
+
+
+def _adopted(plugin: Plugin, found: object) -> Metric:
+    if not isinstance(found, Metric):
+        raise PluginError(f"{plugin} is no entroloop.metrics.Metric")
+    if unknown := set(found.needs) - {*ROLES, "train_whole", "probabilities"}:
+        valid = ", ".join(ROLES)
+        raise PluginError(f"{plugin} needs '{min(unknown)}', which is no role; valid: {valid}")
+    return found
+
+
+METRICS: Table[Metric] = Table("metrics", _OWN, _adopted)
 
 # Metrics based on distances to neighbours in another set: hubs make them say little.
 BY_NEIGHBOURS = (

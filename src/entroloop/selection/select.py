@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from entroloop.distances.table import DISTANCES
 from entroloop.errors import InputError, unknown_name
+from entroloop.plugins import blamed
 from entroloop.pools.hosts import Hosts, InProcess, PoolEngine
 from entroloop.pools.rows import ArrayRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, Float64, as_vectors, check_rows
@@ -165,11 +166,11 @@ def _weights_by_name(name: str, x: Any, strategy_args: dict[str, Any], strategy:
 
 
 def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | None) -> None:
-    _check_name("strategy", strategy, STRATEGIES)
+    STRATEGIES.find(strategy)
     _check_name("metric", metric, DISTANCES)
     _check_name("quota", quota, QUOTAS)
     if engine is not None and not STRATEGIES[strategy].sharded:
-        able = ", ".join(name for name, row in STRATEGIES.items() if row.sharded)
+        able = ", ".join(name for name in STRATEGIES.own if STRATEGIES[name].sharded)
         raise InputError(
             f"strategy {strategy} needs the pool in one process; on engine {engine.name} take one "
             f"of {able}"
@@ -332,7 +333,8 @@ def _checkpoint(
 
 def _picked(strategy: str, state: SelectionState, strategy_args: dict[str, Any]) -> Picks:
     try:
-        return STRATEGIES[strategy].pick(state, **strategy_args)
+        with blamed(STRATEGIES.plugin(strategy)):
+            return STRATEGIES[strategy].pick(state, **strategy_args)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise

@@ -127,6 +127,13 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
 
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file in the folder as it is now, or None if there is none."""
+        try:
+            return (self.root / name).read_bytes()
+        except OSError:
+            return None
+
     def remove(self, name: str) -> None:
         """Remove a file from the folder, if it exists."""
         (self.root / name).unlink(missing_ok=True)

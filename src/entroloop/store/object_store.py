@@ -47,7 +47,12 @@ def store_at(address: str | Path) -> Store:
 
 
 class ObjectStore(Store):
-    """A study folder in an object store (see the module); `root` is the mirror."""
+    """A study folder in an object store (see the module); `root` is the mirror.
+
+    read_only: what is damaged there stays there; only the mirror loses it.
+    """
+
+    read_only = False
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -125,6 +130,11 @@ class ObjectStore(Store):
         super().write(name, content)
         self._put_file(name)
 
+    def read(self, name: str) -> bytes | None:
+        """See `Store`."""
+        self._fetch_file(name)
+        return super().read(name)
+
     def remove(self, name: str) -> None:
         """See `Store`."""
         super().remove(name)
@@ -198,7 +208,7 @@ class ObjectStore(Store):
         """See `Store`."""
         super().discard(kind, key)
         self._known.discard((kind, key))
-        if self._files.exists(self._at("stages", kind, key)):
+        if not self.read_only and self._files.exists(self._at("stages", kind, key)):
             self._files.rm(self._at("stages", kind, key), recursive=True)
 
     @contextmanager

@@ -7,8 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel
@@ -16,16 +15,32 @@ from pydantic import BaseModel
 from entroloop.data import Source, check_sizes
 from entroloop.distances.table import DISTANCES
 from entroloop.errors import InputError, unknown_name
-from entroloop.features import Extractor, extractor_for
+from entroloop.features import EXTRACTORS, Extractor, extractor_for
 from entroloop.generators import Generator
 from entroloop.metrics import METRICS
+from entroloop.plugins import Plugin, PluginError, Table, blamed
 from entroloop.samples import RealData
 from entroloop.selection import STRATEGIES, select
 from entroloop.selection.realism import REALISM
 from entroloop.study.config import ArmConfig, Settings, StudyConfig, validate_settings
 from entroloop.study.paradigms import PARADIGMS, Composition
 
-SOURCES = {
+
+def _settings_with(*methods: str) -> Callable[[Plugin, Any], type[BaseModel]]:
+    """Return what checks that a plug-in is a class of settings with these methods."""
+
+    def adopted(plugin: Plugin, found: Any) -> type[BaseModel]:
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            raise PluginError(f"{plugin} is no class of settings, a pydantic.BaseModel")
+        known = set(dir(found)) | set(found.model_fields)
+        if missing := [name for name in methods if name not in known]:
+            raise PluginError(f"{plugin} lacks `{missing[0]}`")
+        return found
+
+    return adopted
+
+
+_SOURCES = {
     "digits": "entroloop.data.digits:Digits",
     "arrays": "entroloop.data.arrays:Arrays",
     "parquet": "entroloop.data.images:Parquet",
@@ -34,15 +49,21 @@ SOURCES = {
     "hub": "entroloop.data.hub:Hub",
     "principal_components": "entroloop.data.principal_components:PrincipalComponents",
 }
-GENERATORS = {
+_GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
     "gaussian": "entroloop.generators.gaussian:Gaussian",
     "unet_diffusion": "entroloop.generators.unet.model:UNetDiffusion",
     "pipeline": "entroloop.generators.pipeline:Pipeline",
     "kde": "entroloop.generators.kde:KDE",
 }
-
-T = TypeVar("T")
+SOURCES: Table[type[BaseModel]] = Table(
+    "sources", _SOURCES, _settings_with("load", "source", "n_train", "n_reference")
+)
+GENERATORS: Table[type[BaseModel]] = Table(
+    "generators",
+    _GENERATORS,
+    _settings_with("fit", "load", "stored_bytes", "name", "SAMPLING", "needs_previous"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +76,27 @@ class Arm:
 
     def compose(self, generation: int, n: int) -> Composition:
         """Return what the training set of a generation ≥ 2 is made of."""
-        return PARADIGMS[self.config.paradigm](generation, n, **self.config.paradigm_args)
+        name = self.config.paradigm
+        with blamed(PARADIGMS.plugin(name)):
+            found = PARADIGMS[name](generation, n, **self.config.paradigm_args)
+        if not isinstance(found, Composition):
+            raise InputError(f"the paradigm {name} returned no Composition, but {found!r:.60}")
+        return found
+
+    @property
+    def strategies(self) -> list[str]:
+        """The strategies that choose: the arm's own, and those within a guarded one."""
+        guarded = self.config.strategy == "guarded"
+        inner = self.config.strategy_args.get("inner", []) if guarded else []
+        named = [one.get("strategy") if isinstance(one, Mapping) else one for one in inner]
+        return [self.config.strategy, *(name for name in named if isinstance(name, str))]
 
     def generator_settings(self) -> tuple[Settings, Settings]:
         """Return the settings that training depends on, and those of sampling alone."""
         settings = cast(BaseModel, self.generator).model_dump(mode="json")
         sampling = {key: settings.pop(key) for key in self.generator.SAMPLING}
+        given = getattr(self.generator, "given", None)  # a hash of files that settings only name
+        settings |= {"given": given} if given else {}
         return settings, sampling
 
 
@@ -77,6 +113,27 @@ class Built:
         """Return the arm of that name."""
         return next(arm for arm in self.arms if arm.config.name == name)
 
+    def load(self) -> RealData:
+        """Load the real data."""
+        with blamed(SOURCES.plugin(self.config.data["source"])):
+            return self.source.load()
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        """The plug-ins that the study uses."""
+        used: list[tuple[Table[Any], str]] = [(SOURCES, self.config.data["source"])]
+        used += [(METRICS, name) for name in self.config.metrics.extra]
+        used.append((EXTRACTORS, self.config.metrics.features.partition(":")[0]))
+        for arm in self.arms:
+            used += [(STRATEGIES, name) for name in arm.strategies]
+            used += [
+                (GENERATORS, arm.config.generator["name"]),
+                (PARADIGMS, arm.config.paradigm),
+                (EXTRACTORS, arm.config.features.partition(":")[0]),
+            ]
+        found = dict.fromkeys(table.plugin(name) for table, name in used)
+        return [plugin for plugin in found if plugin is not None]
+
 
 def build(config: StudyConfig, *, try_out: bool = True) -> Built:
     """Return the objects of a study; every name and setting is checked here, before any work.
@@ -85,9 +142,9 @@ def build(config: StudyConfig, *, try_out: bool = True) -> Built:
 
     Raises InputError that names the key and the nearest valid value.
     """
-    source = cast(Source, _settings(SOURCES, "source", config.data, "data"))
+    source = cast(Source, _settings(SOURCES, config.data, "data"))
     for name in config.metrics.extra:
-        metric = _row(METRICS, "metric", name, "metrics.extra")
+        metric = METRICS.find(name, "metrics.extra")
         if "probabilities" in metric.needs:
             raise InputError(f"metrics.extra: {name} needs class probabilities; use `measure`")
     extractor = extractor_for(config.metrics.features, where="metrics.features")
@@ -123,8 +180,8 @@ def check_data(built: Built, real: RealData) -> None:
 
 def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     where = f"arm '{arm.name}'"
-    paradigm = _row(PARADIGMS, "paradigm", arm.paradigm, where)
-    strategy = _row(STRATEGIES, "strategy", arm.strategy, where)
+    paradigm = PARADIGMS.find(arm.paradigm, where)
+    strategy = STRATEGIES.find(arm.strategy, where)
     _row(DISTANCES, "metric", arm.metric, where)
     if arm.weights is not None:
         _row(REALISM, "form of realism", arm.weights, f"weights of {where}")
@@ -134,7 +191,7 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
     own = {"state", *strategy.reserved, *strategy.needs}
     _check_arguments(strategy.pick, arm.strategy_args, "strategy_args", own, where)
-    generator = _settings(GENERATORS, "generator", arm.generator, f"generator of {where}")
+    generator = _settings(GENERATORS, arm.generator, f"generator of {where}")
     built = Arm(arm, cast(Generator, generator), extractor)
     try:
         composition = built.compose(2, n_train)
@@ -168,18 +225,16 @@ def _try_out(arm: ArmConfig, n_train: int) -> None:
     select(pool, 1, arm.strategy, metric=arm.metric, **arm.strategy_args, **more)
 
 
-def _row(table: Mapping[str, T], kind: str, name: str, where: str) -> T:
-    if not isinstance(name, str) or name not in table:
+def _row(table: Mapping[str, Any], kind: str, name: str, where: str) -> None:
+    if name not in table:
         raise unknown_name(kind, name, table, where)
-    return table[name]
 
 
-def _settings(table: Mapping[str, str], kind: str, raw: Settings, where: str) -> BaseModel:
-    selector = "source" if kind == "source" else "name"
+def _settings(table: Table[type[BaseModel]], raw: Settings, where: str) -> BaseModel:
+    selector = "source" if table is SOURCES else "name"
     if selector not in raw:
         raise InputError(f"{where} needs the key '{selector}': one of {', '.join(sorted(table))}")
-    module, name = _row(table, kind, raw[selector], where).split(":")
-    return validate_settings(getattr(import_module(module), name), raw, where)
+    return validate_settings(table.find(raw[selector], where), raw, where)
 
 
 def _check_arguments(

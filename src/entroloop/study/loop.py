@@ -12,6 +12,7 @@ from entroloop.errors import InputError
 from entroloop.generators import Model, draw
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.metrics.measure import with_nulls
+from entroloop.plugins import PluginError, blamed
 from entroloop.samples import concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import STRATEGIES, select
@@ -19,7 +20,7 @@ from entroloop.selection.realism import realism_weights
 from entroloop.store.folder import Store
 from entroloop.store.records import to_json
 from entroloop.store.stages import TrainingSet, read_decision
-from entroloop.study.build import Built
+from entroloop.study.build import GENERATORS, Built
 from entroloop.study.history import History
 from entroloop.study.plan import Step
 from entroloop.system.progress_line import Progress, ProgressOf
@@ -85,21 +86,23 @@ def fit_and_sample(
 ) -> None:
     """Train this generation's generator, and draw as many samples as the plan asks for."""
     generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
+    plugin = GENERATORS.plugin(step.arm.generator["name"])
     if not store.info("model", step.model):
         progress = progress_of("model")
         progress(0, 1)
-        with store.commit("model", step.model) as folder:
+        with store.commit("model", step.model) as folder, blamed(plugin):
             fit_model(step, built, store, history, device, progress).save(folder)
     have, wanted = len(store.samples(step.samples)), step.n_samples
     if have < wanted:
         # The stored model samples, never the one just trained: fresh or resumed, the same bits.
         folder = store.path("model", step.model)
-        model = generator.load(folder, device=device, threads=built.config.threads)
-        store.add_samples(
-            step.samples,
-            lambda: draw(model, seed, g, have, wanted, progress_of("samples")),
-            **_classes(model, seed, g),
-        )
+        with blamed(plugin):
+            model = generator.load(folder, device=device, threads=built.config.threads)
+            store.add_samples(
+                step.samples,
+                lambda: draw(model, seed, g, have, wanted, progress_of("samples")),
+                **_classes(model, seed, g),
+            )
 
 
 def fit_model(
@@ -157,6 +160,9 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
 def _value_or_nan(name: str, sets: Sets) -> float:
     """Return a metric, NaN where these sets have none: a study does not stop for that."""
     try:
-        return METRICS[name].value(sets)
+        with blamed(METRICS.plugin(name)):
+            return float(METRICS[name].value(sets))
+    except PluginError:
+        raise
     except InputError:
         return float("nan")

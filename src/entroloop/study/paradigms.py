@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from entroloop.errors import InputError
+from entroloop.plugins import Plugin, PluginError, Table
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,20 @@ def synthetic_augmentation(generation: int, n: int) -> Composition:
     return Composition((generation - 1,), n, real=True)
 
 
-PARADIGMS: dict[str, Paradigm] = {
-    "replace": replace,
-    "accumulate": accumulate,
-    "accumulate_subsample": accumulate_subsample,
-    "fresh": fresh,
-    "synthetic_augmentation": synthetic_augmentation,
-}
+def _adopted(plugin: Plugin, found: object) -> Paradigm:
+    if not callable(found):
+        raise PluginError(f"{plugin} is no function of (generation, n)")
+    return found
+
+
+PARADIGMS: Table[Paradigm] = Table(
+    "paradigms",
+    {
+        "replace": replace,
+        "accumulate": accumulate,
+        "accumulate_subsample": accumulate_subsample,
+        "fresh": fresh,
+        "synthetic_augmentation": synthetic_augmentation,
+    },
+    _adopted,
+)

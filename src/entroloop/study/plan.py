@@ -8,13 +8,16 @@ keys of what it touches and of nothing else.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from entroloop.metrics import METRICS
+from entroloop.plugins import Plugin
 from entroloop.seeding import seed_for
 from entroloop.selection import STRATEGIES
 from entroloop.store.folder import FORMAT
-from entroloop.study.build import Arm, Built
+from entroloop.study.build import GENERATORS, Arm, Built
 from entroloop.study.config import ArmConfig, fingerprint
 from entroloop.study.paradigms import Composition
 
@@ -153,6 +156,7 @@ class _Keys:
                 "oversample": own.oversample,
             }
             content |= {"weights": own.weights} if own.weights else {}
+            content |= _plugins(STRATEGIES.plugin(name) for name in arm.strategies)
         return fingerprint(content)
 
     def _model(
@@ -168,6 +172,7 @@ class _Keys:
         }
         if arm.generator.needs_previous:
             content["previous"] = previous_model
+        content |= _plugins([GENERATORS.plugin(arm.config.generator["name"])])
         return fingerprint(content)
 
     def _record(self, seed: int, keys: list[str]) -> str:
@@ -181,4 +186,15 @@ class _Keys:
                 "n_reference": self.config.n_reference,
                 "metrics": metrics,
             }
+            | _plugins(METRICS.plugin(name) for name in self.config.metrics.extra)
         )
+
+
+def _plugins(found: Iterable[Plugin | None]) -> dict[str, dict[str, str]]:
+    """Return the versions of plug-ins as part of a key; nothing where there are none.
+
+    Those of extractors are part of their identity. What a source or a paradigm returns is itself
+    part of the keys, so that their versions need not be.
+    """
+    versions = {plugin.name: plugin.version for plugin in found if plugin is not None}
+    return {"plugins": versions} if versions else {}

@@ -161,6 +161,21 @@ def load_network(folder: Path | str, part: str = "unet") -> Any:
     return UNet2DModel.from_pretrained(str(folder), subfolder=part, use_safetensors=True)
 
 
+def read_part(folder: Path | str, part: str) -> dict[str, Any]:
+    """Return the configuration of a part of a saved pipeline: unet or scheduler."""
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    kind = UNet2DModel if part == "unet" else DDPMScheduler
+    return dict(kind.load_config(str(folder), subfolder=part))
+
+
+def load_pipeline(folder: Path) -> Any:
+    """Return a saved model as a pipeline of plain diffusers, with the scheduler of its training."""
+    from diffusers import DDPMPipeline
+
+    return DDPMPipeline.from_pretrained(str(folder), use_safetensors=True)
+
+
 def padded(length: int, stride: int) -> int:
     """Return the next multiple of the stride."""
     return -(-length // stride) * stride

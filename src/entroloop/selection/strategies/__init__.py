@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from entroloop.plugins import Plugin, PluginError, Table
 from entroloop.selection.state import Picks
 from entroloop.selection.strategies.center_matching import center_matching
 from entroloop.selection.strategies.coreset import composable_coreset
@@ -45,7 +46,21 @@ class Strategy:
     version: int = 1
 
 
-STRATEGIES: dict[str, Strategy] = {
+NEEDS = {"real", "generations", "baseline", "joined", "guard", "reference", "scores"}
+
+
+def _adopted(plugin: Plugin, found: object) -> Strategy:
+    if not isinstance(found, Strategy):
+        raise PluginError(f"{plugin} is no entroloop.selection.strategies.Strategy")
+    if unknown := set(found.needs) - NEEDS:
+        raise PluginError(
+            f"{plugin} needs '{min(unknown)}', which no study supplies; valid: "
+            f"{', '.join(sorted(NEEDS))}"
+        )
+    return found
+
+
+_OWN: dict[str, Strategy] = {
     "random": Strategy(pick=random, sharded=True, equal_generations=True),
     "uniform": Strategy(pick=random, sharded=True),
     "random_matched": Strategy(pick=random_matched, needs=("real",), copies=2),
@@ -69,3 +84,4 @@ STRATEGIES: dict[str, Strategy] = {
     "latent_space_filter": Strategy(pick=latent_space_filter, needs=("real",), copies=4),
     "top_quality": Strategy(pick=top_quality, needs=("scores",)),
 }
+STRATEGIES: Table[Strategy] = Table("strategies", _OWN, _adopted)
