@@ -78,6 +78,18 @@ class Bounds:
         self._ready = False
         self._sketches: Sketches | None = None
 
+    def anew(self, capacity: int) -> Bounds:
+        """Return bounds on the same rows, all selectable, without weights and without picks."""
+        return Bounds(
+            self.rows,
+            self.space,
+            selectable=np.ones(len(self.rows), dtype=bool),
+            capacity=capacity,
+            dtype=self._picks.dtype,
+            centred_copy=self._centred_copy,
+            multiplier=self._multiplier,
+        )
+
     def _prepare(self) -> None:
         """Centre the rows in the present precision; a strategy that never asks never pays."""
         self._ready = True
@@ -267,21 +279,28 @@ class Bounds:
 
     def unweighted(self, index: Array) -> Float64:
         """Return `exact` without the weights."""
-        values: Float64 = np.full(len(index), np.inf)
+        return self.nearest(index)[0]
+
+    def nearest(self, index: Array) -> tuple[Float64, NDArray[np.int64]]:
+        """Return the defining value of each of these rows to its nearest pick, without weights, and
+        which pick that is; the earliest of equally near ones. Without picks: inf, and no meaning.
+        """
+        where: NDArray[np.int64] = self.where[index]
         if not self.count or not len(index):
-            return values
-        near = self.picks[self.where[index]]
-        values = self.space.exact(self.rows[index], near)
+            return np.full(len(index), np.inf), where
+        values = self.space.exact(self.rows[index], self.picks[where])
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
         block = max(1, 8 * TILE_BYTES // (8 * self.count))
         for start in range(0, len(doubt), block):
             part = doubt[start : start + block]
-            values[part] = np.minimum(values[part], self._scan(index[part]))
-        return values
+            values[part], where[part] = self._scan(index[part])
+        return values, where
 
-    def _scan(self, index: NDArray[np.int64]) -> Float64:
-        """Return the least defining value over all picks, taken of those within doubt."""
+    def _scan(self, index: NDArray[np.int64]) -> tuple[Float64, NDArray[np.int64]]:
+        """Return the least defining value over all picks, taken of those within doubt, and the
+        first pick that reaches it.
+        """
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
@@ -291,10 +310,13 @@ class Bounds:
             prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
             pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
-        i, j = pairs
-        best = np.full(len(index), np.inf)
-        np.minimum.at(best, i, self.space.exact(self.rows[index[i]], self.picks[j]))
-        return best
+        # The pick that is known to be near competes, however the products round.
+        own = np.arange(len(index))
+        i, j = np.concatenate([own, pairs[0]]), np.concatenate([self.where[index], pairs[1]])
+        found = self.space.exact(self.rows[index[i]], self.picks[j])
+        order = np.lexsort((j, found, i))
+        best = order[np.searchsorted(i[order], own)]
+        return found[best], j[best]
 
 
 def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:

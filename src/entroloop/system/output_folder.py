@@ -57,6 +57,19 @@ class OutputFolder:
         except OSError as error:
             raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from None
 
+    def verify(self) -> None:
+        """Refuse a folder that is not, file by file, what this program wrote.
+
+        Raises InputError that names the first file that is missing, changed or of somebody else.
+        """
+        self.check()
+        listed = self._listed() if self.path.is_dir() else {}
+        if not listed:
+            raise InputError(f"{self.path} holds no selection of entroloop")
+        gone = [name for name in sorted(listed) if not os.path.lexists(self.path / name)]
+        if gone:
+            raise InputError(f"{self.path} lacks {gone[0]}, which its manifest lists")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the folder; a folder made for that goes if it stays empty.
