@@ -165,7 +165,10 @@ def test_a_strategys_parameters_and_a_warm_start(entroloop_here, tmp_path, rng):
         (["--pool", "x.npy", "-n", "2", "--features", "rwa"], "did you mean 'raw'"),
         (["--pool", "x.npy", "-n", "2", "--group-by", "label"], "has no column 'label'"),
         (["--pool", "x.npy", "-n", "2", "--materialize", "copy"], "--materialize parquet"),
-        (["--pool", "x.npy", "-n", "2", "--materialize", "move"], "Valid: copy, hub, link, parquet"),
+        (
+            ["--pool", "x.npy", "-n", "2", "--materialize", "move"],
+            "Valid: copy, hub, link",
+        ),
         (["--pool", "x.npy", "-n", "2", "--initial", "y.npy"], "initial has 4 values a row"),
         (["--pool", "cut.parquet", "-n", "2"], "not a readable parquet file"),
         (["--pool", "cut.npz", "-n", "2"], "not a readable"),

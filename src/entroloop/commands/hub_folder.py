@@ -39,7 +39,7 @@ def _with_classes(table: Any) -> Any:
     """Return the table with a `label` of names as class numbers, in name order; −1 for none."""
     import pyarrow as pa
 
-    kinds = features_of(table)
+    kinds = features_of(table.schema)
     if "label" not in table.column_names or not pa.types.is_string(table.field("label").type):
         return table
     labels = table.column("label").to_pylist()
@@ -109,7 +109,7 @@ def _nats(entropy: dict[str, Any]) -> str:
 
 
 def _classes(table: Any) -> list[str]:
-    kind = features_of(table).get("label") or {}
+    kind = features_of(table.schema).get("label") or {}
     if kind.get("_type") != "ClassLabel":
         return []
     counts = Counter(table.column("label").to_pylist())
@@ -139,6 +139,7 @@ def _croissant(name: str, table: Any, summary: dict[str, Any], checksum: str) ->
             "name": f"rows/{field.name}",
             "description": f"column {field.name}",
             "dataType": _data_type(field),
+            **({"repeated": True} if "list<" in str(field.type) else {}),
             "source": {
                 "fileObject": {"@id": "train"},
                 "extract": {"column": field.name},

@@ -108,10 +108,10 @@ def features_metadata(features: dict[str, Any]) -> dict[bytes, bytes]:
     return {HUGGING_FACE: json.dumps({"info": {"features": features}}).encode()}
 
 
-def features_of(table: Any) -> dict[str, Any]:
-    """Return the kinds of columns that a table or schema tells, by column."""
+def features_of(schema: Any) -> dict[str, Any]:
+    """Return the kinds of columns that a schema tells, by column."""
     try:
-        found = json.loads((table.metadata or {}).get(HUGGING_FACE, b"{}"))
+        found = json.loads((schema.metadata or {}).get(HUGGING_FACE, b"{}"))
         return dict(found["info"]["features"])
     except (ValueError, KeyError, TypeError):
         return {}

@@ -19,9 +19,9 @@ class Curve:
     """How radius and entropy go with the number of picks.
 
     radius: float64 (N,), of each pick that was made, those beyond a knee included. n: int64 (k,),
-    the length of the choice, halved again and again down to 2. entropy: float64 (k,), of the first
-    n picks, and entropy_random, of n candidates drawn by the seed, in nats. An estimate of entropy
-    depends on n: compare entropy with entropy_random at the same n, never two values of n.
+    the length of the choice, halved again and again down to 2 or 3. entropy: float64 (k,), of the
+    first n picks, and entropy_random, of n candidates drawn by the seed, in nats. An estimate of
+    entropy depends on n: compare entropy with entropy_random at one n, never two values of n.
     """
 
     radius: Float64
