@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from entroloop.commands.materialize import features_metadata, features_of
+from entroloop.commands.columns import class_names, features_metadata, features_of
 from entroloop.system.files import sha256
 
 DATA = "data/train-00000-of-00001.parquet"
@@ -109,11 +109,11 @@ def _nats(entropy: dict[str, Any]) -> str:
 
 
 def _classes(table: Any) -> list[str]:
-    kind = features_of(table.schema).get("label") or {}
-    if kind.get("_type") != "ClassLabel":
+    names = class_names(features_of(table.schema).get("label"))
+    if names is None:
         return []
     counts = Counter(table.column("label").to_pylist())
-    rows = (f"| {_text(c)} | {counts[i]:,} |" for i, c in enumerate(kind["names"]))
+    rows = (f"| {_text(c)} | {counts[i]:,} |" for i, c in enumerate(names))
     return ["| label | rows |", "|---|---|", *rows, ""]
 
 
@@ -191,6 +191,7 @@ CONTEXT = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -210,6 +211,7 @@ CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from entroloop.commands.columns import (
+    class_names,
+    features_metadata,
+    features_of,
+    named,
+    parquet_files,
+)
 from entroloop.commands.pools import Origin, Pools, label_of
 from entroloop.data.reading import reading
 from entroloop.data.sets import FileSet, _data_column
@@ -18,7 +24,6 @@ from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
 OWN = ("pool", "id", "image", "embedding")  # columns that the program writes
-HUGGING_FACE = b"huggingface"  # where parquet files keep the kinds of their columns
 
 
 def write_files(folder: Path, final: Path, pools: Pools, rows: Array, *, link: bool) -> None:
@@ -81,7 +86,7 @@ def _part(s: FileSet, origin: Origin, own: Array) -> Any:
         data = _images(contents, ids)
         if any(label_of(i) for i in s.ids):
             given["label"] = pa.array([label_of(i) for i in ids], pa.string())
-    elif files := _parquet_files(origin.path):
+    elif files := parquet_files(origin.path):
         data, given, metadata = _parquet_rows(files, origin.place[own])
     else:
         cells = np.asarray(s.data[own])
@@ -101,20 +106,6 @@ def _part(s: FileSet, origin: Origin, own: Array) -> Any:
     if "image" in columns:
         metadata["image"] = {"_type": "Image"}
     return table.replace_schema_metadata(features_metadata(metadata))
-
-
-def features_metadata(features: dict[str, Any]) -> dict[bytes, bytes]:
-    """Return the metadata by which the datasets library knows the kinds of columns."""
-    return {HUGGING_FACE: json.dumps({"info": {"features": features}}).encode()}
-
-
-def features_of(schema: Any) -> dict[str, Any]:
-    """Return the kinds of columns that a schema tells, by column."""
-    try:
-        found = json.loads((schema.metadata or {}).get(HUGGING_FACE, b"{}"))
-        return dict(found["info"]["features"])
-    except (ValueError, KeyError, TypeError):
-        return {}
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:
@@ -138,13 +129,6 @@ def _png(pixels: Array) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _parquet_files(path: Path) -> list[Path]:
-    """Return the parquet files of a pool in the order of its rows."""
-    if path.is_file():
-        return [path] if path.suffix == ".parquet" else []
-    return sorted(p for p in path.rglob("*.parquet") if not p.name.startswith("."))
 
 
 def _parquet_rows(files: list[Path], places: Array) -> tuple[Any, dict[str, Any], dict[str, Any]]:
@@ -212,11 +196,8 @@ def _classes_by_name(table: Any, keep: dict[str, Any]) -> Any:
     import pyarrow as pa
 
     for name, kind in features_of(table.schema).items():
-        if name in keep or kind.get("_type") != "ClassLabel":
-            continue
-        names = list(kind["names"])
-        numbers = table.column(name).to_pylist()
-        texts = [names[i] if i is not None and 0 <= i < len(names) else None for i in numbers]
-        at = table.column_names.index(name)
-        table = table.set_column(at, name, pa.array(texts, pa.string()))
+        names = class_names(kind)
+        if names is not None and name not in keep:
+            texts = pa.array(named(table.column(name).to_pylist(), names), pa.string())
+            table = table.set_column(table.column_names.index(name), name, texts)
     return table

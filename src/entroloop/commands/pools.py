@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from entroloop.commands.columns import class_names, features_of, named, parquet_files
 from entroloop.data.sets import FileSet
 from entroloop.errors import InputError
 from entroloop.features import Extractor
@@ -57,7 +58,11 @@ class Pools:
                     f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
                     "from the subfolders of images, and `pool` is the pool's name"
                 )
-        return np.concatenate([s.columns[column] for s in self.sets])
+        found = [s.columns[column] for s in self.sets]
+        if len({values.dtype.kind in "iu" for values in found}) > 1:  # numbers beside names
+            pairs = zip(found, self.origins, strict=True)
+            found = [_by_name(values, origin.path, column) for values, origin in pairs]
+        return np.concatenate(found)
 
     def ids(self, rows: Array) -> list[str]:
         """Return the ids of rows."""
@@ -83,6 +88,18 @@ class Pools:
                 raise InputError(
                     f"pool '{s.name}' is not a folder of files: take --materialize parquet"
                 )
+
+
+def _by_name(values: Array, path: Path, column: str) -> Array:
+    """Return class numbers by the names that their parquet file knows; other values as they are."""
+    import pyarrow.parquet as pq
+
+    files = parquet_files(path)
+    kinds = features_of(pq.read_schema(files[0])) if files else {}
+    names = class_names(kinds.get(column))
+    if names is None or values.dtype.kind not in "iu":
+        return values
+    return np.array([name or "" for name in named(values.tolist(), names)])
 
 
 def label_of(name: str) -> str:

@@ -140,8 +140,11 @@ def _selected(
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
     known = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     n = request.n
-    if n is None and earlier is not None and (request.min_distance, request.until) == (None, None):
-        n = len(earlier.table)
+    if earlier is not None:
+        if n is None and request.min_distance is None and request.until is None:
+            n = len(earlier.table)
+        if request.strategy == "greedy" and initial is None and groups is None:
+            parameters = {"first": 0} | parameters  # as before, so that no more leave than must
     return select(
         pools.features(extractor, request.engine),
         n,

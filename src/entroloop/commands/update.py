@@ -1,9 +1,10 @@
 """A rolling coreset: a choice that is made anew, at a fixed size, as rows arrive.
 
-The new choice is made among the rows chosen before and the new ones. That is the choice among all
-rows ever seen only where no row was left out before; otherwise it is a composable core-set, made
-again at each update, and what can be said is a radius. With R the largest distance of a row of this
-union to its nearest pick, L that of a row that leaves, and B′ the bound of the earlier choice,
+The new choice is made among the rows chosen before and the new ones, greedily from the same first
+row. That is the choice among all rows ever seen where all that this would take of the rows before
+had been chosen. Otherwise it is a composable core-set, made again at each update, and what can be
+said is a radius. With R the largest distance of a row of this union to its nearest pick, L that of
+a row that leaves, and B′ the bound of the earlier choice,
 
     B = max(R, B′ + L)
 
