@@ -1,6 +1,7 @@
 """How many rows a choice takes, and what it tells of itself afterwards."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -293,3 +294,14 @@ def test_plot_draws_radius_and_entropy_over_the_number_of_picks(rng, monkeypatch
     radius, entropy = found.plot()
     assert np.array_equal(radius.lines[0].get_ydata(), found.radii)
     assert entropy.lines[0].get_ydata()[-1] == found.entropy.nats
+
+
+def test_the_snippet_of_the_page_on_selecting_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs/selecting.md").read_text()
+    names = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert len(names["chosen"]) == 180
+    assert names["weights"].sum() == 1797
+    assert (tmp_path / "selection.parquet").exists()

@@ -50,7 +50,10 @@ def rank_of(name: str) -> int:
     >>> rank_of("cats/0000012-images-a.png")
     12
     """
-    return int(name.split("/")[-1].split("-")[0])
+    rank = name.split("/")[-1].split("-")[0]
+    if not rank.isdecimal():
+        raise InputError(f"{name} has no rank in its name: an earlier selection did not write it")
+    return int(rank)
 
 
 def check_tables(pools: Pools) -> None:

@@ -28,11 +28,13 @@ from entroloop.commands.chosen import content_of
 from entroloop.commands.materialize import rank_of
 from entroloop.commands.pools import Origin, Pools
 from entroloop.data.sets import FileSet, read_set
-from entroloop.errors import InputError
+from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 from entroloop.selection import Selection
 from entroloop.system.output_folder import OutputFolder
 from entroloop.system.seal import lies_below
+
+NEEDED = {"sources", "pools", "features", "metric"}  # of summary.json
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,19 +60,8 @@ def read_earlier(folder: Path, *, strict: bool, columns: list[str], scratch: str
     Raises InputError for a folder that is not as `select` wrote it, by its manifest, and for rows
     that are no longer those that were chosen.
     """
-    import pandas as pd
-
     OutputFolder(folder, scratch=(scratch,)).verify()
-    try:
-        table = pd.read_parquet(folder / "selection.parquet")
-        summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} holds no selection of entroloop ({error})") from None
-    if not isinstance(summary.get("sources"), dict):
-        raise InputError(f"{folder} was written by an earlier version; select again")
-    strange = [text for name in ("pool", "id") for text in table[name] if not lies_below(text)]
-    if strange or table["pool"].str.contains("/").any():
-        raise InputError(f"{folder}/selection.parquet holds names that lead elsewhere")
+    table, summary = _table_and_summary(folder)
     kept = _kept_rows(folder, len(table), strict, columns)
     names = table["pool"].tolist()
     sets, origins = [], []
@@ -89,6 +80,25 @@ def read_earlier(folder: Path, *, strict: bool, columns: list[str], scratch: str
     earlier = Earlier(folder, table, summary, sets, origins)
     _refuse_changed(earlier)
     return earlier
+
+
+def _table_and_summary(folder: Path) -> tuple[Any, dict[str, Any]]:
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(folder / "selection.parquet")
+        summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        told = one_line(error, 160)
+        raise InputError(f"{folder} holds no selection of entroloop ({told})") from None
+    told_all = isinstance(summary, dict) and summary.keys() >= NEEDED
+    told_all = told_all and isinstance(summary["sources"], dict)
+    if not told_all or not {"pool", "index", "id", "rank", "radius"} <= set(table.columns):
+        raise InputError(f"{folder} was written by another version of entroloop; select again")
+    names = [*table["pool"].astype(str), *table["id"].astype(str)]
+    if not all(map(lies_below, names)) or any("/" in name for name in table["pool"]):
+        raise InputError(f"{folder}/selection.parquet holds names that lead elsewhere")
+    return table, summary
 
 
 def _kept_rows(

@@ -17,7 +17,7 @@ from entroloop.distances.table import Distance
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
 from entroloop.samples import Array, Float64
-from entroloop.selection.assignment import Assignment, assignment_here, assignment_of
+from entroloop.selection.coverage_map import CoverageMap, coverage_map_here, coverage_map_of
 from entroloop.selection.curve import Curve
 from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
@@ -47,7 +47,7 @@ class Context:
     fetched: NDArray[np.int64] | None = None
     next_value: float | None = None
     made: Float64 = field(default_factory=lambda: np.empty(0))
-    assignment: Assignment | None = None
+    assignment: CoverageMap | None = None
 
     def take(self, index: NDArray[np.int64]) -> Array:
         """Return rows by their index in the pool."""
@@ -69,7 +69,7 @@ def fetch(context: Context, pool: Pool, picks: Picks, seed: int, *, assign: bool
         rows=pool.sharded.take(fetched),
         largest_unpicked=pool.largest_unpicked(),
         fetched=fetched,
-        assignment=assignment_of(pool, index) if assign else None,
+        assignment=coverage_map_of(pool, index) if assign else None,
     )
 
 
@@ -192,7 +192,7 @@ class Selection:
         return Curve.of(self._from.made, len(self), chosen, drawn)
 
     @cached_property
-    def assignment(self) -> Assignment:
+    def assignment(self) -> CoverageMap:
         """The nearest pick of every row of the pool, by one more pass over it.
 
         Raises InputError where the pool lay in other processes and `assign=True` was not given.
@@ -202,7 +202,7 @@ class Selection:
             return source.assignment
         if source.fetched is not None:
             raise InputError("the pool lay in other processes: call select with assign=True")
-        return assignment_here(source.rows, source.distance, self.indices)
+        return coverage_map_here(source.rows, source.distance, self.indices)
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Assignment:
+class CoverageMap:
     """Every row of a pool with its nearest pick.
 
     pick: int64 (m,), the place of that pick in pick order; of equally near picks the earliest.
@@ -33,8 +33,8 @@ class Assignment:
     weight: Index
 
 
-def assignment_here(rows: Array, distance: Distance, picks: Index) -> Assignment:
-    """Return the assignment of rows (m, d) in this process, transformed, to picks among them."""
+def coverage_map_here(rows: Array, distance: Distance, picks: Index) -> CoverageMap:
+    """Return the coverage map of rows (m, d) in this process, transformed, by picks among them."""
     described = rows_of(rows)
     budget = budget_for(described, len(picks), distance.transformed)
     budget.check()
@@ -50,11 +50,11 @@ def assignment_here(rows: Array, distance: Distance, picks: Index) -> Assignment
         n=len(picks),
         device="auto",
     )
-    return assignment_of(pool, picks)
+    return coverage_map_of(pool, picks)
 
 
-def assignment_of(pool: Pool, picks: Index) -> Assignment:
-    """Return the assignment of a pool's rows to picks; what was picked from the pool is forgotten.
+def coverage_map_of(pool: Pool, picks: Index) -> CoverageMap:
+    """Return the coverage map of a pool by picks; what was picked from the pool is forgotten.
 
     One pass over the pool, as the engine's own: float32 products where they are sure, and the
     definition where they leave a doubt (`Bounds.nearest`).
@@ -64,7 +64,7 @@ def assignment_of(pool: Pool, picks: Index) -> Assignment:
     answers = pool.sharded.ask(Shard.apply, _nearest_picks)
     values, pick = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     weight = np.bincount(pick, minlength=len(picks)).astype(np.int64)
-    return Assignment(pick, pool.space.distance_of(values), weight)
+    return CoverageMap(pick, pool.space.distance_of(values), weight)
 
 
 def _start(shard: Shard, capacity: int) -> None:
