@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from entroloop.commands.columns import class_names, features_metadata, features_of
+from entroloop.commands.materialize import write_table
 from entroloop.system.files import sha256
 
 DATA = "data/train-00000-of-00001.parquet"
@@ -25,11 +26,9 @@ def write_hub_folder(folder: Path, name: str, table: Any, summary: dict[str, Any
     name: of the data set. table: the chosen rows, as `chosen_table` returns them; a `label` of
     names becomes one of classes. summary: what is told of the choice, the command included.
     """
-    import pyarrow.parquet as pq
-
     table = _with_classes(table)
     (folder / DATA).parent.mkdir(parents=True)
-    pq.write_table(table, folder / DATA)
+    write_table(folder / DATA, table)
     (folder / "README.md").write_text(_card(name, table, summary), "utf-8")
     text = json.dumps(_croissant(name, table, summary, sha256(folder / DATA)), indent=1)
     (folder / "croissant.json").write_text(text, "utf-8")
@@ -72,7 +71,7 @@ def _card(name: str, table: Any, summary: dict[str, Any]) -> str:
         "## What the choice covers", "",
         *(f"- {line}" for line in _facts(summary)), "",
         "## Columns", "",
-        *(f"- {_text(field.name)}: {_text(field.type)}" for field in table.schema), "",
+        *(f"- {_text(field.name)}: {_type_of(field)}" for field in table.schema), "",
     ]  # fmt: skip
     if summary.get("command"):
         lines += ["## Command", "", "```", summary["command"].replace("`", "'"), "```", ""]
@@ -115,6 +114,10 @@ def _classes(table: Any) -> list[str]:
     counts = Counter(table.column("label").to_pylist())
     rows = (f"| {_text(c)} | {counts[i]:,} |" for i, c in enumerate(names))
     return ["| label | rows |", "|---|---|", *rows, ""]
+
+
+def _type_of(field: Any) -> str:
+    return "image" if field.name == "image" else _text(field.type)
 
 
 def _text(value: Any) -> str:

@@ -23,6 +23,7 @@ from entroloop.data.sets import FileSet, _data_column
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
+GROUP_ROWS = 1000  # of a row group that is written
 OWN = ("pool", "id", "image", "embedding")  # columns that the program writes
 
 
@@ -77,20 +78,33 @@ def chosen_table(pools: Pools, rows: Array) -> Any:
     return _one_table(parts).take(np.argsort(np.concatenate(ranks)))
 
 
+def write_table(path: Path, table: Any) -> None:
+    """Write what `chosen_table` returns as parquet, images as the Hub has them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    fields = [f.with_type(image) if f.name == "image" else f for f in table.schema]
+    schema = pa.schema(fields, table.schema.metadata)
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(table), GROUP_ROWS):  # each below the 2 GiB of the narrow type
+            writer.write_table(table.slice(start, GROUP_ROWS).cast(schema))
+
+
 def _part(s: FileSet, origin: Origin, own: Array) -> Any:
     """Return the chosen rows of one set as a table."""
     import pyarrow as pa
 
     ids = [s.ids[row] for row in own]
     given: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     if s.paths is not None:
         contents = [s.paths[row].read_bytes() for row in own]
         data = _images(contents, ids)
         if any(label_of(i) for i in s.ids):
             given["label"] = pa.array([label_of(i) for i in ids], pa.string())
     elif files := parquet_files(origin.path):
-        data, given, metadata = _parquet_rows(files, origin.place[own])
+        data, given, kinds = _parquet_rows(files, origin.place[own])
     else:
         cells = np.asarray(s.data[own])
         if cells.ndim == 2:
@@ -102,13 +116,15 @@ def _part(s: FileSet, origin: Origin, own: Array) -> Any:
         "pool": pa.array([s.name] * len(ids), pa.string()),
         "id": pa.array(ids, pa.string()),
     }
+    told = {"image": {"_type": "Image"}} if "image" in columns else {}
     for name, column in given.items():
-        if not (origin.ours and name in OWN):
-            columns[_free(name, columns)] = column
-    table = pa.table(columns)
-    if "image" in columns:
-        metadata["image"] = {"_type": "Image"}
-    return table.replace_schema_metadata(features_metadata(metadata))
+        if origin.ours and name in OWN:
+            continue
+        new = _free(name, columns)
+        columns[new] = column
+        if name in kinds:
+            told[new] = kinds[name]
+    return pa.table(columns).replace_schema_metadata(features_metadata(told))
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:
@@ -121,9 +137,8 @@ def _free(name: str, taken: dict[str, Any]) -> str:
 def _images(contents: list[bytes], names: list[str]) -> Any:
     import pyarrow as pa
 
-    return pa.StructArray.from_arrays(
-        [pa.array(contents, pa.binary()), pa.array(names, pa.string())], ["bytes", "path"]
-    )
+    columns = [pa.array(contents, pa.large_binary()), pa.array(names, pa.string())]
+    return pa.StructArray.from_arrays(columns, ["bytes", "path"])
 
 
 def _png(pixels: Array) -> bytes:
@@ -139,32 +154,39 @@ def _parquet_rows(files: list[Path], places: Array) -> tuple[Any, dict[str, Any]
     other columns, and what their kinds are.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     order = np.argsort(places, kind="stable")
     wanted, first, parts = places[order], 0, []
     for file in files:
         with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as table:
-            parts.append(table.schema_arrow.empty_table())
+            name, is_image = _data_column(table.schema_arrow, file)
+            parts.append(_with_data(table.schema_arrow.empty_table(), name, is_image))
             for group in range(table.num_row_groups):
                 end = first + table.metadata.row_group(group).num_rows
                 here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, end)]
                 if len(here):
-                    parts.append(table.read_row_group(group).take(here - first))
+                    rows = table.read_row_group(group).take(here - first)
+                    parts.append(_with_data(rows, name, is_image))
                 first = end
     whole = pa.concat_tables(parts, promote_options="permissive").take(np.argsort(order))
-    name, is_image = _data_column(whole.schema, files[0])
-    data = whole.column(name).combine_chunks()
+    others = {c: whole.column(c) for c in whole.column_names[1:]}
+    kinds = {c: kind for c, kind in features_of(whole.schema).items() if c in others}
+    return whole.column(0), others, kinds
+
+
+def _with_data(table: Any, name: str, is_image: bool) -> Any:
+    """Return a table with its data column first, images as structs (bytes, path) of any size."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    data = table.column(name).combine_chunks()
     if is_image:
-        fields = [pc.struct_field(data, "bytes").cast(pa.binary())]
         has_path = data.type.get_field_index("path") >= 0
         paths = pc.struct_field(data, "path") if has_path else pa.nulls(len(data))
-        fields.append(paths.cast(pa.string()))
-        data = pa.StructArray.from_arrays(fields, ["bytes", "path"])
-    others = {c: whole.column(c) for c in whole.column_names if c != name}
-    kinds = {c: kind for c, kind in features_of(whole.schema).items() if c in others}
-    return data, others, kinds
+        contents = pc.struct_field(data, "bytes").cast(pa.large_binary())
+        data = pa.StructArray.from_arrays([contents, paths.cast(pa.string())], ["bytes", "path"])
+    return table.drop_columns(name).add_column(0, name, data)
 
 
 def _one_table(parts: list[Any]) -> Any:

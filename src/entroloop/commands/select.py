@@ -18,7 +18,12 @@ from entroloop.commands.chosen import (
     write_selection,
 )
 from entroloop.commands.hub_folder import write_hub_folder
-from entroloop.commands.materialize import check_tables, chosen_table, write_files
+from entroloop.commands.materialize import (
+    check_tables,
+    chosen_table,
+    write_files,
+    write_table,
+)
 from entroloop.commands.pools import Origin, Pools
 from entroloop.commands.update import Earlier, read_earlier, update_told, what_left
 from entroloop.data.sets import FileSet, read_set
@@ -110,14 +115,11 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
         left = None
         if earlier is not None:
             left = what_left(earlier, selection)
-            before = earlier.summary
-            same = (before["features"], before["metric"]) == (request.features, request.metric)
-            summary["update"] = update_told(earlier, selection, left, same)
-            summary["sources"] = before["sources"] | summary["sources"]
-            bound = summary["update"].pop("radius_bound")
-            summary["radius_bound"] = None if _varies(request, extractor) else bound
+            varies = extractor.fit is not None or request.metric == "mahalanobis"
+            summary |= update_told(earlier, selection, left, summary, varies=varies)
         _write(request, folder, pools, selection, groups, summary, left)
-        (request.out / CHECKPOINT).unlink(missing_ok=True)
+        if _checkpointed(request):
+            (request.out / CHECKPOINT).unlink(missing_ok=True)
     return summary
 
 
@@ -138,7 +140,6 @@ def _selected(
     if request.guard is not None:
         guard = read_set(Path(request.guard), "guard", strict=request.strict)
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
-    known = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     n = request.n
     if earlier is not None:
         if n is None and request.min_distance is None and request.until is None:
@@ -160,15 +161,14 @@ def _selected(
         device=request.device,
         engine=request.engine,
         assign=request.assign or earlier is not None,
-        checkpoint=request.out / CHECKPOINT if known else None,
+        checkpoint=request.out / CHECKPOINT if _checkpointed(request) else None,
         progress=progress,
         **parameters,
     )
 
 
-def _varies(request: Request, extractor: Extractor) -> bool:
-    """Whether distances are learned from the pool, so that those of two choices differ."""
-    return extractor.fit is not None or request.metric == "mahalanobis"
+def _checkpointed(request: Request) -> bool:
+    return request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
 
 
 def _check_options(request: Request) -> None:
@@ -314,11 +314,9 @@ def _write_rows(
     request: Request, new: Path, pools: Pools, selection: Selection, summary: dict[str, Any]
 ) -> None:
     """Write the chosen rows themselves, as --materialize says."""
-    import pyarrow.parquet as pq
-
     how, rows, chosen = request.materialize, selection.indices, new / "chosen"
     if how == "parquet":
-        pq.write_table(chosen_table(pools, rows), new / "chosen.parquet")
+        write_table(new / "chosen.parquet", chosen_table(pools, rows))
     elif how == "hub":
         chosen.mkdir()
         write_hub_folder(chosen, request.out.resolve().name, chosen_table(pools, rows), summary)

@@ -181,24 +181,29 @@ def what_left(earlier: Earlier, selection: Selection) -> Any:
     return left
 
 
-def update_told(earlier: Earlier, selection: Selection, left: Any, same: bool) -> dict[str, Any]:
-    """Return what summary.json tells of an update.
+def update_told(
+    earlier: Earlier, selection: Selection, left: Any, now: dict[str, Any], *, varies: bool
+) -> dict[str, Any]:
+    """Return what summary.json tells of an update beyond what it tells of any choice (`now`).
 
-    same: whether distances are those of the earlier choice. radius_bound: no row ever offered lies
-    farther from a pick; None where that is not known.
+    varies: whether distances are learned from each pool, so that those of two choices differ.
+    radius_bound: no row ever offered lies farther from a pick; None where that is not known.
     """
     before = earlier.summary
-    n, m = len(earlier.table), len(selection.context.candidates) if selection.context else 0
-    seen = before.get("update", {}).get("rows_seen") or sum(
-        pool["rows"] for pool in before["pools"].values()
-    )
-    bound = before.get("radius_bound")
-    now = float(selection.assignment.distance.max())
-    if bound is not None:
-        bound = max(now, bound + float(left["distance"].max() if len(left) else 0.0))
+    bound, same = before.get("radius_bound"), not varies
+    same &= all(before[name] == now[name] for name in ("features", "metric"))
+    gone = float(left["distance"].max()) if len(left) else 0.0
+    largest = float(selection.assignment.distance.max())
+    offered = sum(pool["rows"] for pool in now["pools"].values()) - len(earlier.table)
+    seen = before.get("update", {}).get("rows_seen")
+    if seen is None:
+        seen = sum(pool["rows"] for pool in before["pools"].values())
     return {
-        "rows_seen": seen + m - n,
-        "stayed": n - len(left),
-        "left": len(left),
-        "radius_bound": bound if same else None,
+        "update": {
+            "rows_seen": seen + offered,
+            "stayed": len(earlier.table) - len(left),
+            "left": len(left),
+        },
+        "sources": before["sources"] | now["sources"],
+        "radius_bound": max(largest, bound + gone) if same and bound is not None else None,
     }

@@ -21,9 +21,10 @@ def taken_from(source: Any, index: NDArray[np.int64], rows: int | None) -> Any:
     """
     if not hasattr(source, "__len__"):
         raise _not_taken(source)
-    if (rows is not None and len(source) != rows) or len(source) <= index.max(initial=-1):
+    length = source.shape[0] if getattr(source, "shape", None) else len(source)
+    if (rows is not None and length != rows) or length <= index.max(initial=-1):
         wanted = f"{rows:,} rows" if rows is not None else f"at least {index.max() + 1:,} rows"
-        raise InputError(f"the pool had {wanted}, this {_kind(source)} has {len(source):,}")
+        raise InputError(f"the pool had {wanted}, this {_kind(source)} has {length:,}")
     if hasattr(source, "iloc"):  # pandas
         return source.iloc[index]
     library = type(source).__module__.split(".")[0]
@@ -39,7 +40,7 @@ def taken_from(source: Any, index: NDArray[np.int64], rows: int | None) -> Any:
     if torch_data is not None and isinstance(source, torch_data.Dataset):
         return torch_data.Subset(source, index.tolist())
     if hasattr(source, "shape") and hasattr(source, "__getitem__"):  # arrays and tensors
-        return source[index] if isinstance(source, np.ndarray) else source[index.tolist()]
+        return source[index.tolist() if library == "cupy" else index]
     if isinstance(source, str | bytes | dict | set) or not hasattr(source, "__getitem__"):
         raise _not_taken(source)
     return [source[i] for i in index.tolist()]
