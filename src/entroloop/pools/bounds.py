@@ -279,28 +279,38 @@ class Bounds:
 
     def unweighted(self, index: Array) -> Float64:
         """Return `exact` without the weights."""
-        return self.nearest(index)[0]
+        return self._defining(index, None)
 
     def nearest(self, index: Array) -> tuple[Float64, NDArray[np.int64]]:
-        """Return the defining value of each of these rows to its nearest pick, without weights, and
-        which pick that is; the earliest of equally near ones. Without picks: inf, and no meaning.
-        """
+        """Return `unweighted`, and which pick is that near; the first of equally near ones."""
         where: NDArray[np.int64] = self.where[index]
+        return self._defining(index, where), where
+
+    def _defining(self, index: Array, where: NDArray[np.int64] | None) -> Float64:
+        """Return `unweighted`; where, if given, becomes the first pick that reaches each value."""
+        values: Float64 = np.full(len(index), np.inf)
         if not self.count or not len(index):
-            return np.full(len(index), np.inf), where
-        values = self.space.exact(self.rows[index], self.picks[where])
+            return values
+        near = self.picks[self.where[index]]
+        values = self.space.exact(self.rows[index], near)
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
         block = max(1, 8 * TILE_BYTES // (8 * self.count))
         for start in range(0, len(doubt), block):
             part = doubt[start : start + block]
-            values[part], where[part] = self._scan(index[part])
-        return values, where
+            i, j, found = self._scan(index[part])
+            best = values[part]
+            np.minimum.at(best, i, found)
+            if where is not None:
+                first = np.where(best < values[part], self.count, where[part])
+                tied = found == best[i]
+                np.minimum.at(first, i[tied], j[tied])
+                where[part] = first
+            values[part] = best
+        return values
 
-    def _scan(self, index: NDArray[np.int64]) -> tuple[Float64, NDArray[np.int64]]:
-        """Return the least defining value over all picks, taken of those within doubt, and the
-        first pick that reaches it.
-        """
+    def _scan(self, index: NDArray[np.int64]) -> tuple[Array, Array, Float64]:
+        """Return the pairs of a row (its position) and a pick within doubt, and their values."""
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
@@ -310,13 +320,8 @@ class Bounds:
             prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
             pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
-        # The pick that is known to be near competes, however the products round.
-        own = np.arange(len(index))
-        i, j = np.concatenate([own, pairs[0]]), np.concatenate([self.where[index], pairs[1]])
-        found = self.space.exact(self.rows[index[i]], self.picks[j])
-        order = np.lexsort((j, found, i))
-        best = order[np.searchsorted(i[order], own)]
-        return found[best], j[best]
+        i, j = pairs
+        return i, j, self.space.exact(self.rows[index[i]], self.picks[j])
 
 
 def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
