@@ -265,6 +265,14 @@ def test_a_source_without_the_pools_rows_is_refused(source, rng):
         found.of(source)
 
 
+def test_sparse_rows_are_taken_too(rng):
+    from scipy.sparse import csr_array
+
+    x = np.eye(30)
+    found = el.select(rng.standard_normal((30, 3)), 8)
+    assert np.array_equal(found.of(csr_array(x)).toarray(), x[found.indices])
+
+
 def test_a_selection_is_a_sequence_of_indices_and_a_table(rng, tmp_path):
     x = rng.standard_normal((40, 3))
     found = el.select(x, 6, groups=["<b>", "b"] * 20, quota="equal")

@@ -158,6 +158,7 @@ def test_parquet_keeps_the_bytes_and_every_column_with_its_kind(choose, tmp_path
     assert table["source_pool"].to_pylist() == index
     kinds = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert kinds["label"]["names"] == ["cat", "dog"]
+    assert table.schema.field("image").type.field("bytes").type == pa.binary()
     choose("s/chosen.parquet", n=2, out="t", materialize="parquet")  # what is written can be read
     assert pq.read_table("t/chosen.parquet")["source_id"].to_pylist()[0] in map(str, index)
 
@@ -173,6 +174,18 @@ def test_classes_of_pools_that_number_them_differently_become_names(choose, tmp_
     for pool, name, label in zip(table["pool"], table["id"], table["label"], strict=True):
         expected = name.split("/")[0] if pool == "c" else names[pool][int(name) % 2]
         assert label == expected
+
+
+def test_rows_of_several_files_and_row_groups_stay_in_pick_order(choose, tmp_path, rng):
+    (tmp_path / "p").mkdir()
+    parts = [hub_file(tmp_path / f"p/{i}.parquet", rng, ["cat", "dog"], n=11 + i) for i in range(3)]
+    choose("p", n=30, out="s", strategy="random", materialize="parquet", seed=4)
+    index = chosen_table("s")["index"].tolist()
+    assert index != sorted(index)
+    cells = [cell["bytes"] for cells, _ in parts for cell in cells]
+    kept = pq.read_table("s/chosen.parquet")
+    assert [c["bytes"] for c in kept["image"].to_pylist()] == [cells[i] for i in index]
+    assert kept["id"].to_pylist() == [str(i) for i in index]
 
 
 @pytest.mark.parametrize("how", ["parquet", "hub"])
