@@ -371,6 +371,13 @@ def test_an_earlier_choice_that_was_changed_is_refused(choose, tmp_path, rng):
     with pytest.raises(el.InputError, match="are not those that were chosen"):
         choose("b", update="s", out="t")
     choose("b", n=10, out="u", materialize="copy")
+    Path("u/notes.txt").write_text("mine")  # is nobody's business here
+    choose("a", update="u", out="with-notes")
+    extra = Path("u/chosen/9999999-b-more.png")
+    extra.write_bytes(encoded(np.zeros((6, 5, 3), np.uint8)))
+    with pytest.raises(el.InputError, match="holds 11 rows that can be read, 10 were chosen"):
+        choose("a", update="u", out="t")
+    extra.unlink()
     file = next(p for p in Path("u/chosen").rglob("*.png"))
     content = file.read_bytes()
     file.write_bytes(content + b"x")

@@ -241,8 +241,7 @@ def _drop_invalid(s: FileSet, on_invalid: str) -> None:
 def _earlier(request: Request) -> Earlier | None:
     if request.update is None:
         return None
-    folder = Path(request.update)
-    return read_earlier(folder, strict=request.strict, columns=request.columns, scratch=CHECKPOINT)
+    return read_earlier(Path(request.update), strict=request.strict, columns=request.columns)
 
 
 def _joined(request: Request, sets: list[FileSet], earlier: Earlier | None) -> Pools:

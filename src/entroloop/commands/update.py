@@ -52,7 +52,7 @@ class Earlier:
     origins: list[Origin]
 
 
-def read_earlier(folder: Path, *, strict: bool, columns: list[str], scratch: str) -> Earlier:
+def read_earlier(folder: Path, *, strict: bool, columns: list[str]) -> Earlier:
     """Read the choice in a folder: the rows that it holds, or those of its pools, by their index.
 
     columns: of its rows that are needed for groups and weights.
@@ -60,7 +60,7 @@ def read_earlier(folder: Path, *, strict: bool, columns: list[str], scratch: str
     Raises InputError for a folder that is not as `select` wrote it, by its manifest, and for rows
     that are no longer those that were chosen.
     """
-    OutputFolder(folder, scratch=(scratch,)).verify()
+    OutputFolder(folder).verify()
     table, summary = _table_and_summary(folder)
     kept = _kept_rows(folder, len(table), strict, columns)
     names = table["pool"].tolist()

@@ -58,17 +58,19 @@ class OutputFolder:
             raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from None
 
     def verify(self) -> None:
-        """Refuse a folder that is not, file by file, what this program wrote.
+        """Refuse to read a folder of which anything that the manifest lists is gone or changed.
 
-        Raises InputError that names the first file that is missing, changed or of somebody else.
+        Raises InputError that names the first such file.
         """
-        self.check()
         listed = self._listed() if self.path.is_dir() else {}
         if not listed:
             raise InputError(f"{self.path} holds no selection of entroloop")
-        gone = [name for name in sorted(listed) if not os.path.lexists(self.path / name)]
-        if gone:
-            raise InputError(f"{self.path} lacks {gone[0]}, which its manifest lists")
+        for name, sums in sorted(listed.items()):
+            file = self.path / name
+            if not os.path.lexists(file):
+                raise InputError(f"{self.path} lacks {name}, which its manifest lists; select anew")
+            if _checksum(file) not in sums:
+                raise InputError(f"{file} was changed since entroloop wrote it; select anew")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
