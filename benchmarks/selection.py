@@ -1,6 +1,6 @@
 """Selection against the reference code, the peers and the machine's multiply rate, in one run.
 
-python benchmarks/selection.py [core] [decay] [shapes] [uint8] [memmap] [growth] [cuda]
+python benchmarks/selection.py [core] [decay] [shapes] [uint8] [memmap] [growth] [assign] [cuda]
 --repeats K, --reference-seconds S. Prints ratios; a figure is the median of K runs [min, max].
 """
 
@@ -276,6 +276,27 @@ def growth(options: argparse.Namespace) -> None:
     print(f"  largest over second largest: {np.median(figures[-1]) / np.median(figures[-2]):.2f}")
 
 
+def assign(options: argparse.Namespace) -> None:
+    """What a coverage map and stopping cost, beside the selection and one pass at the multiply rate."""
+    x = clustered(N, D)
+    selecting, mapping, stopping, passes = [], [], [], []
+    far = float(el.select(x, PICKS // 4, first=0).radii[-1])
+    within = {"min_distance": far, "until": "coverage=0.9", "first": 0}
+    n = len(el.select(x, **within))
+    for _ in range(options.repeats):
+        passes.append(2.0 * N * n * D / multiply_rate(x))
+        selecting.append(timed(lambda: el.select(x, n, first=0)))
+        stopping.append(timed(lambda: el.select(x, **within)))
+        chosen = el.select(x, n, first=0)
+        mapping.append(timed(lambda s=chosen: s.assignment))
+    print(
+        f"{N:,} × {D} → {n:,}: selection {shown(selecting)} s, until coverage {shown(stopping)} s"
+    )
+    print(
+        f"its coverage map {shown(mapping)} s; all products at the multiply rate {shown(passes)} s"
+    )
+
+
 def cuda(options: argparse.Namespace) -> None:
     """65,536 × 384 → 32,768 on a CUDA GPU."""
     if not torch.cuda.is_available():
@@ -313,7 +334,7 @@ def _version(package: str) -> str:
         return "-"
 
 
-WORKLOADS = {f.__name__: f for f in (core, decay, shapes, uint8, memmap, growth, cuda)}
+WORKLOADS = {f.__name__: f for f in (core, decay, shapes, uint8, memmap, growth, assign, cuda)}
 
 if __name__ == "__main__":
     main()

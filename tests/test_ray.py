@@ -81,6 +81,17 @@ def test_any_number_of_shards_gives_the_picks_of_one_machine(cluster, pool, work
     assert ray.available_resources()["CPU"] == 6
 
 
+def test_actors_stop_at_the_same_pick_and_assign_the_same_rows(cluster, pool):
+    far = float(el.select(pool, 60, first=0).radii[-1])
+    asked = {"min_distance": far, "until": "coverage=0.9", "first": 0}
+    here = el.select(pool, **asked)
+    there = el.select(pool, **asked, engine=el.RayEngine(3), assign=True)
+    assert here.indices.tolist() == there.indices.tolist()
+    assert here.stopped_by == there.stopped_by == "coverage"
+    assert np.array_equal(here.assignment.pick, there.assignment.pick)
+    assert np.array_equal(here.assignment.distance, there.assignment.distance)
+
+
 def test_measures_over_shards_are_those_of_one_machine(cluster, pool):
     engine = el.RayEngine(3)
     assert el.knn_entropy(pool, engine=engine) == el.knn_entropy(pool)

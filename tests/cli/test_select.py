@@ -37,6 +37,11 @@ def images(tmp_path, rng):
     return folder
 
 
+def in_pick_order(folder):
+    """Return the files and links below a folder by the rank in their names."""
+    return sorted((p for p in folder.rglob("*") if not p.is_dir()), key=lambda p: p.name)
+
+
 def test_an_array_is_selected_as_the_python_call_does(entroloop, tmp_path, rng):
     x = rng.standard_normal((60, 5)).astype(np.float32)
     np.save(tmp_path / "emb.npy", x)
@@ -67,7 +72,7 @@ def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path,
     summary = json.loads(answer.stdout)
     assert list(summary["skipped"]["images"]) == ["dogs/04.png"]
     assert sum(summary["skipped_by_reason"].values()) == 1
-    copies = sorted((tmp_path / "s/chosen").iterdir())
+    copies = in_pick_order(tmp_path / "s/chosen")
     assert [c.read_bytes() for c in copies] == [(images / i).read_bytes() for i in table["id"]]
     assert "04.png" in one_line(
         entroloop("select", "--pool", "images", "-n", 5, "--out", "t", "--strict")
@@ -78,7 +83,7 @@ def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path,
 def test_links_point_to_the_chosen_files(entroloop_here, tmp_path, images):
     entroloop_here("select", "--pool", "images", "-n", 3, "--out", "s", "--materialize", "link")
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
-    links = sorted((tmp_path / "s/chosen").iterdir())
+    links = in_pick_order(tmp_path / "s/chosen")
     assert [p.resolve() for p in links] == [(images / i).resolve() for i in table["id"]]
 
 
@@ -160,7 +165,10 @@ def test_a_strategys_parameters_and_a_warm_start(entroloop_here, tmp_path, rng):
         (["--pool", "x.npy", "-n", "2", "--features", "rwa"], "did you mean 'raw'"),
         (["--pool", "x.npy", "-n", "2", "--group-by", "label"], "has no column 'label'"),
         (["--pool", "x.npy", "-n", "2", "--materialize", "copy"], "--materialize parquet"),
-        (["--pool", "x.npy", "-n", "2", "--materialize", "move"], "Valid: copy, link, parquet"),
+        (
+            ["--pool", "x.npy", "-n", "2", "--materialize", "move"],
+            "Valid: copy, hub, link",
+        ),
         (["--pool", "x.npy", "-n", "2", "--initial", "y.npy"], "initial has 4 values a row"),
         (["--pool", "cut.parquet", "-n", "2"], "not a readable parquet file"),
         (["--pool", "cut.npz", "-n", "2"], "not a readable"),
@@ -271,8 +279,8 @@ def test_the_pool_of_the_report_survives_on_the_command_line(entroloop, tmp_path
 def test_a_new_result_takes_the_place_of_the_old_one_whole(choose, tmp_path, images):
     choose("images", 5, "s", "copy")
     choose("images", 3, "s", "link")
-    assert len(list((tmp_path / "s/chosen").iterdir())) == 3
-    assert all(p.is_symlink() for p in (tmp_path / "s/chosen").iterdir())
+    assert len(in_pick_order(tmp_path / "s/chosen")) == 3
+    assert all(p.is_symlink() for p in in_pick_order(tmp_path / "s/chosen"))
     choose("images", 4, "s")
     assert sorted(p.name for p in (tmp_path / "s").iterdir()) == [
         ".entroloop-manifest.json", "selection.parquet", "summary.json"
@@ -292,7 +300,7 @@ def test_what_entroloop_did_not_write_is_never_removed(choose, tmp_path, images,
 
 def test_a_chosen_file_that_was_changed_is_never_overwritten(choose, tmp_path, images):
     choose("images", 3, "s", "copy")
-    file = next((tmp_path / "s/chosen").iterdir())
+    file = in_pick_order(tmp_path / "s/chosen")[0]
     file.write_bytes(b"retouched")
     with pytest.raises(el.InputError, match="was changed since"):
         choose("images", 3, "s", "copy")

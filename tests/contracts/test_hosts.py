@@ -454,3 +454,19 @@ def test_parquet_rows_of_different_lengths_are_refused(tmp_path, cells):
     pq.write_table(pa.table({"v": cells}), tmp_path / "x.parquet")
     with pytest.raises(el.InputError, match="differ in length or hold nulls"):
         el.select(ParquetRows.of(tmp_path / "x.parquet", "v"), 1, engine=Cuts())
+
+
+def test_lost_hosts_change_neither_where_greedy_stops_nor_a_coverage_map(rng):
+    x = rng.standard_normal((500, 6))
+    asked = {"min_distance": 2.2, "until": "coverage=0.9", "first": 0}
+    here = el.select(x, **asked)
+    lost = np.random.default_rng(1)
+
+    def lose():
+        return lost.choice(["", "", "", "before", "after"])
+
+    there = el.select(x, **asked, engine=Cuts(90, 200, 410, lose=lose), assign=True)
+    same(here, there)
+    assert here.stopped_by == "coverage"
+    assert np.array_equal(here.assignment.pick, there.assignment.pick)
+    assert np.array_equal(here.assignment.distance, there.assignment.distance)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +20,23 @@ def select(
         list[str],
         typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz, .parquet; repeatable"),
     ],
-    n: Annotated[int, typer.Option("-n", help="number of samples to choose")],
     out: Annotated[Path, typer.Option(help="output folder: selection.parquet, summary.json")],
+    n: Annotated[
+        str | None,
+        typer.Option("-n", metavar="N|SHARE%", help="how many samples to choose, e.g. 1000, 10%"),
+    ] = None,
+    min_distance: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="no pick nearer than R to another; -n is then the most"),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="knee, or coverage=0.95 within --min-distance"),
+    ] = None,
+    update: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="earlier choice, made anew with the pools; keeps its n"),
+    ] = None,
     strategy: Annotated[str, typer.Option(help="greedy, threshold_decay, random, …")] = "greedy",
     param: Annotated[
         list[str] | None,
@@ -42,7 +59,12 @@ def select(
         str | None,
         typer.Option(metavar="PATH", help="real rows, used for nothing else: for guarded, realism"),
     ] = None,
-    materialize: Annotated[str | None, typer.Option(help="link, copy or parquet")] = None,
+    assign: Annotated[
+        bool, typer.Option("--assign", help="write the nearest pick of every row, and weights")
+    ] = False,
+    materialize: Annotated[
+        str | None, typer.Option(help="the chosen rows themselves: link, copy, parquet or hub")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
@@ -67,7 +89,10 @@ def select(
     with cluster_for(engine, address, workers, {}) as cluster:
         request = Request(
             pools=pool,
-            n=n,
+            n=int(n) if n is not None and n.strip().lstrip("+-").isdecimal() else n,
+            min_distance=min_distance,
+            until=until,
+            update=update,
             out=out,
             strategy=strategy,
             parameters=parse_overrides(param or []),
@@ -78,11 +103,13 @@ def select(
             quota=quota,
             weights=weights,
             guard=guard,
+            assign=assign,
             materialize=materialize,
             strict=strict,
             on_invalid=on_invalid,
             seed=seed,
             device=device,
             engine=cluster,
+            command=shlex.join(["entroloop", *sys.argv[1:]]),
         )
         print(json.dumps({"out": str(out)} | select_files(request, progress=True)))

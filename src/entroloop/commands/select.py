@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import inspect
-import io
 import json
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from entroloop.commands.chosen import (
+    assignment_told,
+    told_of,
+    write_assignment,
+    write_selection,
+)
+from entroloop.commands.hub_folder import write_hub_folder
+from entroloop.commands.materialize import (
+    check_tables,
+    chosen_table,
+    write_files,
+    write_table,
+)
+from entroloop.commands.pools import Origin, Pools
+from entroloop.commands.update import Earlier, read_earlier, update_told, what_left
 from entroloop.data.sets import FileSet, read_set
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
-from entroloop.metrics.entropy import Entropy
 from entroloop.pools.hosts import PoolEngine
-from entroloop.pools.rows import JoinedRows, Rows, rows_of
 from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
 
 CHECKPOINT = ".checkpoint.npz"
-MATERIALS = ("link", "copy", "parquet")
+MATERIALS = ("link", "copy", "parquet", "hub")
 # Arguments of `select` that are no parameters of a strategy.
 RESERVED = {
     p.name for p in inspect.signature(select).parameters.values() if p.kind is not p.VAR_KEYWORD
@@ -38,18 +47,24 @@ REALISM = "realism"  # as --weights
 class Request:
     """What the command line asks for.
 
-    pools: [NAME=]PATH of each pool. n: how many rows to choose. parameters: of the strategy.
-    features: the name of an extractor. initial: the path of rows that count as chosen. group_by:
-    a column, `label` or `pool`; quota: how the picks are shared among its groups. weights: a
-    column, or `realism`, by the guard. guard: the path of real rows, for that and for the strategy
-    guarded. materialize: how the chosen rows themselves are written, None for not at all. strict:
-    refuse corrupt images. on_invalid: what becomes of rows with NaN, `fail` or `drop`. out: the
-    folder that is written. engine: what distributes the pool over several processes.
+    pools: [NAME=]PATH of each pool. n: how many rows to choose, or a share such as "10%"; None
+    where min_distance or until say when it is enough, or an update keeps its size. update: the
+    folder of an earlier choice, whose rows are offered anew. parameters: of the strategy. features:
+    the name of an extractor. initial: the path of rows that count as chosen. group_by: a column,
+    `label` or `pool`; quota: how the picks are shared among its groups. weights: a column, or
+    `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
+    assign: write which pick stands for each row. materialize: how the chosen rows themselves are
+    written, None for not at all. strict: refuse corrupt images. on_invalid: what becomes of rows
+    with NaN, `fail` or `drop`. out: the folder that is written. engine: what distributes the pool
+    over several processes. command: what a data card tells as the command.
     """
 
     pools: list[str]
-    n: int
     out: Path
+    n: int | str | None = None
+    min_distance: float | None = None
+    until: str | None = None
+    update: str | None = None
     strategy: str = "greedy"
     parameters: dict[str, Any] = field(default_factory=dict)
     features: str = "raw"
@@ -59,16 +74,24 @@ class Request:
     quota: str = "proportional"
     weights: str | None = None
     guard: str | None = None
+    assign: bool = False
     materialize: str | None = None
     strict: bool = False
     on_invalid: str = "fail"
     seed: int = 0
     device: str = "auto"
     engine: PoolEngine | None = None
+    command: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of pools that are needed."""
+        return [c for c in (self.group_by, self.weights) if c and c not in ("pool", REALISM)]
 
 
 def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
-    """Select from files and write selection.parquet and summary.json; return the summary.
+    """Select from files and write what was asked for beside selection.parquet and summary.json;
+    return the summary.
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
@@ -77,12 +100,38 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
     refuse_overlap(request.out, _sources(request))
-    pools = _Pools(_read(request))
+    earlier = _earlier(request)
+    pools = _joined(request, _read(request), earlier)
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
     if request.materialize in ("link", "copy"):
         pools.refuse_without_files()
+    elif request.materialize is not None:
+        check_tables(pools)
     groups = pools.names if request.group_by == "pool" else pools.column(request.group_by)
+    with folder.locked():
+        selection = _selected(request, pools, extractor, groups, earlier, progress)
+        summary = _summary(request, pools, selection)
+        left = None
+        if earlier is not None:
+            left = what_left(earlier, selection)
+            varies = extractor.fit is not None or request.metric == "mahalanobis"
+            summary |= update_told(earlier, selection, left, summary, varies=varies)
+        _write(request, folder, pools, selection, groups, summary, left)
+        if _checkpointed(request):
+            (request.out / CHECKPOINT).unlink(missing_ok=True)
+    return summary
+
+
+def _selected(
+    request: Request,
+    pools: Pools,
+    extractor: Extractor,
+    groups: Array | None,
+    earlier: Earlier | None,
+    progress: bool,
+) -> Selection:
+    """Return the choice among the rows of all pools."""
     initial = None
     if request.initial is not None:
         outside = read_set(Path(request.initial), "initial", strict=request.strict)
@@ -91,32 +140,35 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     if request.guard is not None:
         guard = read_set(Path(request.guard), "guard", strict=request.strict)
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
-    checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
-    checkpoint = request.out / CHECKPOINT if checkpointed else None
-    features = pools.features(extractor, request.engine)
-    weights = REALISM if request.weights == REALISM else pools.column(request.weights)
-    with folder.locked():
-        selection = select(
-            features,
-            request.n,
-            request.strategy,
-            metric=request.metric,
-            initial=initial,
-            groups=groups,
-            quota=request.quota,
-            weights=weights,
-            seed=request.seed,
-            device=request.device,
-            engine=request.engine,
-            checkpoint=checkpoint,
-            progress=progress,
-            **parameters,
-        )
-        summary = _summary(request, pools, selection)
-        _write(request, folder, pools, selection, groups, summary)
-        if checkpoint is not None:
-            checkpoint.unlink(missing_ok=True)
-    return summary
+    n = request.n
+    if earlier is not None:
+        if n is None and request.min_distance is None and request.until is None:
+            n = len(earlier.table)
+        if request.strategy == "greedy" and initial is None and groups is None:
+            parameters = {"first": 0} | parameters  # as before, so that no more leave than must
+    return select(
+        pools.features(extractor, request.engine),
+        n,
+        request.strategy,
+        min_distance=request.min_distance,
+        until=request.until,
+        metric=request.metric,
+        initial=initial,
+        groups=groups,
+        quota=request.quota,
+        weights=REALISM if request.weights == REALISM else pools.column(request.weights),
+        seed=request.seed,
+        device=request.device,
+        engine=request.engine,
+        assign=request.assign or earlier is not None,
+        checkpoint=request.out / CHECKPOINT if _checkpointed(request) else None,
+        progress=progress,
+        **parameters,
+    )
+
+
+def _checkpointed(request: Request) -> bool:
+    return request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
 
 
 def _check_options(request: Request) -> None:
@@ -137,7 +189,7 @@ def _check_options(request: Request) -> None:
 def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
     named = {f"pool '{name}'": path for name, path in map(_name_and_path, request.pools)}
-    more = {"--initial": request.initial, "--guard": request.guard}
+    more = {"--initial": request.initial, "--guard": request.guard, "--update": request.update}
     return named | {flag: Path(path) for flag, path in more.items() if path is not None}
 
 
@@ -149,9 +201,8 @@ def _read(request: Request) -> list[FileSet]:
     # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
     lazy &= request.materialize != "parquet"
-    columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool", REALISM)]
     sets = [
-        read_set(path, name, strict=request.strict, columns=[c for c in columns if c], lazy=lazy)
+        read_set(path, name, strict=request.strict, columns=request.columns, lazy=lazy)
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}
@@ -187,173 +238,88 @@ def _drop_invalid(s: FileSet, on_invalid: str) -> None:
     s.keep(np.setdiff1d(np.arange(len(s.data)), bad))
 
 
-class _Pools:
-    """The rows of all pools, one after the other."""
-
-    def __init__(self, sets: list[FileSet]) -> None:
-        self.sets = sets
-        self.names: Array = np.repeat([s.name for s in sets], [len(s.ids) for s in sets])
-        self._starts = np.cumsum([0, *(len(s.data) for s in sets)])
-
-    def features(self, extractor: Extractor, engine: PoolEngine | None) -> Array | Rows:
-        """Return what distances are taken of."""
-        rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in self.sets]
-        if engine is not None:
-            return JoinedRows.of([rows_of(x) for x in rows])
-        return rows[0] if len(rows) == 1 else np.concatenate(rows)
-
-    def column(self, column: str | None) -> Array | None:
-        """Return a column of all pools, None where none is asked for."""
-        if column is None:
-            return None
-        for s in self.sets:
-            if column not in s.columns:
-                raise InputError(
-                    f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
-                    "from the subfolders of images, and `pool` is the pool's name"
-                )
-        return np.concatenate([s.columns[column] for s in self.sets])
-
-    def chosen(self, rows: Array) -> Iterator[tuple[FileSet, int]]:
-        """Yield the set and the row within it of each of these rows."""
-        of_set = np.searchsorted(self._starts, rows, side="right") - 1
-        for row, which in zip(rows.tolist(), of_set.tolist(), strict=True):
-            yield self.sets[which], row - int(self._starts[which])
-
-    def refuse_without_files(self) -> None:
-        """Refuse pools whose rows are no files of their own."""
-        for s in self.sets:
-            if s.paths is None:
-                raise InputError(
-                    f"pool '{s.name}' is not a folder of files: take --materialize parquet"
-                )
+def _earlier(request: Request) -> Earlier | None:
+    if request.update is None:
+        return None
+    return read_earlier(Path(request.update), strict=request.strict, columns=request.columns)
 
 
-def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str, Any]:
-    chosen = Counter(pools.names[selection.indices].tolist())
-    skipped = {s.name: s.skipped for s in pools.sets if s.skipped}
-    return {
-        "n": len(selection.indices),
+def _joined(request: Request, sets: list[FileSet], earlier: Earlier | None) -> Pools:
+    """Return the rows of an earlier choice, if there is one, and of the pools."""
+    paths = [path for _, path in map(_name_and_path, request.pools)]
+    origins = [Origin(path.resolve(), s.index) for s, path in zip(sets, paths, strict=True)]
+    if earlier is None:
+        return Pools(sets, origins)
+    known = {s.name for s in earlier.sets}
+    for s in sets:
+        if s.name in known:
+            raise InputError(
+                f"the earlier choice has rows of a pool '{s.name}' already; call the new one "
+                "otherwise: --pool NAME=PATH"
+            )
+        if s.data.shape[1:] != earlier.sets[0].data.shape[1:]:
+            raise InputError(
+                f"the rows of pool '{s.name}' differ in shape from those of {earlier.folder}"
+            )
+    return Pools([*earlier.sets, *sets], [*earlier.origins, *origins])
+
+
+def _summary(request: Request, pools: Pools, selection: Selection) -> dict[str, Any]:
+    summary = {
         "strategy": request.strategy,
         "parameters": request.parameters,
         "features": request.features,
         "metric": request.metric,
         "seed": request.seed,
-        "engine": _engine(request.engine, selection),
-        "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in pools.sets},
-        "groups": selection.shares,
-        "decision": None if selection.decision is None else selection.decision.to_dict(),
-        "stopped_by": selection.stopped_by,
-        "duplicates": selection.duplicates,
-        "entropy": _entropy(selection.entropy),
-        "entropy_random": _entropy(selection.entropy_random),
-        "coverage_radius": selection.coverage_radius,
-        "approximation": selection.approximation,
-        "precision": selection.precision,
-        "skipped": skipped,
-        "remarks": {s.name: s.remarks for s in pools.sets if s.remarks},
-        "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
-    }
-
-
-def _engine(engine: PoolEngine | None, selection: Selection) -> dict[str, Any]:
-    if engine is None:
-        return {"name": "local", "workers": 1}
-    return {
-        "name": engine.name,
-        "workers": engine.workers,
-        "rounds": selection.rounds,
-        "bytes_moved": selection.bytes_moved,
-    }
-
-
-def _entropy(entropy: Entropy | None) -> dict[str, Any] | None:
-    if entropy is None:
-        return None
-    finite = np.isfinite(entropy.nats)
-    return {
-        "nats": entropy.nats if finite else None,
-        "n": entropy.n,
-        "d": entropy.d,
-        "k": entropy.k,
-        "duplicate_fraction": entropy.duplicate_fraction,
-        "min_distance": entropy.min_distance,
-        "note": entropy.note or "only differences at the same n, d, k and features mean anything",
-    }
+        "min_distance": request.min_distance,
+        "until": request.until,
+        "sources": {s.name: str(o.path) for s, o in zip(pools.sets, pools.origins, strict=True)
+                    if not o.ours},
+        "command": request.command,
+    } | told_of(selection, pools, request.engine)  # fmt: skip
+    plain = request.group_by is None and request.initial is None
+    summary["radius_bound"] = selection.coverage_radius if plain else None
+    if request.assign:
+        summary["assignment"] = assignment_told(selection)
+    return summary
 
 
 def _write(
     request: Request,
     folder: OutputFolder,
-    pools: _Pools,
+    pools: Pools,
     selection: Selection,
     groups: Array | None,
     summary: dict[str, Any],
+    left: Any,
 ) -> None:
     """Write the result as a whole, in place of an earlier one of this program."""
     try:
         with folder.replaced() as new:
-            table = _table(pools, selection, groups)
-            table.to_parquet(new / "selection.parquet", index=False)
-            if request.materialize == "parquet":
-                _write_rows(new / "chosen.parquet", list(pools.chosen(selection.indices)))
-            elif request.materialize is not None:
-                (new / "chosen").mkdir()
-                _write_files(new / "chosen", request, pools.chosen(selection.indices))
+            write_selection(
+                new / "selection.parquet", pools, selection, groups, assign=request.assign
+            )
+            if request.assign:
+                write_assignment(new / "assignment.parquet", pools, selection)
+            if left is not None:
+                left.to_parquet(new / "left.parquet", index=False)
+            _write_rows(request, new, pools, selection, summary)
             (new / "summary.json").write_text(json.dumps(summary, indent=1))
     except OSError as error:
         raise InputError(f"{request.out} cannot be written: {error.strerror or error}") from None
 
 
-def _table(pools: _Pools, selection: Selection, groups: Array | None) -> Any:
-    """Return selection.parquet: one row a pick, in pick order."""
-    import pandas as pd
-
-    rows = selection.indices
-    ids = [i for s in pools.sets for i in s.ids]
-    index = np.concatenate([s.index for s in pools.sets])
-    return pd.DataFrame(
-        {
-            "pool": pools.names[rows],
-            "index": index[rows],
-            "id": [ids[r] for r in rows],
-            "rank": np.arange(len(rows)),
-            "radius": selection.radii,
-            "group": [None] * len(rows) if groups is None else [str(g) for g in groups[rows]],
-        }
-    )
-
-
-def _write_files(folder: Path, request: Request, chosen: Iterator[tuple[FileSet, int]]) -> None:
-    """Put the chosen files themselves into a folder, in pick order, as links or copies."""
-    final = (request.out / "chosen").resolve()  # where the links will be
-    for rank, (s, row) in enumerate(chosen):
-        assert s.paths is not None
-        file = s.paths[row]
-        copy = folder / f"{rank:07d}-{s.name}-{file.name}"
-        if request.materialize == "link":
-            copy.symlink_to(os.path.relpath(file.resolve(), final))
-        else:
-            shutil.copyfile(file, copy)
-
-
-def _write_rows(path: Path, chosen: list[tuple[FileSet, int]]) -> None:
-    """Write the chosen rows as parquet: images as PNG, vectors as lists."""
-    import pandas as pd
-
-    cells = [_cell(np.asarray(s.data[row]), s.ids[row]) for s, row in chosen]
-    column = "image" if isinstance(cells[0], dict) else "embedding"
-    frame = pd.DataFrame({column: cells})
-    frame["pool"] = [s.name for s, _ in chosen]
-    frame["id"] = [s.ids[row] for s, row in chosen]
-    frame.to_parquet(path, index=False)
-
-
-def _cell(row: Array, name: str) -> Any:
-    from PIL import Image
-
-    if row.ndim == 1:
-        return row
-    buffer = io.BytesIO()
-    Image.fromarray(row[..., 0] if row.shape[2] == 1 else row).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": name}
+def _write_rows(
+    request: Request, new: Path, pools: Pools, selection: Selection, summary: dict[str, Any]
+) -> None:
+    """Write the chosen rows themselves, as --materialize says."""
+    how, rows, chosen = request.materialize, selection.indices, new / "chosen"
+    if how == "parquet":
+        write_table(new / "chosen.parquet", chosen_table(pools, rows))
+    elif how == "hub":
+        chosen.mkdir()
+        write_hub_folder(chosen, request.out.resolve().name, chosen_table(pools, rows), summary)
+    elif how is not None:
+        chosen.mkdir()
+        final = (request.out / "chosen").resolve()  # where the links will be
+        write_files(chosen, final, pools, rows, link=how == "link")

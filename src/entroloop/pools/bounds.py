@@ -72,6 +72,18 @@ class Bounds:
         self._ready = False
         self._sketches: Sketches | None = None
 
+    def anew(self, capacity: int) -> Bounds:
+        """Return bounds on the same rows, all selectable, without weights and without picks."""
+        return Bounds(
+            self.rows,
+            self.space,
+            selectable=np.ones(len(self.rows), dtype=bool),
+            capacity=capacity,
+            dtype=self._picks.dtype,
+            centred_copy=self._centred_copy,
+            multiplier=self._multiplier,
+        )
+
     def _prepare(self) -> None:
         """Centre the rows in the present precision, and know nothing of them yet; a strategy that
         never asks never pays.
@@ -267,6 +279,15 @@ class Bounds:
 
     def unweighted(self, index: Array) -> Float64:
         """Return `exact` without the weights."""
+        return self._defining(index, None)
+
+    def nearest(self, index: Array) -> tuple[Float64, NDArray[np.int64]]:
+        """Return `unweighted`, and which pick is that near; the first of equally near ones."""
+        where: NDArray[np.int64] = self.where[index]
+        return self._defining(index, where), where
+
+    def _defining(self, index: Array, where: NDArray[np.int64] | None) -> Float64:
+        """Return `unweighted`; where, if given, becomes the first pick that reaches each value."""
         values: Float64 = np.full(len(index), np.inf)
         if not self.count or not len(index):
             return values
@@ -277,11 +298,19 @@ class Bounds:
         block = max(1, 8 * TILE_BYTES // (8 * self.count))
         for start in range(0, len(doubt), block):
             part = doubt[start : start + block]
-            values[part] = np.minimum(values[part], self._scan(index[part]))
+            i, j, found = self._scan(index[part])
+            best = values[part]
+            np.minimum.at(best, i, found)
+            if where is not None:
+                first = np.where(best < values[part], self.count, where[part])
+                tied = found == best[i]
+                np.minimum.at(first, i[tied], j[tied])
+                where[part] = first
+            values[part] = best
         return values
 
-    def _scan(self, index: NDArray[np.int64]) -> Float64:
-        """Return the least defining value over all picks, taken of those within doubt."""
+    def _scan(self, index: NDArray[np.int64]) -> tuple[Array, Array, Float64]:
+        """Return the pairs of a row (its position) and a pick within doubt, and their values."""
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
@@ -292,9 +321,7 @@ class Bounds:
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
             pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
         i, j = pairs
-        best = np.full(len(index), np.inf)
-        np.minimum.at(best, i, self.space.exact(self.rows[index[i]], self.picks[j]))
-        return best
+        return i, j, self.space.exact(self.rows[index[i]], self.picks[j])
 
 
 def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:

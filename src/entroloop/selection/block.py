@@ -67,6 +67,10 @@ class Block:
         np.minimum(self.values, others, out=self.values)
         self.values[position] = -np.inf
 
+    def keep(self, count: int) -> None:
+        """Keep only the first `count` picks; no further one can be made in this block."""
+        self.count = count
+
     def drop(self, positions: Array) -> None:
         """Take rows out of what can be picked."""
         self.values[positions] = -np.inf

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from entroloop.distances.spaces import Space
 from entroloop.distances.table import Distance
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import Entropy, knn_entropy
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
+from entroloop.selection.coverage_map import CoverageMap, coverage_map_here, coverage_map_of
+from entroloop.selection.curve import Curve
 from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
 from entroloop.selection.state import Picks
+from entroloop.selection.taking import taken_from
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,6 +34,7 @@ class Context:
     candidates: mask of the rows that could be chosen. initial: rows that counted as chosen. groups:
     the group of every row of the pool, or None. largest_unpicked: the largest value of a candidate
     that was not chosen, where that is known. next_value: the value of one pick more, likewise.
+    made: the radii of all picks that were made. assignment: where it was asked for in time.
     """
 
     rows: Array
@@ -40,6 +46,8 @@ class Context:
     largest_unpicked: float | None = None
     fetched: NDArray[np.int64] | None = None
     next_value: float | None = None
+    made: Float64 = field(default_factory=lambda: np.empty(0))
+    assignment: CoverageMap | None = None
 
     def take(self, index: NDArray[np.int64]) -> Array:
         """Return rows by their index in the pool."""
@@ -48,8 +56,8 @@ class Context:
         return taken
 
 
-def fetch(context: Context, pool: Pool, picks: Picks, seed: int) -> Context:
-    """Fetch the rows that lazy properties need before the pool closes."""
+def fetch(context: Context, pool: Pool, picks: Picks, seed: int, *, assign: bool) -> Context:
+    """Fetch what lazy properties need before the pool closes."""
     index = np.array(picks.indices, dtype=np.int64)
     not_added = index[pool.selectable[index]]  # by strategies that never ask for distances
     if len(not_added):
@@ -61,6 +69,7 @@ def fetch(context: Context, pool: Pool, picks: Picks, seed: int) -> Context:
         rows=pool.sharded.take(fetched),
         largest_unpicked=pool.largest_unpicked(),
         fetched=fetched,
+        assignment=coverage_map_of(pool, index) if assign else None,
     )
 
 
@@ -75,15 +84,19 @@ class Selection:
 
     indices: int64 (n,), in pick order: without groups the first k of greedy, or of threshold decay
     at fixed parameters, are the choice of k. radii: float64 (n,), the distance of each pick to
-    those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n", or
-    "duplicates" where copies had to fill up. duplicates: picks at distance 0 to one before.
+    those before it (inf for the first; NaN where a strategy knows none). stopped_by: "n",
+    "duplicates" where copies had to fill up, or what ended it before n picks: "min_distance",
+    "coverage", "knee". duplicates: picks at distance 0 to one before.
     seed: what drew. rounds, bytes_moved: questions to the pool, and the bytes of arrays that were
     sent either way where it lies in several shards. precision: "float64" where float32 could not
     tell rows apart and the blocks fell back to it; the picks are those of the definition. decision:
     of guarded, what was compared and taken (`Decision`); None for others.
 
-    `entropy`, `entropy_random`, `coverage_radius` and `shares` are computed when first asked for,
-    on the rows in which distances were taken; they are not stored.
+    `entropy`, `entropy_random`, `coverage_radius`, `shares`, `curve` and `assignment` are computed
+    when first asked for, on the rows in which distances were taken; they are not stored.
+
+    A selection is a sequence of whole numbers, the indices: `ds.select(selection)` works, and
+    `x[selection]`; `of` takes the chosen rows from anything that the pool came from.
     """
 
     indices: NDArray[np.int64]
@@ -98,13 +111,13 @@ class Selection:
     decision: Decision | None = None
 
     @classmethod
-    def of(cls, picks: Picks, seed: int, pool: Pool, context: Context) -> Selection:
+    def of_picks(cls, picks: Picks, seed: int, pool: Pool, context: Context) -> Selection:
         """Return the result of a strategy."""
         values = np.array(picks.values, dtype=np.float64)
         return cls(
             np.array(picks.indices, dtype=np.int64),
             context.space.distance_of(values),
-            "duplicates" if picks.duplicates else "n",
+            picks.stopped_by or ("duplicates" if picks.duplicates else "n"),
             picks.duplicates,
             seed,
             pool.precision,
@@ -163,6 +176,93 @@ class Selection:
         groups = np.asarray(self._from.groups)[self.indices].astype(str)
         names, counts = np.unique(groups, return_counts=True)
         return {str(name): int(c) / len(groups) for name, c in zip(names, counts, strict=True)}
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Radius and entropy over the number of picks."""
+
+        def drawn(k: int) -> Entropy | None:
+            if k == len(self):
+                return self.entropy_random
+            return self._entropy_of(drawn_at_random(self._from.candidates, k, self.seed))
+
+        def chosen(k: int) -> Entropy | None:
+            return self.entropy if k == len(self) else self._entropy_of(self.indices[:k])
+
+        return Curve.of(self._from.made, len(self), chosen, drawn)
+
+    @cached_property
+    def assignment(self) -> CoverageMap:
+        """The nearest pick of every row of the pool, by one more pass over it.
+
+        Raises InputError where the pool lay in other processes and `assign=True` was not given.
+        """
+        source = self._from
+        if source.assignment is not None:
+            return source.assignment
+        if source.fetched is not None:
+            raise InputError("the pool lay in other processes: call select with assign=True")
+        return coverage_map_here(source.rows, source.distance, self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices.tolist())
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.indices[place]
+        return found if isinstance(found, np.ndarray) else int(found)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.indices, dtype=dtype, copy=copy)
+
+    def of(self, source: Any) -> Any:
+        """Return the chosen rows of what the pool came from, in pick order and of the same kind.
+
+        source: an array, tensor, list, pandas or polars table, Arrow table, `datasets.Dataset` or
+        torch dataset (a `Subset`), with as many rows as the pool.
+
+        Raises InputError for a source of another length, or without rows to take by number.
+        """
+        rows = None if self.context is None else len(self.context.candidates)
+        return taken_from(source, self.indices, rows)
+
+    def to_pandas(self) -> Any:
+        """Return a table with one row a pick: index, rank, radius, group where there are groups,
+        weight where the assignment was asked for.
+        """
+        import pandas as pd
+
+        columns = {"index": self.indices, "rank": np.arange(len(self)), "radius": self.radii}
+        if self.context is not None and self.context.groups is not None:
+            columns["group"] = np.asarray(self.context.groups)[self.indices]
+        assignment = self.__dict__.get("assignment")
+        if assignment is None and self.context is not None:
+            assignment = self.context.assignment
+        if assignment is not None:
+            columns["weight"] = assignment.weight
+        return pd.DataFrame(columns)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw radius and entropy over the number of picks with matplotlib; return the two axes."""
+        return self.curve.plot(len(self), axes)
+
+    def _repr_html_(self) -> str:
+        """Return what was chosen as a small table, for notebooks."""
+        radii = self.radii[np.isfinite(self.radii)]
+        facts = {"rows": f"{len(self):,}", "stopped by": self.stopped_by}
+        if len(radii):
+            facts["smallest radius"] = f"{radii.min():.4g}"
+        if self.context is not None:
+            facts["pool"] = f"{len(self.context.candidates):,} rows"
+        if self.decision is not None:
+            facts["taken"] = self.decision.taken
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>"
+            for name, text in facts.items()
+        )
+        return f"<table><caption>Selection</caption>{rows}</table>"
 
     @property
     def _from(self) -> Context:

@@ -27,6 +27,7 @@ from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.realism import realism_weights
 from entroloop.selection.result import Context, Selection, fetch
 from entroloop.selection.state import Picks, SelectionState
+from entroloop.selection.stopping import Stopping, knee_of, number_of
 from entroloop.selection.strategies import STRATEGIES
 from entroloop.system.progress_line import Progress, selection_progress
 
@@ -35,9 +36,11 @@ Index = NDArray[np.int64]
 
 def select(
     x: Any,
-    n: int,
+    n: int | str | None = None,
     strategy: str = "greedy",
     *,
+    min_distance: float | None = None,
+    until: str | None = None,
     metric: str = "euclidean",
     initial: Any = None,
     candidates: Any = None,
@@ -47,12 +50,18 @@ def select(
     seed: int = 0,
     device: str = "auto",
     engine: PoolEngine | None = None,
+    assign: bool = False,
     checkpoint: str | Path | None = None,
     progress: bool | Progress = False,
     **strategy_args: Any,
 ) -> Selection:
     """Choose n rows of the pool x (m, d), float16/32/64 or uint8; memory maps are read in blocks.
 
+    n: a whole number, or a share of the candidates such as "10%", rounded up. min_distance, until
+    (greedy without groups): how many follows from the data, and n is only the most there may be.
+    No pick is nearer than min_distance to one before; until="coverage=0.95" stops as soon as that
+    share of the candidates lies nearer than min_distance to a pick; until="knee" makes n picks and
+    keeps those up to the knee of the curve of radii (see `knee_of`).
     metric: euclidean, cosine, manhattan or mahalanobis. initial: indices of the pool (1-d,
     integer) or rows from outside it (2-d) that count as chosen already and are never returned.
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
@@ -60,14 +69,16 @@ def select(
     weights (m,), positive: they multiply a row's distance; "realism" with guard=, real rows: those
     of `realism_weights`. device: auto, cpu or cuda. engine: what
     distributes the pool over several processes (`RayEngine`; not for every strategy); the picks are
-    the same. checkpoint: a file that keeps the picks of greedy and threshold_decay, from which the
-    same call goes on after a stop; remove it once the result is safe. progress: True for what it
-    will take and its progress on standard error, or a function of (made, wanted); an exception that
-    it raises cancels. strategy_args: `first` (greedy); `threshold`, `decay`, `order`, `strength`
-    (threshold_decay); `guard`, `inner` (guarded); see the strategies.
+    the same. assign: with an engine, whether to find every row's nearest pick while the rows are
+    there (`Selection.assignment`). checkpoint: a file that keeps the picks of greedy and
+    threshold_decay, from which the same call goes on after a stop; remove it once the result is
+    safe. progress: True for what it will take and its progress on standard error, or a function of
+    (made, wanted); an exception that it raises cancels. strategy_args: `first` (greedy);
+    `threshold`, `decay`, `order`, `strength` (threshold_decay); `guard`, `inner` (guarded); see the
+    strategies.
 
-    Raises InputError for n outside 1 … candidates, rows that are NaN or infinite (by index), names
-    in no table, groups too small, or too little memory.
+    Raises InputError for n outside 1 … candidates, no row as far as min_distance, rows that are NaN
+    or infinite (by index), names in no table, groups too small, or too little memory.
 
     >>> select(np.array([[0.0], [1.0], [5.0]]), 2, first=0).indices.tolist()
     [0, 2]
@@ -75,10 +86,11 @@ def select(
     _check_names(strategy, metric, quota, engine)
     if isinstance(weights, str):
         weights = _weights_by_name(weights, x, strategy_args, strategy)
+    stopping = Stopping.of(min_distance, until, strategy, grouped=groups is not None)
     rows, array = _as_rows(x, engine)
     request = _Request.of(
         rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
-        weights=weights,
+        weights=weights, stopping=stopping,
     )  # fmt: skip
     with _hosts(rows, array, engine) as hosts:
         budget = _checked_budget(rows, request, metric, strategy, len(hosts.bounds) - 1)
@@ -102,17 +114,20 @@ def select(
             weighted=request.weights is not None,
             progress=_progress(progress, f"{request.n:,} of {len(pool):,} rows: {budget}"),
             checkpoint=_checkpoint(checkpoint, rows, pool, request.identity() | asked),
+            stopping=stopping,
             again=again,
         )
-        picks = _picked(strategy, state, strategy_args)
-        context = request.context(pool, here, groups)
+        made = _picked(strategy, state, strategy_args)
+        picks = request.kept(made, pool)
+        context = request.context(pool, here, groups, made)
         if here is None:
-            if picks.decision is not None:  # inner selections left their own state in the shards
+            # What was picked beyond the choice, and inner selections, left their state in shards.
+            if picks is not made or picks.decision is not None:
                 pool = request.opened(hosts, rows, budget, metric, device, checked=True)
-            context = fetch(context, pool, picks, seed)
+            context = fetch(context, pool, picks, seed, assign=assign)
         if state.checkpoint is not None:
-            state.checkpoint.finish(picks.indices, picks.values, picks.duplicates)
-    return Selection.of(picks, seed, pool, context)
+            state.checkpoint.finish(made.indices, made.values, made.duplicates)
+    return Selection.of_picks(picks, seed, pool, context)
 
 
 def _again(
@@ -201,7 +216,7 @@ class _Request:
 
     n: how many picks. selectable: mask of the rows that can be picked. initial: rows of the pool,
     outside: other rows, that count as chosen. groups: the group of each row, by number; quotas: how
-    many picks each takes. weights: of each row.
+    many picks each takes. weights: of each row. stopping: what may end it before n picks.
     """
 
     n: int
@@ -211,6 +226,7 @@ class _Request:
     groups: Index | None
     quotas: Index | None
     weights: Float64 | None
+    stopping: Stopping | None = None
 
     @classmethod
     def of(
@@ -223,6 +239,7 @@ class _Request:
         groups: Any,
         quota: str,
         weights: Any,
+        stopping: Stopping | None = None,
     ) -> _Request:
         m, d = shape
         selectable = np.ones(m, dtype=bool)
@@ -232,20 +249,22 @@ class _Request:
         index, outside = _initial_rows(initial, m, d)
         selectable[index] = False
         allowed = int(selectable.sum())
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= allowed:
-            raise InputError(f"n must be a whole number in 1 … {allowed} (the candidates); got {n}")
+        if n is None and stopping is None:
+            raise InputError("say how many rows to choose: n, min_distance or until")
+        n = number_of(max(allowed, 1) if n is None else n, allowed)
         of_group = quotas = None
         if groups is not None:
-            of_group, quotas = _groups_and_quotas(groups, selectable, int(n), quota)
+            of_group, quotas = _groups_and_quotas(groups, selectable, n, quota)
             selectable &= quotas[of_group] > 0
         return cls(
-            n=int(n),
+            n=n,
             selectable=selectable,
             initial=index,
             outside=outside,
             groups=of_group,
             quotas=quotas,
             weights=_checked_weights(weights, m),
+            stopping=stopping,
         )
 
     def opened(
@@ -273,7 +292,17 @@ class _Request:
             checked=checked,
         )
 
-    def context(self, pool: Pool, rows: Array | None, groups: Any) -> Context:
+    def kept(self, made: Picks, pool: Pool) -> Picks:
+        """Return the picks that are the choice: all that were made, or those up to their knee."""
+        if not made.indices:
+            limit = None if self.stopping is None else self.stopping.min_distance
+            raise InputError(f"no row is as far as {limit} from the initial rows: none to choose")
+        if self.stopping is None or not self.stopping.knee:
+            return made
+        k = knee_of(pool.space.distance_of(np.array(made.values)))
+        return made if k == len(made.indices) else made.first(k)
+
+    def context(self, pool: Pool, rows: Array | None, groups: Any, made: Picks) -> Context:
         """Return what the result needs to describe the choice; rows: all of them, if here."""
         return Context(
             rows=pool.initial if rows is None else rows,
@@ -282,6 +311,7 @@ class _Request:
             candidates=self.selectable,
             initial=pool.initial,
             groups=groups,
+            made=pool.space.distance_of(np.array(made.values)),
         )
 
     def identity(self) -> dict[str, Any]:
@@ -289,6 +319,7 @@ class _Request:
         return {
             "n": self.n, "open": _digest(self.selectable), "groups": _digest(self.groups),
             "quotas": _digest(self.quotas), "weights": _digest(self.weights),
+            "stopping": None if self.stopping is None else str(self.stopping),
         }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from entroloop.selection.block import Block
 from entroloop.selection.checkpoint import Checkpoint
 from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
+from entroloop.selection.stopping import Stopping, Watch
 from entroloop.system.progress_line import Progress
 
 Index = NDArray[np.int64]
@@ -31,12 +32,20 @@ class Picks:
     values: list[float] = field(default_factory=list)
     next_value: float | None = None  # what one pick more would have had, where that is known
     duplicates: int = 0
+    stopped_by: str | None = None  # what stopped greedy before n picks
     decision: Decision | None = None
 
     @property
     def missing(self) -> int:
         """How many picks are still to be made."""
         return self.n - len(self.indices)
+
+    def first(self, k: int) -> Picks:
+        """Return the first k picks, which the knee of their radii stopped."""
+        values = self.values[:k]
+        picks = Picks(k, self.indices[:k], values, duplicates=values.count(0.0))
+        picks.stopped_by = "knee"
+        return picks
 
 
 @dataclass(kw_only=True)
@@ -48,8 +57,9 @@ class SelectionState:
     that need the pool in one process; None over shards. groups: (m,) or None, the group of each
     row; quotas: how many picks each group still takes. weighted: whether weights multiply
     distances. progress: called with the picks made and wanted. checkpoint: the picks made before a
-    stop, and where new ones are written. again: selects anew from the same pool, by another
-    strategy's name and number of picks, with these arguments of `select` changed.
+    stop, and where new ones are written. stopping: when greedy makes fewer than n picks. again:
+    selects anew from the same pool, by another strategy's name and number of picks, with these
+    arguments of `select` changed.
     """
 
     pool: Pool
@@ -62,6 +72,7 @@ class SelectionState:
     weighted: bool = False
     progress: Progress | None = None
     checkpoint: Checkpoint | None = None
+    stopping: Stopping | None = None
     again: Callable[..., Any] | None = None
 
     @property
@@ -86,6 +97,13 @@ class SelectionState:
                 self.count_in_group(row)
             self._exclude_full_groups(index)
         return picks
+
+    def watch(self, picks: Picks) -> Watch | None:
+        """Return what watches greedy's picks for the moment to stop, None for exactly n."""
+        if self.stopping is None:
+            return None
+        candidates = int(self.pool.selectable.sum()) + len(picks.indices)
+        return Watch(self.stopping, self.pool, candidates)
 
     def block(self, found: Candidates | Visited) -> Block:
         """Return a block of rows that can come next."""
@@ -124,8 +142,8 @@ class SelectionState:
 
     @property
     def in_tree(self) -> bool:
-        """Whether picks are made in a tree of boxes, which knows no groups."""
-        return self.pool.in_tree and self.groups is None
+        """Whether picks are made in a tree of boxes, which knows neither groups nor `stopping`."""
+        return self.pool.in_tree and self.groups is None and self.stopping is None
 
     def accept_from_tree(self, picks: Picks, found: PickedInTree, **state: float) -> None:
         """Record picks made in the tree; state: as in `accept`."""

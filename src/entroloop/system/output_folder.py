@@ -57,6 +57,21 @@ class OutputFolder:
         except OSError as error:
             raise InputError(f"{self.path} cannot be read: {error.strerror or error}") from None
 
+    def verify(self) -> None:
+        """Refuse to read a folder of which anything that the manifest lists is gone or changed.
+
+        Raises InputError that names the first such file.
+        """
+        listed = self._listed() if self.path.is_dir() else {}
+        if not listed:
+            raise InputError(f"{self.path} holds no selection of entroloop")
+        for name, sums in sorted(listed.items()):
+            file = self.path / name
+            if not os.path.lexists(file):
+                raise InputError(f"{self.path} lacks {name}, which its manifest lists; select anew")
+            if _checksum(file) not in sums:
+                raise InputError(f"{file} was changed since entroloop wrote it; select anew")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the folder; a folder made for that goes if it stays empty.

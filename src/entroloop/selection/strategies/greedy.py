@@ -24,6 +24,7 @@ from entroloop.samples import Array
 from entroloop.selection.block import Block
 from entroloop.selection.budget import SHARDED_BLOCK_ROWS
 from entroloop.selection.state import Picks, SelectionState
+from entroloop.selection.stopping import Watch
 
 BLOCK_ROWS = 320
 TREE_PICKS = 4096  # made between two reports of progress
@@ -34,27 +35,35 @@ def greedy(state: SelectionState, *, first: int | None = None) -> Picks:
     """Pick, n times, the row whose nearest chosen row is farthest; the lowest index wins ties.
 
     first: the first pick (default: drawn by the seed); with `initial` rows it is the row farthest
-    from those. Rows at distance 0 come last, in index order.
+    from those. Rows at distance 0 come last, in index order. Fewer than n where `Stopping` says so.
 
     Raises InputError for a `first` that cannot be picked.
     """
     pool, picks = state.pool, state.resumed_picks()
+    watch = state.watch(picks)
     if first is None and not pool.count:
         first = int(state.rng.choice(state.selectable))
     if first is not None and not picks.indices:
-        take_first(state, picks, _checked_first(state, first))
+        take_first(state, picks, _checked_first(state, first), watch)
     if state.in_tree:
         pick_in_tree(state, picks, state.selectable, Tree.farthest)
         return picks
     target = block_rows(state)
-    while picks.missing:
+    while picks.missing and not (watch and watch.enough):
         found = pool.farthest(target)
         if found.copies:
-            state.fill_with_duplicates(picks, state.selectable)
+            if watch is None:
+                state.fill_with_duplicates(picks, state.selectable)
             break
         block = state.block(found)
         pick_while_above(state, block, found.level, picks.missing)
+        if watch is not None:
+            watch.keep(block)
         state.accept(picks, block)
+    if state.stopping is not None and picks.missing:
+        picks.stopped_by = state.stopping.reason
+        if state.progress is not None:
+            state.progress(len(picks.indices), len(picks.indices))
     return picks
 
 
@@ -65,13 +74,15 @@ def block_rows(state: SelectionState) -> int:
     return WIDE_BLOCK_ROWS if state.width >= WIDE else BLOCK_ROWS
 
 
-def take_first(state: SelectionState, picks: Picks, first: int) -> None:
+def take_first(state: SelectionState, picks: Picks, first: int, watch: Watch | None = None) -> None:
     """Make a given row the first pick."""
     if state.in_tree:
         state.accept_from_tree(picks, state.pool.pick_in_tree(Tree.take, first))
         return
     block = state.block(state.pool.row(first))
     state.take(block, 0)
+    if watch is not None:
+        watch.keep(block)
     state.accept(picks, block)
 
 

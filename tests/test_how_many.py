@@ -1,0 +1,315 @@
+"""How many rows a choice takes, and what it tells of itself afterwards."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.spatial.distance import cdist
+
+import entroloop as el
+from entroloop.pools.hosts import InProcess
+from entroloop.selection.stopping import knee_of, number_of
+
+METRICS = {"euclidean": "euclidean", "manhattan": "cityblock"}
+lattice = arrays(
+    np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14),
+    elements=st.integers(0, 3).map(float),
+)  # fmt: skip
+
+
+class Cuts:
+    """An engine whose shards lie in this process."""
+
+    name = "cuts"
+
+    def __init__(self, *cuts):
+        self.cuts = cuts
+
+    def distribute(self, rows):
+        inside = sorted(min(c, rows.shape[0]) for c in self.cuts)
+        return InProcess(rows, [0, *inside, rows.shape[0]])
+
+
+@pytest.mark.parametrize(
+    ("n", "allowed", "expected"),
+    [("10%", 1000, 100), ("10%", 5, 1), ("0.1%", 10_001, 11), ("100%", 7, 7), ("33.3 %", 10, 4),
+     (3, 9, 3)],
+)  # fmt: skip
+def test_a_share_of_the_candidates_is_rounded_up(n, allowed, expected):
+    assert number_of(n, allowed) == expected
+
+
+@pytest.mark.parametrize("n", [0.1, "0%", "101%", "ten", "-5%", "1e3%", True, None, 0, 13])
+def test_other_numbers_are_refused_in_one_line(n):
+    with pytest.raises(el.InputError, match=r"^[^\n]*\bn\b[^\n]*$"):
+        el.select(np.arange(24.0).reshape(12, 2), n)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"min_distance": 0}, "above 0"),
+        ({"min_distance": np.inf}, "above 0"),
+        ({"min_distance": "far"}, "above 0"),
+        ({"until": "coverage=0.9"}, "needs min_distance"),
+        ({"until": "coverage=1.1", "min_distance": 1.0}, r"in \(0, 1\]"),
+        ({"until": "elbow"}, "'knee'"),
+        ({"until": "knee", "strategy": "random"}, "strategy greedy"),
+        ({"until": "knee", "groups": [0] * 12}, "without groups"),
+        ({"min_distance": 99.0, "initial": [0]}, "none to choose"),
+    ],
+)
+def test_what_does_not_tell_when_to_stop_is_refused(arguments, message):
+    with pytest.raises(el.InputError, match=message):
+        el.select(np.arange(24.0).reshape(12, 2), **arguments)
+
+
+def covered_by(x, picks, radius, metric="euclidean"):
+    """Return the share of rows nearer than a radius to the first 1, 2, … picks."""
+    nearest = np.minimum.accumulate(cdist(x, x[picks], METRICS[metric]), axis=1)
+    return (nearest < radius).mean(axis=0)
+
+
+@given(x=lattice, data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_stopping_keeps_the_first_picks_of_greedy_and_no_others(x, data):
+    radius = data.draw(st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.0]))
+    share = data.draw(st.sampled_from(["0.5", "0.9", "1"]))
+    engine = data.draw(st.sampled_from([None, Cuts(2, 5)]))
+    whole = el.select(x, len(x), first=0)
+    far = el.select(x, min_distance=radius, first=0, engine=engine)
+    k = int((whole.radii >= radius).sum())
+    assert far.indices.tolist() == whole.indices[:k].tolist()
+    assert far.stopped_by == ("n" if k == len(x) else "min_distance")
+    covered = el.select(x, min_distance=radius, until=f"coverage={share}", first=0, engine=engine)
+    shares = covered_by(x, whole.indices, radius)
+    assert len(covered) == 1 + int((shares >= float(share)).argmax())
+    assert covered.indices.tolist() == whole.indices[: len(covered)].tolist()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_coverage_is_decided_pick_by_pick_within_a_block(metric, rng):
+    x = rng.standard_normal((1500, 8))
+    whole = el.select(x, 300, first=0, metric=metric)
+    radius = float(whole.radii[150])
+    for share in (0.2, 0.75, 0.97):
+        found = el.select(x, min_distance=radius, until=f"coverage={share}", first=0, metric=metric)
+        expected = covered_by(x, whole.indices, radius, metric)
+        assert len(found) == 1 + int((expected >= share).argmax())
+        assert found.stopped_by == "coverage"
+
+
+def test_a_stopped_selection_with_a_checkpoint_stops_at_the_same_pick(rng, tmp_path):
+    x = rng.standard_normal((3000, 6))
+    asked = {"min_distance": 1.6, "until": "coverage=0.9", "first": 0}
+    whole = el.select(x, **asked)
+
+    class StopError(Exception):
+        pass
+
+    def stop(made, wanted):
+        if made > len(whole) // 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        el.select(x, **asked, checkpoint=tmp_path / "c", progress=stop)
+    for _ in range(2):  # goes on, then finds itself finished
+        again = el.select(x, **asked, checkpoint=tmp_path / "c")
+        assert again.indices.tolist() == whole.indices.tolist()
+        assert again.stopped_by == "coverage"
+
+
+def test_the_knee_of_a_reciprocal_curve_lies_at_the_square_root():
+    n = 401  # minimizes (k − 1)/(n − 1) + (1/k − 1/n)/(1 − 1/n), whose derivative is 0 at k² = n
+    assert knee_of(1 / np.arange(1.0, n)) == 20
+    assert knee_of(np.concatenate([[np.inf], 1 / np.arange(1.0, n)])) == 21
+
+
+def test_the_knee_is_the_one_of_the_library_kneed():
+    kneed = pytest.importorskip("kneed")
+    for power in (0.5, 1.0, 2.0):
+        y = np.arange(1.0, 300) ** -power
+        found = kneed.KneeLocator(
+            np.arange(1, 300), y, curve="convex", direction="decreasing", S=0
+        ).knee
+        assert knee_of(y) == found
+
+
+@pytest.mark.parametrize("engine", [None, Cuts(40, 100)])
+def test_until_knee_keeps_the_first_picks_and_describes_these_alone(engine, rng):
+    x = np.concatenate([rng.standard_normal((150, 5)), 30 * rng.standard_normal((12, 5))])
+    whole = el.select(x, 120, first=0)
+    found = el.select(x, 120, until="knee", first=0, engine=engine)
+    k = knee_of(whole.radii)
+    assert k < 120
+    assert found.stopped_by == "knee"
+    assert found.indices.tolist() == whole.indices[:k].tolist()
+    assert found.coverage_radius == el.select(x, k, first=0).coverage_radius
+    assert np.array_equal(found.curve.radius, whole.radii)
+
+
+def test_the_curve_ends_with_the_entropy_of_the_choice_and_its_null(rng):
+    found = el.select(rng.standard_normal((200, 3)), 50)
+    curve = found.curve
+    assert curve.n.tolist() == [2, 4, 7, 13, 25, 50]
+    assert curve.entropy[-1] == found.entropy.nats
+    assert curve.entropy_random[-1] == found.entropy_random.nats
+    assert curve.entropy[2] == el.knn_entropy(found.context.rows[found.indices[:7]]).nats
+    assert curve.to_dict()["radius"] == found.radii[curve.n - 1].tolist()
+
+
+@given(x=lattice, data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_every_row_is_assigned_to_its_nearest_pick_the_earliest_of_equals(x, data):
+    n = data.draw(st.integers(1, len(x)))
+    metric = data.draw(st.sampled_from(list(METRICS)))
+    strategy = data.draw(st.sampled_from(["greedy", "random"]))
+    engine = data.draw(st.sampled_from([None, Cuts(2, 5)]))
+    found = el.select(x, n, strategy, metric=metric, engine=engine, assign=True)
+    distances = cdist(x, x[found.indices], METRICS[metric])  # whole numbers: no rounding
+    assert found.assignment.pick.tolist() == distances.argmin(axis=1).tolist()
+    assert np.array_equal(found.assignment.distance, distances.min(axis=1))
+    assert np.array_equal(
+        found.assignment.weight, np.bincount(distances.argmin(axis=1), minlength=n)
+    )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan", "mahalanobis"])
+def test_the_assignment_covers_the_whole_pool_whatever_was_initial_or_weighted(metric, rng):
+    x = (rng.standard_normal((3000, 12)) + 3).astype(np.float32)
+    asked = {
+        "metric": metric, "initial": x[:4] + 1, "candidates": np.arange(2000),
+        "weights": rng.uniform(0.5, 2, 3000),
+    }  # fmt: skip
+    here = el.select(x, 60, **asked)
+    there = el.select(x, 60, **asked, engine=Cuts(700, 2500), assign=True)
+    rows = here.context.rows.astype(np.float64)
+    distances = cdist(rows, rows[here.indices], METRICS.get(metric, "euclidean"))
+    for found in (here.assignment, there.assignment):
+        assert (found.pick == distances.argmin(axis=1)).mean() > 0.999  # cdist rounds otherwise
+        assert np.allclose(found.distance, distances.min(axis=1), rtol=1e-9)
+        assert found.weight.sum() == 3000
+    assert np.array_equal(here.assignment.pick, there.assignment.pick)
+
+
+def test_a_pool_in_other_processes_must_be_assigned_while_it_is_there(rng):
+    found = el.select(rng.standard_normal((50, 3)), 5, engine=Cuts(20))
+    with pytest.raises(el.InputError, match="assign=True"):
+        found.assignment  # noqa: B018
+
+
+def sources(x):
+    """Return what a pool of these rows can have come from."""
+    import datasets
+    import pandas as pd
+    import pyarrow as pa
+    import torch
+
+    rows = x.tolist()
+    return {
+        "array": x,
+        "list": rows,
+        "tuple": tuple(rows),
+        "pandas": pd.DataFrame(x),
+        "arrow": pa.table({"v": rows}),
+        "tensor": torch.from_numpy(x),
+        "torch dataset": torch.utils.data.TensorDataset(torch.from_numpy(x)),
+        "datasets": datasets.Dataset.from_dict({"v": rows}),
+    }
+
+
+def rows_again(taken):
+    """Return rows as an array, from any of the sources."""
+    kind = type(taken).__module__.split(".")[0]
+    if kind == "pyarrow" or kind == "polars":
+        return np.array(taken.to_pydict()["v"] if kind == "pyarrow" else taken["v"].to_list())
+    if kind == "datasets":
+        return np.array(taken["v"][:])
+    if type(taken).__name__ == "Subset":
+        return np.stack([row.numpy() for (row,) in taken])
+    return np.asarray(taken)
+
+
+def test_the_chosen_rows_are_taken_of_anything_that_the_pool_came_from(rng):
+    x = rng.integers(0, 99, (30, 3)).astype(np.float64)
+    found = el.select(x, 8)
+    for name, source in sources(x).items():
+        taken = found.of(source)
+        assert np.array_equal(rows_again(taken), x[found.indices]), name
+        expected = "Subset" if name == "torch dataset" else type(source).__name__
+        assert type(taken).__name__ == expected
+
+
+def test_the_chosen_rows_are_taken_of_a_polars_table(rng):
+    polars = pytest.importorskip("polars")
+    x = rng.integers(0, 99, (30, 3)).astype(np.float64)
+    found = el.select(x, 8)
+    taken = found.of(polars.DataFrame({"v": x.tolist()}))
+    assert np.array_equal(rows_again(taken), x[found.indices])
+
+
+def test_datasets_selects_by_a_selection(rng):
+    x = rng.standard_normal((30, 3))
+    found = el.select(x, 8)
+    assert np.allclose(rows_again(sources(x)["datasets"].select(found)), x[found.indices])
+
+
+@pytest.mark.parametrize("source", [range(3), {1: 2}, "text" * 20, 7, iter([1])])
+def test_a_source_without_the_pools_rows_is_refused(source, rng):
+    found = el.select(rng.standard_normal((30, 3)), 8)
+    with pytest.raises(el.InputError, match=r"the pool had 30 rows|rows cannot be taken"):
+        found.of(source)
+
+
+def test_sparse_rows_are_taken_too(rng):
+    from scipy.sparse import csr_array
+
+    x = np.eye(30)
+    found = el.select(rng.standard_normal((30, 3)), 8)
+    assert np.array_equal(found.of(csr_array(x)).toarray(), x[found.indices])
+
+
+def test_a_selection_is_a_sequence_of_indices_and_a_table(rng, tmp_path):
+    x = rng.standard_normal((40, 3))
+    found = el.select(x, 6, groups=["<b>", "b"] * 20, quota="equal")
+    assert list(found) == found.indices.tolist()
+    assert len(found) == 6
+    assert found[-1] == found.indices[-1]
+    assert np.array_equal(x[found], x[found.indices])
+    assert list(found.to_pandas()) == ["index", "rank", "radius", "group"]
+    assert found.assignment.weight.sum() == 40
+    assert found.to_pandas()["weight"].sum() == 40
+    assert "<td>40 rows</td>" in found._repr_html_()
+    found.save(tmp_path / "s.parquet")
+    loaded = el.Selection.load(tmp_path / "s.parquet")
+    assert np.array_equal(loaded.of(x), x[found.indices])
+    with pytest.raises(el.InputError, match="the pool had at least"):
+        loaded.of(x[:2])
+
+
+def test_plot_draws_radius_and_entropy_over_the_number_of_picks(rng, monkeypatch):
+    found = el.select(rng.standard_normal((40, 3)), 20)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(el.InputError, match="pip install matplotlib"):
+            found.plot()
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    radius, entropy = found.plot()
+    assert np.array_equal(radius.lines[0].get_ydata(), found.radii)
+    assert entropy.lines[0].get_ydata()[-1] == found.entropy.nats
+
+
+def test_the_snippet_of_the_page_on_selecting_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs/selecting.md").read_text()
+    names = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert len(names["chosen"]) == 180
+    assert names["weights"].sum() == 1797
+    assert (tmp_path / "selection.parquet").exists()
