@@ -104,7 +104,7 @@ class Tree:
         if weights is not None:
             boxes.weights[there] = weights[boxes.own[there]]
         # Boxes of the levels between those of nodes belong to no node, empty ones hold nothing.
-        filled: Array = there.any(axis=1)
+        filled: Any = there.any(axis=1)
         while len(filled) >= first:
             known = np.where(filled, np.inf, -1.0)
             reach[len(filled) : 2 * len(filled)] = top[len(filled) : 2 * len(filled)] = known
