@@ -28,6 +28,7 @@ ROOMS = [
     ["engines"],
     ["commands"],
     ["report"],
+    ["plot"],
     ["cli"],
     ["__main__"],
 ]
@@ -39,6 +40,7 @@ HEAVY_ONLY_IN = {
     "transformers": {"features"},
     "datasets": {"data"},
     "ray": {"engines"},
+    "matplotlib": {"plot"},
     "plotly": {"report"},
 }
 
@@ -119,7 +121,7 @@ def test_heavy_libraries_stay_in_their_rooms(path):
 def test_importing_the_package_loads_no_heavy_library(module):
     code = (
         f"import sys, {module}; heavy = {{'torch', 'sklearn', 'plotly', 'pandas', 'scipy', "
-        "'diffusers', 'transformers', 'ray'}; print(sorted(heavy & set(sys.modules)))"
+        "'diffusers', 'transformers', 'ray', 'matplotlib'}; print(sorted(heavy & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.strip() == "[]", answer.stdout + answer.stderr

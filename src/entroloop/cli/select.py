@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +18,10 @@ def select(
     ],
     n: Annotated[int, typer.Option("-n", help="number of samples to choose")],
     out: Annotated[Path, typer.Option(help="output folder: selection.parquet, summary.json")],
-    strategy: Annotated[str, typer.Option(help="greedy, threshold_decay, random, …")] = "greedy",
+    strategy: Annotated[str, typer.Option(help="how to choose: see below")] = "greedy",
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="strategy parameter, e.g. strength=0.5; repeatable"),
+        typer.Option(metavar="KEY=VALUE", help="strategy parameter: see below; repeatable"),
     ] = None,
     features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
     metric: Annotated[
@@ -53,8 +52,10 @@ def select(
         str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Choose the n most informative samples from one or more pools."""
+    from entroloop.cli.answers import show_selection, tell
     from entroloop.commands.select import Request, select_files
     from entroloop.study.config import parse_overrides
 
@@ -82,4 +83,4 @@ def select(
             device=device,
             engine=cluster,
         )
-        print(json.dumps({"out": str(out)} | select_files(request, progress=True)))
+        tell({"out": str(out)} | select_files(request, progress=True), json_, show_selection)

@@ -24,6 +24,7 @@ from entroloop.pools.rows import JoinedRows, Rows, rows_of
 from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
+from entroloop.system.progress_line import ProgressLine, ProgressOf, no_progress_of
 
 CHECKPOINT = ".checkpoint.npz"
 MATERIALS = ("link", "copy", "parquet")
@@ -77,7 +78,8 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
     refuse_overlap(request.out, _sources(request))
-    pools = _Pools(_read(request))
+    with ProgressLine() as line:
+        pools = _Pools(_read(request, line.of if progress else no_progress_of))
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
     if request.materialize in ("link", "copy"):
@@ -141,7 +143,7 @@ def _sources(request: Request) -> dict[str, Path]:
     return named | {flag: Path(path) for flag, path in more.items() if path is not None}
 
 
-def _read(request: Request) -> list[FileSet]:
+def _read(request: Request, progress_of: ProgressOf) -> list[FileSet]:
     named = [_name_and_path(text) for text in request.pools]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
@@ -151,7 +153,14 @@ def _read(request: Request) -> list[FileSet]:
     lazy &= request.materialize != "parquet"
     columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool", REALISM)]
     sets = [
-        read_set(path, name, strict=request.strict, columns=[c for c in columns if c], lazy=lazy)
+        read_set(
+            path,
+            name,
+            strict=request.strict,
+            columns=[c for c in columns if c],
+            lazy=lazy,
+            progress=progress_of(f"reading {name}"),
+        )
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}

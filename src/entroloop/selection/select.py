@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -25,7 +26,7 @@ from entroloop.selection.pool import Pool, open_pool
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.realism import realism_weights
 from entroloop.selection.result import Context, Selection, fetch
-from entroloop.selection.state import Picks, SelectionState
+from entroloop.selection.state import SelectionState
 from entroloop.selection.strategies import STRATEGIES
 from entroloop.system.progress_line import Progress, selection_progress
 
@@ -74,6 +75,7 @@ def select(
     _check_names(strategy, metric, quota, engine)
     if isinstance(weights, str):
         weights = _weights_by_name(weights, x, strategy_args, strategy)
+    _check_parameters(strategy, strategy_args)
     rows, array = _as_rows(x, engine)
     request = _Request.of(
         rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
@@ -103,7 +105,7 @@ def select(
             checkpoint=_checkpoint(checkpoint, rows, pool, request.identity() | asked),
             again=again,
         )
-        picks = _picked(strategy, state, strategy_args)
+        picks = STRATEGIES[strategy].pick(state, **strategy_args)
         context = request.context(pool, here, groups)
         if here is None:
             if picks.decision is not None:  # inner selections left their own state in the shards
@@ -174,6 +176,13 @@ def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | No
             f"strategy {strategy} needs the pool in one process; on engine {engine.name} take one "
             f"of {able}"
         )
+
+
+def _check_parameters(strategy: str, given: dict[str, Any]) -> None:
+    valid = list(inspect.signature(STRATEGIES[strategy].pick).parameters)[1:]  # not the state
+    for name in given:
+        if name not in valid:
+            raise unknown_name(f"parameter of {strategy}", name, valid or ["(none)"])
 
 
 def _check_name(kind: str, name: str, table: dict[str, Any]) -> None:
@@ -328,15 +337,6 @@ def _checkpoint(
     arguments = {name: _plain(value) for name, value in asked["args"].items()}
     more = {"args": arguments, "rows": rows.identity(), "given": _digest(pool.initial)}
     return Checkpoint(Path(path), asked | more)
-
-
-def _picked(strategy: str, state: SelectionState, strategy_args: dict[str, Any]) -> Picks:
-    try:
-        return STRATEGIES[strategy].pick(state, **strategy_args)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise InputError(f"strategy {strategy}: {str(error).split('() ')[-1]}") from None
 
 
 def _as_array(x: Any) -> Array:
