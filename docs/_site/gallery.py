@@ -162,7 +162,12 @@ def _page():
         text += [f"## {one.title}", "", f'![{alt}](gallery/{name}.png){{ .pixels loading="lazy" }}',
                  "", one.text, "", _seen_by(name), ""]  # fmt: skip
     titles = [one.title for one in planted().values()]
-    text += ["## All figures", "", f"| metric | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
+    text += [
+        "## All figures",
+        "",
+        f"| metric | {' | '.join(titles)} |",
+        f"|---|{'--:|' * len(titles)}",
+    ]
     off = {name: deviations(name) for name in planted()}
     for metric in SHOWN:
         cells = [_cell(measured(name)[metric].value, off[name][metric]) for name in planted()]
@@ -175,8 +180,10 @@ def _seen_by(name):
     off = deviations(name)
     seen = sorted((m for m in off if abs(off[m]) > SEEN), key=lambda m: -abs(off[m]))
     if not seen:
-        return "**Seen by** none of the metrics, as it should be." if name == "healthy" else (
-            "**Seen by** none of the metrics shown."
+        return (
+            "**Seen by** none of the metrics, as it should be."
+            if name == "healthy"
+            else ("**Seen by** none of the metrics shown.")
         )
     first = ", ".join(f"`{m}` ({off[m]:+.0f})".replace("-", "−") for m in seen[:4])
     blind = [m for m in SHOWN if abs(off[m]) <= SEEN]

@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import formulas
 import gallery
+from mkdocs.structure.files import File
+
 import pictures
 import reference
-from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
 # Files of the repository that become pages.

@@ -45,7 +45,11 @@ def _entropy():
     figure, panels = _panels(3)
     for axes, (name, points) in zip(panels, sets, strict=True):
         axes.scatter(*points.T, s=6, color=BLUE)
-        axes.set(title=f"{name}: {el.knn_entropy(points).nats:.1f} nats".replace("-0.0", "0.0").replace("-", "−"))
+        axes.set(
+            title=f"{name}: {el.knn_entropy(points).nats:.1f} nats".replace("-0.0", "0.0").replace(
+                "-", "−"
+            )
+        )
         axes.set(xlim=(-0.1, 1.1), ylim=(-0.1, 1.1))
     return figure
 

@@ -75,7 +75,9 @@ GENERATOR_INTRO = (
 def _folder(name, title, intro, entries):
     """Return an index with a line an entry, and a page each."""
     rows = "\n".join(f"| [`{n}`]({n}.md) | {_cell(says)} |" for n, (says, _) in entries.items())
-    made = {f"reference/{name}/index.md": f"# {title}\n\n{intro}\n\n| name | what it is |\n|---|---|\n{rows}\n"}
+    made = {
+        f"reference/{name}/index.md": f"# {title}\n\n{intro}\n\n| name | what it is |\n|---|---|\n{rows}\n"
+    }
     return made | {f"reference/{name}/{n}.md": text for n, (_, text) in entries.items()}
 
 
@@ -84,9 +86,15 @@ def _strategy(name, row):
     facts = [
         ("when", row.when),
         ("cost", row.cost),
-        ("memory beside the pool", f"{row.copies} float64 copies of it" if row.copies else "little"),
+        (
+            "memory beside the pool",
+            f"{row.copies} float64 copies of it" if row.copies else "little",
+        ),
         ("over several processes", "yes, the same picks" if row.sharded else "no"),
-        ("goes on after a stop", "yes, from a checkpoint" if row.checkpointed else "by starting anew"),
+        (
+            "goes on after a stop",
+            "yes, from a checkpoint" if row.checkpointed else "by starting anew",
+        ),
     ]
     if row.needs:
         facts.append(("a study supplies", ", ".join(f"`{need}`" for need in row.needs)))
@@ -97,17 +105,17 @@ def _strategy(name, row):
     if arguments:
         text += ["## Parameters", "", "| parameter | type | default |", "|---|---|---|"]
         text += [
-            f"| `{p.name}` | `{_cell(str(p.annotation))}` | {_default(p.default)} |" for p in arguments
+            f"| `{p.name}` | `{_cell(str(p.annotation))}` | {_default(p.default)} |"
+            for p in arguments
         ]
     return "\n".join(text) + "\n"
 
 
 def _metric(name, row):
     module = _family(name, row)
-    given = [need for need in row.needs]
     facts = [
         ("says", row.says),
-        ("needs", ", ".join(ROLES[need] for need in given)),
+        ("needs", ", ".join(ROLES[need] for need in row.needs)),
         ("range", f"{row.bounds[0]:g} … {row.bounds[1]:g}".replace("inf", "∞")),
         ("interval", _interval(row)),
         ("comparable", row.comparable),
@@ -121,13 +129,23 @@ def _metric(name, row):
         facts.append(("cost", FAMILIES.get(module, "")))
     text = [f"# {name}", "", _facts([f for f in facts if f[1]]), ""]
     if table := _row_of_metrics_page().get(name):
-        text += [f"**What it says.** {table[1]}", "", f"**Compare with:** {table[2]}", ""]
+        text += [
+            f"**What it says.** {table[1][0].upper() + table[1][1:]}",
+            "",
+            f"**Compare with:** {table[2]}",
+            "",
+        ]
     for function in _functions(name):
         text += [f"`{function.__module__.removeprefix('entroloop.')}.{function.__name__}`: "
                  f"{_prose(inspect.getdoc(function))}", ""]  # fmt: skip
     values = gallery.values_of(name)
     if values:
-        text += ["## On the sets of the gallery", "", "| set | value | 95 % interval |", "|---|---|---|"]
+        text += [
+            "## On the sets of the gallery",
+            "",
+            "| set | value | 95 % interval |",
+            "|---|---|---|",
+        ]
         text += [f"| {title} | {value} | {interval} |" for title, value, interval in values]
         text += ["", "The sets are shown in the [gallery](../../gallery.md)."]
     return "\n".join(text) + "\n"
@@ -141,7 +159,9 @@ def _generator(name, home):
     for key, field in settings.model_fields.items():
         kind = str(field.annotation).replace("typing.", "")
         kind = f"{field.annotation.__name__}" if isinstance(field.annotation, type) else kind
-        limits = ", ".join(str(m).lower().replace("(", " ").replace(")", "") for m in field.metadata)
+        limits = ", ".join(
+            str(m).lower().replace("(", " ").replace(")", "") for m in field.metadata
+        )
         text.append(f"| `{key}` | `{_cell(kind)}` {limits} | {_default(field.default)} |")
     sampling = ", ".join(f"`{s}`" for s in settings.SAMPLING)
     if sampling:
@@ -227,8 +247,8 @@ def _interval(row):
 
 
 def _facts(facts):
-    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts)
-    return f"| | |\n|---|---|\n{rows}"
+    rows = [f"| {name} | {_cell(value)} |" for name, value in facts]
+    return "\n".join([rows[0], "|---|---|", *rows[1:]])
 
 
 def _prose(text):
