@@ -107,7 +107,7 @@ def shell(tmp_path, monkeypatch):
     monkeypatch.chdir(here)
 
     def run(text):
-        done = subprocess.run(["bash", "-euc", text], capture_output=True, text=True, timeout=280)
+        done = subprocess.run(["bash", "-euc", text], capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, f"{text}\n{done.stderr}"
         return done.stdout
 
@@ -143,6 +143,7 @@ def test_the_blocks_of_a_page_run(page, shell):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     "page", [p for p in RUN if any(b.mark == "run slow" for b in blocks_of(p))], ids=name
 )

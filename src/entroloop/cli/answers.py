@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Answer = dict[str, Any]
+FEWEST_LETTERS = 16  # of what a metric says: on narrower terminals it is left out
 
 
 def tell(answer: Answer, as_json: bool, show: Callable[[Answer, Console], None]) -> None:
@@ -65,19 +66,18 @@ def show_measures(answer: Answer, console: Console) -> None:
     )
     title = plain(f"{sizes}; features {answer['features']['name']}")
     table = Table(title=title, title_justify="left")
-    table.add_column("metric", no_wrap=True)
-    for heading in ("value", "95 % interval", "real rows"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("says")
-    for name, found in answer["metrics"].items():
-        value, interval = found["value"], found["interval"]
-        table.add_row(
-            name,
-            "–" if value is None else f"{value:.4g}",
-            "" if interval is None else " … ".join(f"{end:.4g}" for end in interval),
-            _floor(found.get("floor")),
-            METRICS[name].says if name in METRICS else "",
-        )
+    headings = ("metric", "value", "95 % interval", "real rows")
+    rows = [headings, *(_measure_cells(name, found) for name, found in answer["metrics"].items())]
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
+    room = console.width - sum(widths) - 3 * (len(headings) + 1) - 1
+    if room >= FEWEST_LETTERS:
+        table.add_column("says", no_wrap=True)
+    for row in rows[1:]:
+        says = METRICS[row[0]].says if row[0] in METRICS else ""
+        cut = says if len(says) <= room else f"{says[: room - 1]}…"
+        table.add_row(*row, *([cut] if room >= FEWEST_LETTERS else []))
     console.print(table)
     for role, skipped in answer.get("skipped", {}).items():
         console.print(plain(f"{role}: {len(skipped):,} images skipped"))
@@ -119,9 +119,14 @@ def plain(text: object) -> Text:
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)))
 
 
-def _floor(floor: Any) -> str:
-    value = floor.get("value") if isinstance(floor, dict) else floor
-    return "" if value is None else f"{value:.4g}"
+def _measure_cells(name: str, found: dict[str, Any]) -> tuple[str, str, str, str]:
+    value, interval, floor = found["value"], found["interval"], found.get("floor")
+    return (
+        name,
+        "–" if value is None else f"{value:.4g}",
+        "" if interval is None else " … ".join(f"{end:.4g}" for end in interval),
+        "" if floor is None else f"{floor:.4g}",
+    )
 
 
 def _in_words(value: Any) -> str:
