@@ -8,6 +8,7 @@ compile, commands and their options must exist.
 
 import ast
 import contextlib
+import io
 import json
 import os
 import re
@@ -19,8 +20,10 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from rich.console import Console
 
 from entroloop.cli import app
+from entroloop.cli.answers import show_selection
 from entroloop.cli.examples import EXAMPLES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -149,6 +152,16 @@ def test_the_blocks_of_a_page_run(page, shell):
 )
 def test_the_blocks_of_a_page_run_with_the_slow_ones(page, shell):
     run_page(page, shell, slow=True)
+
+
+@pytest.mark.slow
+def test_the_sample_output_in_the_readme_is_that_of_the_tutorial(shell, tmp_path):
+    run_page(DOCS / "tutorials/which-images.md", shell, slow=False)
+    console = Console(width=100, record=True, file=io.StringIO())
+    show_selection(json.loads((tmp_path / "here/chosen.json").read_text()), console)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    readme = (DOCS.parent / "README.md").read_text()
+    assert "\n".join(lines[:8]) in readme
 
 
 def options_of(command):
