@@ -42,6 +42,7 @@ REFERENCES = {
     "reference/generators": "Generators",
 }
 MARKER = re.compile(r"^<!-- (?:run|skip).*-->\n", re.M)  # for the tests that run these blocks
+OF_SECTIONS = {uri for listed in SECTIONS.values() for uri in listed}  # those that may be missing
 _pages: dict[str, tuple[str, str]] = {}  # address: title, Markdown
 
 
@@ -58,7 +59,6 @@ def on_files(files, config):
 
 def _nav(uris):
     """Return the pages in the order of SECTIONS, as mkdocs.yml would list them."""
-    named = {uri for listed in SECTIONS.values() for uri in listed}
     nav = []
     for title, listed in SECTIONS.items():
         entries = []
@@ -72,7 +72,9 @@ def _nav(uris):
             else:
                 entries.append(uri)
         if title == "Guides":
-            entries += sorted(u for u in uris if u not in named and not u.startswith("reference/"))
+            entries += sorted(
+                u for u in uris if u not in OF_SECTIONS and not u.startswith("reference/")
+            )
         nav.append({title: entries})
     return nav
 
@@ -80,6 +82,8 @@ def _nav(uris):
 def on_page_markdown(markdown, page, config, files):
     """Drop the tests' markers, and make links to files of the repository work."""
     text = MARKER.sub("", markdown)
+    if page.file.src_uri == "index.md":  # no line leads to a page that is not there
+        text = "\n".join(line for line in text.split("\n") if not _leads_nowhere(line))
     if page.file.generated_by is None:
         text = _relinked(text, f"docs/{page.file.src_uri}", page.file.src_uri)
     _pages[page.file.url] = (page.title or page.file.src_uri, text)
@@ -119,7 +123,7 @@ def _relinked(text, source, target):
         path, _, anchor = address.partition("#")
         aim = _normal(PurePosixPath(source).parent / path)
         page = JOINED.get(aim) or (aim.removeprefix("docs/") if aim.startswith("docs/") else None)
-        if page is None or (path.endswith((".md", ".ipynb")) and not _exists(page)):
+        if page is None or (page in OF_SECTIONS and not _exists(page)):
             return words
         up = "../" * (len(PurePosixPath(target).parts) - 1)
         return f"[{words}]({up}{page}{'#' + anchor if anchor else ''})"
@@ -130,6 +134,11 @@ def _relinked(text, source, target):
 def _exists(page):
     made = page in JOINED.values() or page.startswith(("reference/", "gallery"))
     return made or (ROOT / "docs" / page).exists()
+
+
+def _leads_nowhere(line):
+    found = re.search(r"^\|.*\]\((\w+\.md)\) \|$", line)
+    return found is not None and found[1] in OF_SECTIONS and not _exists(found[1])
 
 
 def _normal(path):

@@ -113,6 +113,14 @@ def test_links_to_files_of_the_repository_become_pages_or_words(site):
     )
 
 
+def test_lines_of_the_front_page_that_lead_nowhere_are_left_out(site):
+    leads_nowhere, exists = site["hook"]._leads_nowhere, site["hook"]._exists
+    assert not leads_nowhere("| look | [studies](studies.md) |")
+    for page in ("monitor.md", "extending.md", "duplicates.md"):
+        assert leads_nowhere(f"| look | [x]({page}) |") != exists(page)
+    assert not leads_nowhere("| look | [x](no-such-page.md) |")  # a mistake, which mkdocs tells
+
+
 def test_every_formula_is_mathml_that_says_what_it_is(site):
     text = (ROOT / "docs/concepts.md").read_text()
     formulas = re.findall(r"\$\$(.*?)\$\$|\$([^$\n]+)\$", text, re.S)
