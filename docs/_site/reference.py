@@ -13,6 +13,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import docstrings
 import gallery
 from pydantic_core import PydanticUndefined
 
@@ -98,7 +99,14 @@ def _strategy(name, row):
     ]
     if row.needs:
         facts.append(("a study supplies", ", ".join(f"`{need}`" for need in row.needs)))
-    text = [f"# {name}", "", _facts(facts), "", _prose(inspect.getdoc(row.pick)), ""]
+    text = [
+        f"# {name}",
+        "",
+        _facts(facts),
+        "",
+        _prose(inspect.getdoc(row.pick), [p.name for p in arguments]),
+        "",
+    ]
     around = inspect.getdoc(inspect.getmodule(row.pick))
     if around and len(around.split("\n\n")) > 1:
         text += ["## The method", "", _prose(around), ""]
@@ -137,7 +145,7 @@ def _metric(name, row):
         ]
     for function in _functions(name):
         text += [f"`{function.__module__.removeprefix('entroloop.')}.{function.__name__}`: "
-                 f"{_prose(inspect.getdoc(function))}", ""]  # fmt: skip
+                 f"{_prose(inspect.getdoc(function), list(inspect.signature(function).parameters))}", ""]  # fmt: skip
     values = gallery.values_of(name)
     if values:
         text += [
@@ -153,20 +161,33 @@ def _metric(name, row):
 
 def _generator(name, home):
     settings = getattr(_module(home), home.split(":")[1])
-    text = [f"# {name}", "", _prose(_module(home).__doc__), "", _prose(_own_doc(settings)), ""]
+    text = [
+        f"# {name}",
+        "",
+        _prose(_module(home).__doc__),
+        "",
+        _prose(_own_doc(settings), list(settings.model_fields)),
+        "",
+    ]
     text += [f"**Training.** {_prose(inspect.getdoc(settings.fit))}", ""]
     text += ["## Settings", "", "| setting | type | default |", "|---|---|---|"]
     for key, field in settings.model_fields.items():
         kind = str(field.annotation).replace("typing.", "")
         kind = f"{field.annotation.__name__}" if isinstance(field.annotation, type) else kind
-        limits = ", ".join(
-            str(m).lower().replace("(", " ").replace(")", "") for m in field.metadata
-        )
+        limits = ", ".join(_limit(found) for found in field.metadata)
         text.append(f"| `{key}` | `{_cell(kind)}` {limits} | {_default(field.default)} |")
     sampling = ", ".join(f"`{s}`" for s in settings.SAMPLING)
     if sampling:
         text += ["", f"A change of {sampling} samples anew and trains nothing again."]
     return "\n".join(text) + "\n"
+
+
+def _limit(found):
+    """Return a bound of a setting as it is read."""
+    for name, sign in {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}.items():
+        if hasattr(found, name):
+            return f"{sign} {getattr(found, name):g}"
+    return str(found)
 
 
 def _own_doc(settings):
@@ -189,7 +210,7 @@ def _help(command):
         shown = subprocess.run(
             [sys.executable, "-m", "entroloop", command, "--help"],
             capture_output=True, text=True, check=True, cwd=away,
-            env={"COLUMNS": "88", "PATH": "", "PYTHONPATH": ":".join(sys.path), "NO_COLOR": "1",
+            env={"COLUMNS": "78", "PATH": "", "PYTHONPATH": ":".join(sys.path), "NO_COLOR": "1",
                  "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
     lines = [line.rstrip() for line in shown.stdout.splitlines()]
@@ -251,11 +272,8 @@ def _facts(facts):
     return "\n".join([rows[0], "|---|---|", *rows[1:]])
 
 
-def _prose(text):
-    """Return a docstring as Markdown: `Raises` in its own paragraph, doctests as code."""
-    text = inspect.cleandoc(text or "")
-    text = re.sub(r"(?m)^(>>> (?:.*\n?)+)", lambda m: f"\n```pycon\n{m[1].rstrip()}\n```\n", text)
-    return text.replace("*", r"\*") if "```" not in text else text
+def _prose(text, names=()):
+    return docstrings.as_markdown(text, names)
 
 
 def _cell(text):

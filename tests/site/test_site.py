@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,10 @@ def site():
     """Return the site's own modules."""
     sys.path.insert(0, str(ROOT / "docs/_site"))
     try:
-        import formulas
-        import gallery
-        import hook
-
-        import reference
-
-        yield {"formulas": formulas, "gallery": gallery, "hook": hook, "reference": reference}
+        yield {
+            name: import_module(name)
+            for name in ("docstrings", "formulas", "gallery", "hook", "reference")
+        }
     finally:
         sys.path.remove(str(ROOT / "docs/_site"))
 
@@ -119,6 +117,14 @@ def test_lines_of_the_front_page_that_lead_nowhere_are_left_out(site):
     for page in ("monitor.md", "extending.md", "duplicates.md"):
         assert leads_nowhere(f"| look | [x]({page}) |") != exists(page)
     assert not leads_nowhere("| look | [x](no-such-page.md) |")  # a mistake, which mkdocs tells
+
+
+def test_parameters_of_a_docstring_become_a_list_and_doctests_code(site):
+    text = "Do it.\n\nx (n, d), rows: what. n: how many;\nat least 1. Else: no.\n\n>>> 1 + 1\n2"
+    assert site["docstrings"].as_markdown(text, ["x", "n"]) == (
+        "Do it.\n\n- **`x`** (n, d), rows: what.\n- **`n`**: how many; at least 1. Else: no.\n\n"
+        "```pycon\n>>> 1 + 1\n2\n```"
+    )
 
 
 def test_every_formula_is_mathml_that_says_what_it_is(site):
