@@ -134,7 +134,7 @@ def run_page(page, shell, *, slow):
                 assert re.fullmatch(wanted, printed.strip(), re.S), f"{command}\n{printed}"
 
 
-SLOW = ("tutorials/first-study.md",)  # half a minute and more
+SLOW = ("tutorials/first-study.md", "tutorials/which-images.md")  # ten seconds and more
 
 
 @pytest.mark.parametrize(
