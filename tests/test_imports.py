@@ -31,6 +31,7 @@ ROOMS = [
     ["commands"],
     ["report"],
     ["live"],
+    ["plot"],
     ["cli"],
     ["__main__"],
 ]
@@ -45,6 +46,7 @@ HEAVY_ONLY_IN = {
     "mlflow": {"trackers"},
     "datasets": {"data"},
     "ray": {"engines"},
+    "matplotlib": {"plot"},
     "plotly": {"report"},
     "numba": {"pools"},
 }
@@ -126,7 +128,7 @@ def test_heavy_libraries_stay_in_their_rooms(path):
 def test_importing_the_package_loads_no_heavy_library(module):
     code = (
         f"import sys, {module}; heavy = {{'torch', 'sklearn', 'plotly', 'pandas', 'scipy', "
-        "'diffusers', 'transformers', 'ray'}; print(sorted(heavy & set(sys.modules)))"
+        "'diffusers', 'transformers', 'ray', 'matplotlib'}; print(sorted(heavy & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.stdout.strip() == "[]", answer.stdout + answer.stderr

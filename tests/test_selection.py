@@ -446,7 +446,7 @@ def test_the_fallback_to_float64_is_told(rng, monkeypatch):
         ({"initial": [9]}, "initial must lie in 0 … 3; got 9"),
         ({"candidates": [-1]}, "candidates must lie in 0 … 3; got -1"),
         ({"device": "tpu"}, "device must be auto, cpu or cuda"),
-        ({"temperature": 1}, "unexpected keyword argument 'temperature'"),
+        ({"temperature": 1}, "unknown parameter of greedy 'temperature'; Valid: first"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments, message, rng):

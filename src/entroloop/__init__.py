@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from entroloop import plot as plot
     from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
@@ -59,6 +60,7 @@ _HOMES = {
     "select": "entroloop.selection",
     "realism_weights": "entroloop.selection.realism",
     "run_study": "entroloop.commands.run",
+    "plot": "entroloop.plot",  # public as a whole: el.plot.entropy
 }
 __all__ = list(_HOMES)
 
@@ -69,7 +71,8 @@ def __getattr__(name: str) -> object:
         return import_module("importlib.metadata").version("entroloop")
     if name not in _HOMES:
         raise AttributeError(f"module 'entroloop' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    value = home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -9,6 +9,8 @@ import typer
 
 from entroloop.cli.boundary import Commands, run_to_exit
 from entroloop.cli.doctor import doctor
+from entroloop.cli.examples import WithExamples
+from entroloop.cli.figures import figures
 from entroloop.cli.measure import measure
 from entroloop.cli.presets import presets
 from entroloop.cli.report import report
@@ -16,18 +18,19 @@ from entroloop.cli.run import run
 from entroloop.cli.select import select
 from entroloop.cli.watch import watch
 
-COMMANDS = (run, watch, select, measure, report, presets, doctor)  # as the help lists them
+COMMANDS = (run, watch, select, measure, report, figures, presets, doctor)  # as the help lists them
 
 app = typer.Typer(
     cls=Commands,
     name="entroloop",
     help="Run, measure, explain and prevent model collapse in self-consuming loops.",
+    epilog="Each command has examples: entroloop run --help",
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(cls=WithExamples)(_command)
 
 
 @app.callback(invoke_without_command=True)

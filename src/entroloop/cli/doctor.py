@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,8 +30,10 @@ def doctor(
     clear_cache: Annotated[
         bool, typer.Option("--clear-cache", help="empty the feature cache")
     ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Show environment, cache and plug-ins; with DIR, verify the checksums of all its stages."""
+    from entroloop.cli.answers import show_check_up, tell
     from entroloop.commands.doctor import examine
     from entroloop.features.cached import examine_cache
     from entroloop.plugins import examined
@@ -52,7 +53,7 @@ def doctor(
     }
     if found is not None:
         facts["folder"] = found.facts() | {"cleared": cleared, "moved": moved}
-    print(json.dumps(facts, indent=1))
+    tell(facts, json_, show_check_up)
     if found is not None and not found.is_whole and not cleared:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +26,10 @@ def measure(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     plugin: Plugins = None,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
-    """Measure generated samples against training and held-out sets; print JSON."""
+    """Measure generated samples against training and held-out sets."""
+    from entroloop.cli.answers import show_measures, tell
     from entroloop.commands.measure import measure_files
     from entroloop.system.devices import device_for
     from entroloop.system.progress_line import ProgressLine
@@ -54,4 +55,4 @@ def measure(
 
         write_page(measured, html)
         answer["page"] = str(html)
-    print(json.dumps(answer))
+    tell(answer, json_, show_measures)

@@ -49,6 +49,7 @@ def run(
     ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the plan")] = False,
     plugin: Plugins = None,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Run a study, or whatever part of it is missing; repeat the command to resume.
 
@@ -93,7 +94,7 @@ def run(
         ):
             for record in made:
                 progress.record(record)
-    _finish(prepared, console)
+    _finish(prepared, console, json_)
 
 
 @contextmanager
@@ -106,7 +107,8 @@ def _live_page(study: Study, port: int, console: Console) -> Iterator[None]:
         yield
 
 
-def _finish(study: Study, console: Console) -> None:
+def _finish(study: Study, console: Console, as_json: bool) -> None:
+    from entroloop.cli.answers import show_study, tell
     from entroloop.report import render_if_changed
     from entroloop.report.table import print_table
     from entroloop.store.records import load_records
@@ -125,7 +127,7 @@ def _finish(study: Study, console: Console) -> None:
         "complete": True,
         "arms": [arm.name for arm in study.config.arms],
     }
-    print(json.dumps(summary))
+    tell(summary, as_json, show_study)
 
 
 def _tell_plan(study: Study, console: Console) -> None:

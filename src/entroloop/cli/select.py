@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -37,10 +36,10 @@ def select(
         str | None,
         typer.Option(metavar="DIR", help="earlier choice, made anew with the pools; keeps its n"),
     ] = None,
-    strategy: Annotated[str, typer.Option(help="greedy, threshold_decay, random, …")] = "greedy",
+    strategy: Annotated[str, typer.Option(help="how to choose: see below")] = "greedy",
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="strategy parameter, e.g. strength=0.5; repeatable"),
+        typer.Option(metavar="KEY=VALUE", help="strategy parameter: see below; repeatable"),
     ] = None,
     features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
     metric: Annotated[
@@ -77,8 +76,10 @@ def select(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     plugin: Plugins = None,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Choose the n most informative samples from one or more pools."""
+    from entroloop.cli.answers import show_selection, tell
     from entroloop.commands.select import Request, select_files
     from entroloop.study.config import parse_overrides
 
@@ -112,4 +113,4 @@ def select(
             engine=cluster,
             command=shlex.join(["entroloop", *sys.argv[1:]]),
         )
-        print(json.dumps({"out": str(out)} | select_files(request, progress=True)))
+        tell({"out": str(out)} | select_files(request, progress=True), json_, show_selection)

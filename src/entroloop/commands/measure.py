@@ -90,7 +90,7 @@ def measure_files(
         METRICS.find(name)
     extractor = extractor_for(features, device)
     sets = {
-        role: read_set(path, role, strict=strict)
+        role: read_set(path, role, strict=strict, progress=progress_of(f"reading {role}"))
         for role, path in paths.items()
         if path is not None
     }

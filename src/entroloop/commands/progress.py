@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from entroloop.engines.schedule import StageUpdate
 from entroloop.store.records import GenerationRecord
+from entroloop.system.progress_line import time_left
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,13 +60,9 @@ class StudyProgress:
 
     @property
     def left(self) -> str:
-        """The time left as text, once it can be estimated."""
-        elapsed = time.monotonic() - self._began
-        if self.fraction < 0.01 or elapsed < 2:
-            return "--:--"
-        minutes, seconds = divmod(int(elapsed * (1 - self.fraction) / self.fraction), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        """The time left as the end of a line, empty until it can be known."""
+        left = time_left(time.monotonic() - self._began, self.fraction)
+        return f", {left} left" if left else ""
 
     def show_stage(self, update: StageUpdate, share: float) -> None:
         """Show what a worker is doing."""
@@ -89,7 +86,7 @@ class PlainLines(StudyProgress):
                 f"generation {record.generation}: entropy {record.entropy_train:.1f} nats, "
                 f"GS {record.generalization_score:.3g} "
                 f"(held-out real {record.generalization_score_reference:.3g}), "
-                f"Fréchet {record.frechet_distance:.3g}, left {self.left}",
+                f"Fréchet {record.frechet_distance:.3g}{self.left}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
@@ -148,5 +145,5 @@ class Bars(StudyProgress):
         self._update_study()
 
     def _update_study(self) -> None:
-        state = f"{self.done}/{self.total} trainings, {self.left} left"
+        state = f"{self.done}/{self.total} trainings{self.left}"
         self._bars.update(self._study, completed=self.fraction, state=state)

@@ -33,6 +33,7 @@ from entroloop.pools.hosts import PoolEngine
 from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
+from entroloop.system.progress_line import ProgressLine, ProgressOf, no_progress_of
 
 CHECKPOINT = ".checkpoint.npz"
 MATERIALS = ("link", "copy", "parquet", "hub")
@@ -101,7 +102,9 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     folder.check()
     refuse_overlap(request.out, _sources(request))
     earlier = _earlier(request)
-    pools = _joined(request, _read(request), earlier)
+    with ProgressLine() as line:
+        read = _read(request, line.of if progress else no_progress_of)
+    pools = _joined(request, read, earlier)
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
     if request.materialize in ("link", "copy"):
@@ -193,7 +196,7 @@ def _sources(request: Request) -> dict[str, Path]:
     return named | {flag: Path(path) for flag, path in more.items() if path is not None}
 
 
-def _read(request: Request) -> list[FileSet]:
+def _read(request: Request, progress_of: ProgressOf) -> list[FileSet]:
     named = [_name_and_path(text) for text in request.pools]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
@@ -202,7 +205,14 @@ def _read(request: Request) -> list[FileSet]:
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
     lazy &= request.materialize != "parquet"
     sets = [
-        read_set(path, name, strict=request.strict, columns=request.columns, lazy=lazy)
+        read_set(
+            path,
+            name,
+            strict=request.strict,
+            columns=request.columns,
+            lazy=lazy,
+            progress=progress_of(f"reading {name}"),
+        )
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}

@@ -22,6 +22,7 @@ from entroloop.data.reading import reading
 from entroloop.errors import InputError, one_line
 from entroloop.pools.rows import JoinedRows
 from entroloop.samples import Array
+from entroloop.system.progress_line import Progress, no_progress
 
 
 @dataclass
@@ -60,12 +61,14 @@ def read_set(
     files: str = "*",
     change: Change | None = None,
     lazy: bool = False,
+    progress: Progress = no_progress,
 ) -> FileSet:
     """Return the rows of a .npy, .npz or .parquet file, or of a folder of images or parquet files.
 
     columns: extra parquet columns to keep; for image folders, `label` is the subfolder's name.
     files: pattern that the names of a folder's files must match. change: applied to each image
     after decoding, before sizes are compared. lazy: leave embeddings in their parquet files.
+    progress: of the images of a folder.
 
     Raises InputError for unreadable input and, with `strict`, for any corrupt image.
     """
@@ -86,7 +89,7 @@ def read_set(
             left = len(found) - len(images)
             others = {"no image by its ending: not read": left} if left else {}
             others |= _unreadable_folders(path)
-            return _folder(path, name, images, strict, wanted, change, others)
+            return _folder(path, name, images, strict, wanted, change, others, progress)
         if tables:
             return _table(tables, name, strict, wanted, change, lazy)
         named = "" if files == "*" else f" named {files}"
@@ -128,11 +131,10 @@ def _folder(
     wanted: list[str],
     change: Change | None,
     others: dict[str, int],
+    progress: Progress,
 ) -> FileSet:
     ids = [printable(p.relative_to(path).as_posix()) for p in files]
-    read = read_images(
-        ((i, p.read_bytes()) for i, p in zip(ids, files, strict=True)), strict, str(path), change
-    )
+    read = read_images(_contents(ids, files, progress), strict, str(path), change)
     kept = read.kept
     columns = {}
     if "label" in wanted:
@@ -142,6 +144,12 @@ def _folder(
     chosen = [ids[i] for i in kept]
     remarks = others | read.remarks
     return FileSet(name, read.data, chosen, np.array(kept), read.skipped, columns, paths, remarks)
+
+
+def _contents(ids: list[str], files: list[Path], progress: Progress) -> Iterator[tuple[str, bytes]]:
+    for number, (name, file) in enumerate(zip(ids, files, strict=True), 1):
+        yield name, file.read_bytes()
+        progress(number, len(files))
 
 
 def _unreadable_folders(path: Path) -> dict[str, int]:

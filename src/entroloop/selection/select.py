@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -87,6 +88,7 @@ def select(
     if isinstance(weights, str):
         weights = _weights_by_name(weights, x, strategy_args, strategy)
     stopping = Stopping.of(min_distance, until, strategy, grouped=groups is not None)
+    _check_parameters(strategy, strategy_args)
     rows, array = _as_rows(x, engine)
     request = _Request.of(
         rows.shape, n, candidates=candidates, initial=initial, groups=groups, quota=quota,
@@ -117,7 +119,8 @@ def select(
             stopping=stopping,
             again=again,
         )
-        made = _picked(strategy, state, strategy_args)
+        with blamed(STRATEGIES.plugin(strategy)):
+            made = STRATEGIES[strategy].pick(state, **strategy_args)
         picks = request.kept(made, pool)
         context = request.context(pool, here, groups, made)
         if here is None:
@@ -190,6 +193,13 @@ def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | No
             f"strategy {strategy} needs the pool in one process; on engine {engine.name} take one "
             f"of {able}"
         )
+
+
+def _check_parameters(strategy: str, given: dict[str, Any]) -> None:
+    valid = list(inspect.signature(STRATEGIES[strategy].pick).parameters)[1:]  # not the state
+    for name in given:
+        if name not in valid:
+            raise unknown_name(f"parameter of {strategy}", name, valid or ["(none)"])
 
 
 def _check_name(kind: str, name: str, table: dict[str, Any]) -> None:
@@ -360,16 +370,6 @@ def _checkpoint(
     arguments = {name: _plain(value) for name, value in asked["args"].items()}
     more = {"args": arguments, "rows": rows.identity(), "given": _digest(pool.initial)}
     return Checkpoint(Path(path), asked | more)
-
-
-def _picked(strategy: str, state: SelectionState, strategy_args: dict[str, Any]) -> Picks:
-    try:
-        with blamed(STRATEGIES.plugin(strategy)):
-            return STRATEGIES[strategy].pick(state, **strategy_args)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        raise InputError(f"strategy {strategy}: {str(error).split('() ')[-1]}") from None
 
 
 def _as_array(x: Any) -> Array:

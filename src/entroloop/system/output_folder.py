@@ -46,7 +46,7 @@ class OutputFolder:
                     continue
                 if name not in listed:
                     raise InputError(
-                        f"{self.path} holds something else than a selection of entroloop ({name}); "
+                        f"{self.path} holds what entroloop did not write ({name}); "
                         "choose another folder with --out"
                     )
                 if _checksum(file) not in listed[name]:

@@ -11,6 +11,9 @@ from typing import Self
 Progress = Callable[[int, int], None]  # called with how much is done, and of how much
 ProgressOf = Callable[[str], Progress]  # the progress of work that consists of parts with names
 
+BAR = 20  # letters of a bar on a terminal
+KNOWN_FROM = 0.02  # share of the work from which on the time left can be told
+
 
 def no_progress(done: int, total: int) -> None:
     """Report nothing: the `Progress` of work that nobody watches."""
@@ -19,6 +22,20 @@ def no_progress(done: int, total: int) -> None:
 def no_progress_of(name: str) -> Progress:  # noqa: ARG001
     """Report nothing of any part of the work: the `ProgressOf` nobody watches."""
     return no_progress
+
+
+def time_left(elapsed: float, share: float) -> str:
+    """Return the time left as text; empty while it cannot be known: in the first seconds, within
+    the first hundredths of the work, and at its end.
+
+    >>> time_left(60, 0.5), time_left(60, 0.001), time_left(7200, 0.25)
+    ('1:00', '', '6:00:00')
+    """
+    if share < KNOWN_FROM or elapsed < 2 or share >= 1:
+        return ""
+    minutes, seconds = divmod(int(elapsed * (1 - share) / share), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class ProgressLine:
@@ -53,8 +70,12 @@ class ProgressLine:
         if now - self._last < (0.3 if self._terminal else 10.0) and not (ended and self._terminal):
             return
         self._last, self._shown = now, True
-        left = (now - self._began) * (total - done) / max(done, 1)
-        text = f"{name}: {done:,} of {total:,}" + (f", about {left:.0f} s left" if done else "")
+        share = done / max(total, 1)
+        left = time_left(now - self._began, share)
+        text = f"{name}: {done:,} of {total:,}" + (f", about {left} left" if left else "")
+        if self._terminal:
+            filled = round(BAR * share)
+            text = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"
         start, end = ("\r\x1b[K", "") if self._terminal else ("", "\n")
         print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 

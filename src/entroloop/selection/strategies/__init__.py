@@ -34,6 +34,7 @@ class Strategy:
     that it holds at its peak. checkpointed: it keeps its picks in a checkpoint, and resumes from
     it. equal_generations: from several generations a study has it take equal shares. version: of
     its rule, part of a training set's key: raised where the same arguments choose other rows.
+    when, cost: for whom it is, and what it takes for n of m rows with d values, in words.
     """
 
     pick: Callable[..., Picks]
@@ -44,6 +45,8 @@ class Strategy:
     checkpointed: bool = False
     equal_generations: bool = False
     version: int = 1
+    when: str = ""
+    cost: str = ""
 
 
 NEEDS = {"real", "generations", "baseline", "joined", "guard", "reference", "scores"}
@@ -61,12 +64,46 @@ def _adopted(plugin: Plugin, found: object) -> Strategy:
 
 
 _OWN: dict[str, Strategy] = {
-    "random": Strategy(pick=random, sharded=True, equal_generations=True),
-    "uniform": Strategy(pick=random, sharded=True),
-    "random_matched": Strategy(pick=random_matched, needs=("real",), copies=2),
-    "greedy": Strategy(pick=greedy, sharded=True, checkpointed=True),
+    "random": Strategy(
+        pick=random,
+        sharded=True,
+        equal_generations=True,
+        when="The baseline, and the choice where samples vary as much as real rows do and no real "
+        "rows are at hand to decide. In a study it takes equal shares of the generations.",
+        cost="One permutation of the m rows.",
+    ),
+    "uniform": Strategy(
+        pick=random,
+        sharded=True,
+        when="`random` without equal shares of the generations: to tell the two apart in a study.",
+        cost="One permutation of the m rows.",
+    ),
+    "random_matched": Strategy(
+        pick=random_matched,
+        needs=("real",),
+        copies=2,
+        when="A control in studies: what greedy gains beyond it, it does not gain by keeping more "
+        "real rows.",
+        cost="That of greedy, whose share of real rows it takes.",
+    ),
+    "greedy": Strategy(
+        pick=greedy,
+        sharded=True,
+        checkpointed=True,
+        when="For redundant pools, and for loops whose samples have lost variance. Failed samples "
+        "and outliers lie far from everything and are taken first: where a pool may hold them, let "
+        "`guarded` decide or weigh by realism.",
+        cost="At most m · n distances of d values, by matrix multiplies; bounds spare most of "
+        "them.",
+    ),
     "threshold_decay": Strategy(
-        pick=threshold_decay, sharded=True, checkpointed=True, reserved=("order",)
+        pick=threshold_decay,
+        sharded=True,
+        checkpointed=True,
+        reserved=("order",),
+        when="Where greedy goes too far: `strength` sets how far, from the order given (0) to "
+        "greedy (1).",
+        cost="That of greedy; less where the threshold is low.",
     ),
     "guarded": Strategy(
         pick=guarded,
@@ -74,14 +111,62 @@ _OWN: dict[str, Strategy] = {
         needs=("guard", "reference", "generations", "joined", "baseline"),
         copies=3,
         version=2,
+        when="Where a few hundred real rows can be spared and nobody knows whether selection by "
+        "entropy helps in this pool: it takes it only if it is nearer to them than a random "
+        "choice.",
+        cost="That of its inner strategies (five, and the steps of one bisection), and n · (n + "
+        "guard) distances for each choice.",
     ),
-    "composable_coreset": Strategy(pick=composable_coreset, sharded=True),
-    "kmeans": Strategy(pick=kmeans, copies=3),
-    "center_matching": Strategy(pick=center_matching, copies=3),
-    "covariance_matching": Strategy(pick=covariance_matching, copies=7),
-    "ds3": Strategy(pick=ds3, needs=("reference",), copies=3),
-    "semdedup": Strategy(pick=semdedup, copies=3),
-    "latent_space_filter": Strategy(pick=latent_space_filter, needs=("real",), copies=4),
-    "top_quality": Strategy(pick=top_quality, needs=("scores",)),
+    "composable_coreset": Strategy(
+        pick=composable_coreset,
+        sharded=True,
+        when="Pools over many machines, where two rounds of messages matter more than greedy's "
+        "exact picks.",
+        cost="Greedy within each shard, then greedy among all that they picked.",
+    ),
+    "kmeans": Strategy(
+        pick=kmeans,
+        copies=3,
+        when="A baseline that keeps what is typical: few outliers, and less spread than greedy.",
+        cost="Mini-batch k-means with n centres: m · n · d a pass.",
+    ),
+    "center_matching": Strategy(
+        pick=center_matching,
+        copies=3,
+        when="A baseline that narrows the choice to what is nearest to the mean.",
+        cost="One pass: m · d, and a sort.",
+    ),
+    "covariance_matching": Strategy(
+        pick=covariance_matching,
+        copies=7,
+        when="To keep means and variances near those of given rows while choosing few.",
+        cost="n passes over m rows of 2 d moments, and one decomposition, d³.",
+    ),
+    "ds3": Strategy(
+        pick=ds3,
+        needs=("reference",),
+        copies=3,
+        when="To specialize a choice to a target of which examples are at hand.",
+        cost="k-means of the reference with √n centres, and √n sorts of the pool.",
+    ),
+    "semdedup": Strategy(
+        pick=semdedup,
+        copies=3,
+        when="To thin out near-copies of embeddings, by cosine similarity.",
+        cost="k-means with √m centres, and all pairs within each cluster.",
+    ),
+    "latent_space_filter": Strategy(
+        pick=latent_space_filter,
+        needs=("real",),
+        copies=4,
+        when="To drop samples that a linear probe tells from real rows.",
+        cost="Five logistic regressions on the pool.",
+    ),
+    "top_quality": Strategy(
+        pick=top_quality,
+        needs=("scores",),
+        when="As a negative control only: choosing by quality alone speeds collapse up.",
+        cost="One sort of m scores.",
+    ),
 }
 STRATEGIES: Table[Strategy] = Table("strategies", _OWN, _adopted)

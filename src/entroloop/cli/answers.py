@@ -1,0 +1,137 @@
+"""What commands answer: tables on a terminal; JSON where it is piped, or asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Answer = dict[str, Any]
+FEWEST_LETTERS = 16  # of what a metric says: on narrower terminals it is left out
+
+
+def tell(answer: Answer, as_json: bool, show: Callable[[Answer, Console], None]) -> None:
+    """Print an answer: as JSON in one line unless a person reads it, then as `show` does."""
+    if as_json or not sys.stdout.isatty():
+        print(json.dumps(answer))
+        return
+    from rich.console import Console
+
+    show(answer, Console(highlight=False))
+
+
+def show_selection(answer: Answer, console: Console) -> None:
+    """Show what was chosen of each pool, how spread out it is, and what was decided."""
+    from rich.table import Table
+
+    table = Table(title=f"{answer['n']:,} rows by {answer['strategy']}", title_justify="left")
+    table.add_column("pool", overflow="fold")
+    for heading in ("rows", "chosen", "share of it"):
+        table.add_column(heading, justify="right")
+    for name, counts in answer["pools"].items():
+        rows, chosen = counts["rows"], counts["chosen"]
+        table.add_row(plain(name), f"{rows:,}", f"{chosen:,}", f"{chosen / max(rows, 1):.1%}")
+    console.print(table)
+    entropy, random = answer.get("entropy"), answer.get("entropy_random")
+    if entropy and entropy["nats"] is not None:
+        beside = f", of a random choice {random['nats']:.1f}" if random and random["nats"] else ""
+        console.print(f"entropy {entropy['nats']:.1f} nats{beside}")
+    if (radius := answer.get("coverage_radius")) is not None:
+        console.print(f"no row lies farther than {radius:.4g} from a chosen one")
+    if decision := answer.get("decision"):
+        note = f" ({decision['note']})" if decision.get("note") else ""
+        console.print(plain(f"the guard took: {decision['taken']}{note}"))
+    if duplicates := answer.get("duplicates"):
+        console.print(f"{duplicates:,} of the chosen rows are copies of others")
+    for reason, count in (answer.get("skipped_by_reason") or {}).items():
+        console.print(plain(f"skipped {count:,}: {reason}"))
+    console.print(plain(f"in {answer['out']}: selection.parquet, summary.json"))
+
+
+def show_measures(answer: Answer, console: Console) -> None:
+    """Show each metric with its interval, what real rows have, and what it says."""
+    from rich.table import Table
+
+    from entroloop.metrics import METRICS
+
+    sizes = ", ".join(
+        f"{answer[role]['n']:,} {role}"
+        for role in ("generated", "train", "reference")
+        if answer[role]
+    )
+    title = plain(f"{sizes}; features {answer['features']['name']}")
+    table = Table(title=title, title_justify="left")
+    headings = ("metric", "value", "95 % interval", "real rows")
+    rows = [headings, *(_measure_cells(name, found) for name, found in answer["metrics"].items())]
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
+    room = console.width - sum(widths) - 3 * (len(headings) + 1) - 1
+    if room >= FEWEST_LETTERS:
+        table.add_column("says", no_wrap=True)
+    for row in rows[1:]:
+        says = METRICS[row[0]].says if row[0] in METRICS else ""
+        cut = says if len(says) <= room else f"{says[: room - 1]}…"
+        table.add_row(*row, *([cut] if room >= FEWEST_LETTERS else []))
+    console.print(table)
+    for role, skipped in answer.get("skipped", {}).items():
+        console.print(plain(f"{role}: {len(skipped):,} images skipped"))
+    if "page" in answer:
+        console.print(plain(f"page {answer['page']}"))
+    console.print("notes, pairs and more: --json")
+
+
+def show_check_up(answer: Answer, console: Console) -> None:
+    """Show the environment, the cache, and what is wrong with a folder."""
+    from rich.table import Table
+
+    for part in ("environment", "features_cache", "folder"):
+        told = [
+            (key.replace("_", " "), plain(_in_words(value)))
+            for key, value in (answer.get(part) or {}).items()
+            if value not in ([], {}, None, False)
+        ]
+        if told:
+            table = Table(show_header=False, title=part.replace("_", " "), title_justify="left")
+            for row in told:
+                table.add_row(*row)
+            console.print(table)
+    if folder := answer.get("folder"):
+        broken = any(folder[key] for key in ("damaged", "lost", "unreadable"))
+        console.print("damaged: see above" if broken else "every stage is whole")
+
+
+def show_study(answer: Answer, console: Console) -> None:
+    """Show where a study and its page lie; its table of results stands above already."""
+    console.print(plain(f"study {answer['study']} is complete: {answer['out']}"))
+    console.print(plain(f"page {answer['report']}"))
+
+
+def plain(text: object) -> Text:
+    """Return text from data such that a terminal shows it and obeys none of it."""
+    from rich.text import Text
+
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)))
+
+
+def _measure_cells(name: str, found: dict[str, Any]) -> tuple[str, str, str, str]:
+    value, interval, floor = found["value"], found["interval"], found.get("floor")
+    return (
+        name,
+        "–" if value is None else f"{value:.4g}",
+        "" if interval is None else " … ".join(f"{end:.4g}" for end in interval),
+        "" if floor is None else f"{floor:.4g}",
+    )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
+    return str(value)
