@@ -312,7 +312,7 @@ def test_a_study_takes_a_network_as_its_features(models, tmp_path, rng, monkeypa
 def test_real_networks_tell_classes_apart(file, data, tmp_path, monkeypatch):
     from sklearn.neighbors import KNeighborsClassifier
 
-    from entroloop.data.sets import read_set
+    from entroloop.data.loading import read_set
 
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     found = read_set(_real(data), "real", columns=["label"])

@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.data.sets import FileSet, read_set
+from entroloop.data.inputs.hugging_face import is_hub_id
+from entroloop.data.loading import folder_of, name_of, read_set
+from entroloop.data.preparing import preparation
+from entroloop.data.sets import FileSet
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics.entropy import Entropy
 from entroloop.pools.hosts import PoolEngine
-from entroloop.pools.rows import JoinedRows, Rows, rows_of
+from entroloop.pools.rows import JoinedRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
@@ -44,7 +47,8 @@ class Request:
     column, or `realism`, by the guard. guard: the path of real rows, for that and for the strategy
     guarded. materialize: how the chosen rows themselves are written, None for not at all. strict:
     refuse corrupt images. on_invalid: what becomes of rows with NaN, `fail` or `drop`. out: the
-    folder that is written. engine: what distributes the pool over several processes.
+    folder that is written. engine: what distributes the pool over several processes. resize, mode:
+    what images are brought to, see `preparation`. column: what holds the rows.
     """
 
     pools: list[str]
@@ -62,6 +66,9 @@ class Request:
     materialize: str | None = None
     strict: bool = False
     on_invalid: str = "fail"
+    resize: int | None = None
+    mode: str | None = None
+    column: list[str] | None = None
     seed: int = 0
     device: str = "auto"
     engine: PoolEngine | None = None
@@ -77,7 +84,7 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
     refuse_overlap(request.out, _sources(request))
-    pools = _Pools(_read(request))
+    pools = _Pools(_read(request, extractor))
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
     if request.materialize in ("link", "copy"):
@@ -85,11 +92,11 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     groups = pools.names if request.group_by == "pool" else pools.column(request.group_by)
     initial = None
     if request.initial is not None:
-        outside = read_set(Path(request.initial), "initial", strict=request.strict)
+        outside = _read_one(request, extractor, Path(request.initial), "initial")
         initial = extractor(outside.data)
     parameters = request.parameters
     if request.guard is not None:
-        guard = read_set(Path(request.guard), "guard", strict=request.strict)
+        guard = _read_one(request, extractor, Path(request.guard), "guard")
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
     checkpointed = request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
     checkpoint = request.out / CHECKPOINT if checkpointed else None
@@ -136,12 +143,29 @@ def _check_options(request: Request) -> None:
 
 def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
-    named = {f"pool '{name}'": path for name, path in map(_name_and_path, request.pools)}
+    pools = map(_name_and_path, request.pools)
+    named = {f"pool '{name}'": folder_of(path) for name, path in pools if not is_hub_id(path)}
     more = {"--initial": request.initial, "--guard": request.guard}
-    return named | {flag: Path(path) for flag, path in more.items() if path is not None}
+    given = {flag: Path(path) for flag, path in more.items() if path is not None}
+    return named | {f: folder_of(p) for f, p in given.items() if not is_hub_id(p)}
 
 
-def _read(request: Request) -> list[FileSet]:
+def _read_one(
+    request: Request, extractor: Extractor, path: Path, name: str, **more: Any
+) -> FileSet:
+    """Read one set as the request asks for it."""
+    return read_set(
+        path,
+        name,
+        strict=request.strict,
+        column=request.column,
+        change=preparation(request.resize, request.mode),
+        mixed=extractor.mixed,
+        **more,
+    )
+
+
+def _read(request: Request, extractor: Extractor) -> list[FileSet]:
     named = [_name_and_path(text) for text in request.pools]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
@@ -151,13 +175,16 @@ def _read(request: Request) -> list[FileSet]:
     lazy &= request.materialize != "parquet"
     columns = [c for c in (request.group_by, request.weights) if c not in (None, "pool", REALISM)]
     sets = [
-        read_set(path, name, strict=request.strict, columns=[c for c in columns if c], lazy=lazy)
+        _read_one(request, extractor, path, name, columns=[c for c in columns if c], lazy=lazy)
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}
-    if len(set(shapes.values())) > 1:
+    if len(set(shapes.values())) > 1 and not extractor.mixed:
         shown = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
-        raise InputError(f"the rows of the pools differ in shape: {shown}; bring them to one")
+        raise InputError(
+            f"the rows of the pools differ in shape: {shown}; bring them to one, images with "
+            "--resize and --mode"
+        )
     for s in sets:
         _drop_invalid(s, request.on_invalid)
     return sets
@@ -169,7 +196,7 @@ def _name_and_path(text: str) -> tuple[str, Path]:
         if not name or any(c in "/\\" or not c.isprintable() for c in name):
             raise InputError(f"--pool {text!r}: give NAME=PATH, NAME without / and \\")
         return name, Path(path)
-    return Path(text).stem or text, Path(text)
+    return name_of(text), Path(text)
 
 
 def _drop_invalid(s: FileSet, on_invalid: str) -> None:
@@ -197,7 +224,7 @@ class _Pools:
 
     def features(self, extractor: Extractor, engine: PoolEngine | None) -> Array | Rows:
         """Return what distances are taken of."""
-        rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in self.sets]
+        rows = [s.data if is_rows(s.data) else extractor(s.data) for s in self.sets]
         if engine is not None:
             return JoinedRows.of([rows_of(x) for x in rows])
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -209,8 +236,9 @@ class _Pools:
         for s in self.sets:
             if column not in s.columns:
                 raise InputError(
-                    f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
-                    "from the subfolders of images, and `pool` is the pool's name"
+                    f"pool '{s.name}' has no column '{column}'; columns come from tables, `label` "
+                    "from the subfolders of images, `made_by` from their metadata, and `pool` is "
+                    "the pool's name"
                 )
         return np.concatenate([s.columns[column] for s in self.sets])
 
