@@ -150,7 +150,7 @@ def measure(
             strict=True,
         )
         for role, thing in given.items()
-        if thing is not None
+        if thing is not None or role == "generated"
     }  # fmt: skip
     return _measured(
         sets, extractor, metrics, seed=seed, device=device, probabilities=probabilities,

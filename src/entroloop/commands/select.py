@@ -18,7 +18,7 @@ import numpy as np
 from entroloop.data.inputs.hugging_face import is_hub_id
 from entroloop.data.loading import folder_of, name_of, read_set
 from entroloop.data.preparing import preparation
-from entroloop.data.sets import FileSet
+from entroloop.data.sets import MADE_BY, FileSet
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics.entropy import Entropy
@@ -270,6 +270,7 @@ def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str,
         "engine": _engine(request.engine, selection),
         "pools": {s.name: {"rows": len(s.ids), "chosen": chosen[s.name]} for s in pools.sets},
         "groups": selection.shares,
+        **_made_by(pools, selection),
         "decision": None if selection.decision is None else selection.decision.to_dict(),
         "stopped_by": selection.stopped_by,
         "duplicates": selection.duplicates,
@@ -282,6 +283,15 @@ def _summary(request: Request, pools: _Pools, selection: Selection) -> dict[str,
         "remarks": {s.name: s.remarks for s in pools.sets if s.remarks},
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
     }
+
+
+def _made_by(pools: _Pools, selection: Selection) -> dict[str, Any]:
+    """Return how many rows each maker has in the pools and in the choice, where it was read."""
+    if not all(MADE_BY in s.columns for s in pools.sets):
+        return {}
+    makers = np.concatenate([s.columns[MADE_BY] for s in pools.sets]).astype(str)
+    rows, chosen = Counter(makers.tolist()), Counter(makers[selection.indices].tolist())
+    return {MADE_BY: {name: {"rows": n, "chosen": chosen[name]} for name, n in rows.items()}}
 
 
 def _engine(engine: PoolEngine | None, selection: Selection) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _read(thing: Any, asked: Asked) -> FileSet:
     if isinstance(thing, Path):
         raise _unread_path(thing, asked.name)
     raise InputError(
-        f"'{asked.name}' is of type {type(thing).__name__}, which is not taken; pass an array of "
+        f"{asked.name} is of type {type(thing).__name__}, which is not taken; pass an array of "
         "rows, a table, a list of images, a data set or a path"
     )
 

@@ -135,7 +135,7 @@ class Extractor:
 
 
 def channels_last(data: Array) -> Array:
-    """Return uint8 images (n, c, h, w), as torch holds them, as (n, h, w, c); others as they are."""
+    """Return uint8 images (n, c, h, w), torch's order, as (n, h, w, c); others as they are."""
     if data.ndim == 4 and data.shape[1] in (1, 3) and data.shape[3] not in (1, 3):
         return np.moveaxis(data, 1, 3)
     return data

@@ -1,4 +1,4 @@
-"""What a caller gives `select`: arrays as they are, everything else loaded, in one feature space."""
+"""What a caller gives `select`: arrays as they are, all else loaded, in one feature space."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ def is_array(thing: Any) -> bool:
 
 def read_array_in_memory(thing: Any, asked: Asked) -> FileSet:
     """Return the rows of an array."""
-    data = as_array(thing, f"'{asked.name}'")
+    data = as_array(thing, asked.name)
     if data.ndim == 0:
-        raise InputError(f"'{asked.name}' is a single number; give rows (n, d)")
-    return prepared(FileSet.of_rows(asked.name, data), asked, f"'{asked.name}'")
+        raise InputError(f"{asked.name} is a single number; give rows (n, d)")
+    return prepared(FileSet.of_rows(asked.name, data), asked, asked.name)
 
 
 def as_array(thing: Any, where: str) -> Array:

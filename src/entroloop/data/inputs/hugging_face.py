@@ -35,7 +35,7 @@ def is_hub_id(thing: Any) -> bool:
 
 def read_dataset(thing: Any, asked: Asked) -> FileSet:
     """Return the rows of a data set; those that it was reduced or sorted to."""
-    return rows_of_table(_table(thing, f"'{asked.name}'"), asked)
+    return rows_of_table(_table(thing, asked.name), asked)
 
 
 def read_saved(path: Path, asked: Asked) -> FileSet:

@@ -71,7 +71,7 @@ def read_pattern(pattern: Path, asked: Asked) -> FileSet:
     root = Path(*parts[:wild])
     found = sorted(p for p in root.glob(str(Path(*parts[wild:]))) if p.is_file())
     if not found:
-        raise InputError(f"no file matches {pattern}; check the pattern of '{asked.name}'")
+        raise InputError(f"no file matches {pattern}; check the pattern of {asked.name}")
     return _files(found, root, asked, str(pattern))
 
 
@@ -81,7 +81,7 @@ def read_list_file(path: Path, asked: Asked) -> FileSet:
         lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable list of paths: {error}") from None
-    return _files([path.parent / line for line in lines if line], path.parent, asked, str(path))
+    return _files([path.parent / line for line in lines if line], None, asked, str(path))
 
 
 def read_list(paths: Sequence[str | Path], asked: Asked) -> FileSet:
@@ -90,10 +90,10 @@ def read_list(paths: Sequence[str | Path], asked: Asked) -> FileSet:
     missing = next((p for p in found if not p.is_file()), None)
     if missing is not None:
         raise InputError(
-            f"'{asked.name}': text is taken as paths of files, and there is no file "
+            f"{asked.name}: text is taken as paths of files, and there is no file "
             f"'{printable(str(missing))[:80]}'; give paths, or an array of numbers"
         )
-    return _files(found, None, asked, f"'{asked.name}'")
+    return _files(found, None, asked, asked.name)
 
 
 def _files(found: list[Path], root: Path | None, asked: Asked, where: str) -> FileSet:

@@ -29,10 +29,10 @@ def read_image_list(images: Sequence[Any], asked: Asked) -> FileSet:
     """Return a list of images as a set."""
     ids = [str(i) for i in range(len(images))]
     read = read_images(
-        zip(ids, images, strict=True), asked.strict, f"'{asked.name}'", asked.change,
+        zip(ids, images, strict=True), asked.strict, asked.name, asked.change,
         total=len(images), mixed=asked.mixed,
     )  # fmt: skip
-    asked.kept([], f"'{asked.name}'")
+    asked.kept([], asked.name)
     return FileSet.of_images(asked.name, read, ids)
 
 

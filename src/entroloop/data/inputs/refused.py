@@ -26,7 +26,8 @@ def why_refused(thing: Any) -> str | None:
         return "a sparse matrix; pass x.toarray(), or fewer columns by TruncatedSVD"
     if isinstance(thing, dict):
         return f"a dict of {len(thing)}; pass one of its values, x[NAME]"
-    if hasattr(thing, "__next__") or isinstance(thing, set | frozenset):
+    streams = hasattr(thing, "__next__") and not hasattr(thing, "__arrow_c_stream__")
+    if streams or isinstance(thing, set | frozenset):
         return "a stream without an order to come back to; pass list(x)"
     return None
 
@@ -59,4 +60,4 @@ def is_refused(thing: Any) -> bool:
 
 def refuse(thing: Any, asked: Asked) -> FileSet:
     """Raise InputError that says what to pass instead."""
-    raise InputError(f"'{asked.name}' is {why_refused(thing)}")
+    raise InputError(f"{asked.name} is {why_refused(thing)}")

@@ -30,7 +30,7 @@ def read_tables(files: list[Path], asked: Asked) -> FileSet:
     """Return the rows of tables of one kind, one after the other."""
     suffixes = {p.suffix.lower() for p in files}
     if len(suffixes) > 1:
-        raise InputError(f"'{asked.name}' names parquet and CSV files; give one kind")
+        raise InputError(f"{asked.name} names parquet and CSV files; give one kind")
     if suffixes == {".csv"}:
         return rows_of_table(_csv(files), asked)
     table = _parquet(files)

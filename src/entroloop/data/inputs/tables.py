@@ -57,7 +57,7 @@ def read_table(thing: Any, asked: Asked) -> FileSet:
     """Return the rows of a table in memory."""
     import pyarrow as pa
 
-    where = f"'{asked.name}'"
+    where = asked.name
     with reading(where, "table"):
         if is_a(thing, "pandas.DataFrame"):
             table = pa.Table.from_pandas(thing, preserve_index=False)

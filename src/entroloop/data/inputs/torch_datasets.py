@@ -27,7 +27,7 @@ def read_torch_dataset(thing: Any, asked: Asked) -> FileSet:
     Of (x, y, …) x is the sample and a whole number y its label, of a dict the entry `column`.
     Images of Pillow, and uint8 tensors (c, h, w), become images, everything else vectors.
     """
-    where, n = f"'{asked.name}'", len(thing)
+    where, n = asked.name, len(thing)
     if n == 0:
         raise InputError(f"{where} holds no samples")
     labels: list[Any] = []
