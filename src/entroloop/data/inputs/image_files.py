@@ -46,18 +46,16 @@ def is_list_file(thing: Any) -> bool:
 
 def read_folder(path: Path, asked: Asked) -> FileSet:
     """Read a folder of images, else of tables, else of tar shards, subfolders included."""
-    found = sorted(
-        p
-        for p in path.rglob("*")
-        if p.is_file() and not p.name.startswith(".") and fnmatch(p.name, asked.files)
-    )
-    images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
+    found, unreadable = _files_below(path, asked.files)
+    images = [name for name in found if _suffix(name) in IMAGE_SUFFIXES]
     if images:
         left = len(found) - len(images)
         others = {"no image by its ending: not read": left} if left else {}
-        return _images(images, path, asked, others | _unreadable_folders(path))
+        if unreadable:
+            others["folders that may not be read"] = unreadable
+        return _images([path / name for name in images], images, asked, others, str(path))
     for suffixes, reader in _OF_SUFFIXES:
-        of_kind = [p for p in found if p.suffix.lower() in suffixes]
+        of_kind = [path / name for name in found if _suffix(name) in suffixes]
         if of_kind:
             return reader(of_kind, asked)
     named = "" if asked.files == "*" else f" named {asked.files}"
@@ -103,7 +101,8 @@ def _files(found: list[Path], root: Path | None, asked: Asked, where: str) -> Fi
     for suffixes, reader in _OF_SUFFIXES:
         if all(p.suffix.lower() in suffixes for p in found):
             return reader(found, asked)
-    return _images(found, root, asked, {}, where)
+    names = [(p if root is None else _below(p, root)).as_posix() for p in found]
+    return _images(found, names, asked, {}, where, by_folder=root is None)
 
 
 _OF_SUFFIXES: tuple[tuple[set[str], Callable[[list[Path], Asked], FileSet]], ...] = (
@@ -113,19 +112,26 @@ _OF_SUFFIXES: tuple[tuple[set[str], Callable[[list[Path], Asked], FileSet]], ...
 
 
 def _images(
-    files: list[Path], root: Path | None, asked: Asked, others: dict[str, int], where: str = ""
+    files: list[Path],
+    names: list[str],
+    asked: Asked,
+    others: dict[str, int],
+    where: str,
+    *,
+    by_folder: bool = False,
 ) -> FileSet:
-    """Read image files; the first folder below the root is the label."""
-    ids = [printable((p if root is None else _below(p, root)).as_posix()) for p in files]
-    labels = np.array([Path(i).parts[0] if len(Path(i).parts) > 1 else "" for i in ids])
-    if root is None:
+    """Read image files; their label is the first folder in their names, or that they lie in."""
+    if by_folder:
         labels = np.array([p.parent.name for p in files])
+    else:
+        labels = np.array([name.partition("/")[0] if "/" in name else "" for name in names])
     columns: dict[str, Array] = {LABEL: labels} if labels.astype(bool).any() else {}
     if asked.wants(LABEL):
         columns = {LABEL: labels}
-    kept = asked.kept([*columns, MADE_BY], where or str(root))
+    kept = asked.kept([*columns, MADE_BY], where)
+    ids = [printable(name) for name in names]
     read = read_images(
-        zip(ids, files, strict=True), asked.strict, where or str(root), asked.change,
+        zip(ids, files, strict=True), asked.strict, where, asked.change,
         total=len(files), mixed=asked.mixed, look=asked.look,
     )  # fmt: skip
     columns = {column: columns[column] for column in kept if column in columns}
@@ -136,8 +142,31 @@ def _below(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def _unreadable_folders(path: Path) -> dict[str, int]:
-    """Return how many folders below one may not be listed, if any."""
-    below = (Path(root) / name for root, names, _ in os.walk(path) for name in names)
-    count = sum(not os.access(folder, os.R_OK | os.X_OK) for folder in below)
-    return {"folders that may not be read": count} if count else {}
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  # of a million names
+
+
+def _files_below(folder: Path, pattern: str) -> tuple[list[str], int]:
+    """Return the relative paths of all files below a folder, and how many folders were closed.
+
+    Names that begin with a dot are left out, and links to folders are not followed.
+    """
+    found: list[str] = []
+    closed, waiting = 0, [""]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(folder / here) as entries:
+                for entry in entries:
+                    name = f"{here}/{entry.name}" if here else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(name)
+                    elif (
+                        entry.is_file()
+                        and not entry.name.startswith(".")
+                        and (pattern == "*" or fnmatch(entry.name, pattern))
+                    ):
+                        found.append(name)
+        except OSError:
+            closed += 1
+    return sorted(found, key=lambda name: name.split("/")), closed

@@ -229,7 +229,9 @@ def _kind(of: Any) -> str:
 def _first_of_paths(table: Table, names: list[str]) -> str | None:
     """Return the first column whose first text ends as names of image files do, if any."""
     first = next(table.pieces(names), None) if names else None
-    for name in names if first is not None else ():
+    if first is None:
+        return None
+    for name in names:
         text = next((cell.as_py() for cell in first.column(name) if cell.is_valid), "")
         if Path(text).suffix.lower() in IMAGE_SUFFIXES:
             return name
