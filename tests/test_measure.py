@@ -144,7 +144,10 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
         (["--generated", "flat.npy", "--metrics", "effective_rank"], "all rows are equal"),
         (["--generated", "flat.npy", "--metrics", "hubness"], "are equal"),
         (["--generated", "zero.npy", "--metrics", "vendi_score"], "row 3 has length 0"),
-        (["--generated", "grey.npy", "--train", "colour.npy"], "one mode (grey or colour)"),
+        (
+            ["--generated", "grey.npy", "--train", "colour.npy"],
+            "one size and one mode: --resize N, --mode rgb",
+        ),
         (["--generated", "grey.npy", "--train", "large.npy"], "bring both to one size"),
         (["--generated", "nan.npy"], "NaN or infinite"),
         (["--generated", "none.npy"], "holds 0 rows"),

@@ -209,7 +209,8 @@ def _check_fits(generated: FileSet, role: str, found: FileSet, mixed: bool) -> N
             f"generated rows are {generated.data.dtype}, {role} rows {found.data.dtype}: bring "
             "both to one range, images as uint8 in 0..255"
         )
-    if found.data.shape[1:] != generated.data.shape[1:] and not mixed:
+    are_images = max(len(generated.data.shape), len(found.data.shape)) > 2
+    if are_images and found.data.shape[1:] != generated.data.shape[1:] and not mixed:
         raise InputError(
             f"generated rows are {_shape(generated)}, {role} rows {_shape(found)}; bring both to "
             "one size and one mode: --resize N, --mode rgb"

@@ -188,4 +188,4 @@ def _unread_path(path: Path, name: str) -> InputError:
     if path.exists():
         return InputError(f"{path} is neither a file nor a folder; give one of them")
     hub = f", or hub:{path} for a data set of the Hub" if len(path.parts) == 2 else ""
-    return InputError(f"there is no file or folder {path}; check the path of pool '{name}'{hub}")
+    return InputError(f"there is no file or folder {path}; check the path of {name}{hub}")
