@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 import entroloop as el
+from entroloop.data import decoding_in_order
+from entroloop.data.decoding_processes import DecodingProcesses
 
 datasets = pytest.importorskip("datasets")
 
@@ -368,7 +371,25 @@ def test_a_corrupt_image_is_refused_where_indices_would_shift(folder):
     assert picks.tolist() == el.select(found.data, 2).indices.tolist()
 
 
-def test_many_images_come_in_their_order_whatever_the_threads(tmp_path, rng):
+@pytest.mark.parametrize("many", [10, 10_000])
+def test_many_images_come_in_their_order_by_threads_and_by_processes(
+    tmp_path, rng, monkeypatch, many
+):
+    started = []
+
+    class Counted(DecodingProcesses):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            started.append(self)
+
+        def decoded(self, items):
+            found = super().decoded(items)
+            assert found is not None
+            return found
+
+    monkeypatch.setattr(decoding_in_order, "MANY", many)
+    monkeypatch.setattr(decoding_in_order, "cores", lambda: 2)
+    monkeypatch.setattr(decoding_in_order, "DecodingProcesses", Counted)
     rows = rng.integers(0, 256, (300, 3, 3), dtype=np.uint8)
     for i, row in enumerate(rows):
         Image.fromarray(row).save(tmp_path / f"{i:04}.png")
@@ -376,3 +397,23 @@ def test_many_images_come_in_their_order_whatever_the_threads(tmp_path, rng):
     found = el.load(tmp_path)
     assert np.array_equal(found.data[..., 0], np.delete(rows, 150, axis=0))
     assert found.index.tolist() == [i for i in range(300) if i != 150]
+    assert found.skipped["0150.png"].startswith("cannot identify image")
+    assert len(started) == (many == 10)
+    small = el.load(tmp_path, resize=2, mode="rgb", columns=["made_by"])
+    assert small.data.shape == (299, 2, 2, 3)
+    assert set(small.columns["made_by"]) == {"unknown"}
+    with pytest.raises(el.InputError, match=r"image 0150\.png cannot be read: cannot identify"):
+        el.load(tmp_path, strict=True)
+    assert all(process.poll() is not None for crew in started for process in crew._all)
+
+
+def test_a_process_that_dies_while_it_decodes_loses_nothing(tmp_path, rng):
+    rows = rng.integers(0, 256, (8, 3, 3), dtype=np.uint8)
+    for i, row in enumerate(rows):
+        Image.fromarray(row).save(tmp_path / f"{i}.png")
+    items = [(p.name, p) for p in sorted(tmp_path.iterdir())]
+    with closing(DecodingProcesses(1, None, False)) as crew:
+        assert np.array_equal([d.image[..., 0] for d in crew.decoded(items)], rows)
+        crew._all[0].kill()
+        crew._all[0].wait()
+        assert crew.decoded(items) is None  # the caller decodes itself

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
@@ -20,6 +22,21 @@ GREY = ("1", "L", "LA", "La")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA")
 
 Content = Any  # of an image: a file's path or bytes, an image of Pillow, or an array
+Item = tuple[str, Content]  # name and content
+Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+Look = Callable[[bytes], tuple[str, list[str]]]  # what a file says of itself, and remarks
+
+
+class Decoded(NamedTuple):
+    """What became of an item: its image and remarks on it, or None and the reason.
+
+    seen: what the look at the file told.
+    """
+
+    image: Array | None
+    remarks: list[str]
+    seen: str = ""
+    reason: str = ""
 
 
 def decode(content: Content) -> tuple[Array, list[str]]:
@@ -34,6 +51,24 @@ def decode(content: Content) -> tuple[Array, list[str]]:
         with opened(content) as image:
             return _pixels(image)
     return _pixels(content)
+
+
+def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decoded:
+    """Decode one item; what decoders raise becomes the reason for which it is skipped."""
+    name, content = item
+    try:
+        if isinstance(content, Path):
+            content = content.read_bytes()
+        image, remarks = decode(content)
+        seen = ""
+        if look is not None and isinstance(content, bytes):
+            seen, more = look(content)
+            remarks = remarks + more
+        return Decoded(image if change is None else change(image), remarks, seen)
+    except InputError as error:
+        raise InputError(f"image {name}: {error}") from None
+    except Exception as error:  # decoders raise all kinds on bytes that somebody changed
+        return Decoded(None, [], reason=one_line(error, 160) or type(error).__name__)
 
 
 def opened(content: bytes | Path) -> Any:

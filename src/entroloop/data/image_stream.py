@@ -1,36 +1,30 @@
-"""Many images, decoded by all cores in order, to one array: sizes are compared, broken ones listed.
-
-Pillow releases the interpreter's lock while it reads and decodes. Only a few stretches of images
-are under way at a time, and rows go straight to their place, so that memory stays that of the
-result.
-"""
+"""Many images to one array: sizes are compared, broken ones listed, each goes to its place."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from entroloop.data.decoding import Content, decode, size_in_words
+from entroloop.data.decoding import (
+    Change,
+    Content,
+    Decoded,
+    Item,
+    Look,
+    decode,
+    size_in_words,
+)
+from entroloop.data.decoding_in_order import decoded_in_order
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array, MixedImages
 
-AT_ONCE = 64  # images of one stretch, at most
-STRETCH_BYTES = 2**23  # of pixels in a stretch, about
 SHOWN = 8  # sizes that a message lists
-
-Item = tuple[str, Content]  # name and content
-Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
-Look = Callable[[bytes], tuple[str, list[str]]]  # what a file says of itself, and remarks
 
 
 @dataclass
@@ -46,12 +40,6 @@ class DecodedImages:
     skipped: dict[str, str]
     remarks: dict[str, int]
     seen: list[str]
-
-
-class _Decoded(NamedTuple):
-    image: Array | None  # None: skipped
-    remarks: list[str]
-    seen: str = ""
 
 
 def read_images(
@@ -81,11 +69,15 @@ def read_images(
     remarks: Counter[str] = Counter()
     with warnings.catch_warnings():
         _ignore_bombs()
-        for i, (name, content, found) in enumerate(_decoded(items, where, strict, change, look)):
-            remarks.update(found.remarks)
+        for i, (item, found) in enumerate(_told(items, where, change, look, total)):
+            name, content = item
             if found.image is None:
-                skipped[name] = found.seen
+                if strict:
+                    reason = f"{name} cannot be read: {found.reason}"
+                    raise InputError(f"{where}: image {reason}")
+                skipped[name] = found.reason
                 continue
+            remarks.update(found.remarks)
             kept.append(i)
             shapes.append(found.image.shape)
             stack.add(found.image)
@@ -104,6 +96,16 @@ def read_images(
         raise differ(where, sizes)
     data = stack.whole() if len(sizes) == 1 else _mixed(shapes, contents, change)
     return DecodedImages(data, kept, skipped, dict(remarks), seen)
+
+
+def _told(
+    items: Iterable[Item], where: str, change: Change | None, look: Look | None, total: int | None
+) -> Iterator[tuple[Item, Decoded]]:
+    """Yield what becomes of each item; an error tells where it was met."""
+    try:
+        yield from decoded_in_order(items, change, look, total)
+    except InputError as error:
+        raise InputError(f"{where}, {error}") from None
 
 
 def differ(where: str, sizes: Counter[tuple[int, ...]]) -> InputError:
@@ -173,73 +175,6 @@ def _mixed(
         return digest.hexdigest()
 
     return MixedImages(shapes, decoded, identity)
-
-
-def _decoded(
-    items: Iterable[Item], where: str, strict: bool, change: Change | None, look: Look | None
-) -> Iterator[tuple[str, Content, _Decoded]]:
-    """Yield name, content and what became of each item, in order."""
-
-    def one(item: Item) -> _Decoded:
-        name, content = item
-        try:
-            if isinstance(content, Path):
-                content = content.read_bytes()
-            image, remarks = decode(content)
-            seen = ""
-            if look is not None and isinstance(content, bytes):
-                seen, more = look(content)
-                remarks = remarks + more
-            return _Decoded(image if change is None else change(image), remarks, seen)
-        except InputError as error:
-            raise InputError(f"{where}, image {name}: {error}") from None
-        except Exception as error:  # decoders raise all kinds on bytes that somebody changed
-            reason = one_line(error, 160) or type(error).__name__
-            if strict:
-                raise InputError(f"{where}: image {name} cannot be read: {reason}") from None
-            return _Decoded(None, [], reason)
-
-    items = iter(items)
-    for first in islice(items, 1):
-        found = one(first)
-        yield *first, found
-        size = AT_ONCE
-        if found.image is not None:
-            size = max(1, min(AT_ONCE, STRETCH_BYTES // max(found.image.nbytes, 1)))
-        yield from _in_stretches(items, one, size)
-
-
-def _in_stretches(
-    items: Iterator[Item], one: Callable[[Item], _Decoded], size: int
-) -> Iterator[tuple[str, Content, _Decoded]]:
-    workers = min(_cores(), 32)
-    waiting: deque[tuple[list[Item], Future[list[_Decoded]]]] = deque()
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            while True:
-                stretch = list(islice(items, size))
-                if stretch:
-                    waiting.append(
-                        (stretch, threads.submit(lambda s: [one(i) for i in s], stretch))
-                    )
-                if not stretch or len(waiting) > 2 * workers:
-                    if not waiting:
-                        return
-                    done, future = waiting.popleft()
-                    for (name, content), found in zip(done, future.result(), strict=True):
-                        yield name, content, found
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # fewer than the machine has, in a container
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _each(one: Callable[[Item], _Decoded], stretch: list[Item]) -> list[_Decoded]:
-    return [one(item) for item in stretch]
 
 
 def _ignore_bombs() -> None:

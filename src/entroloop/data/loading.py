@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entroloop.data.image_stream import Change
+from entroloop.data.decoding import Change
 from entroloop.data.inputs.array_files import is_array_file, read_array_file
 from entroloop.data.inputs.arrays import is_array, read_array_in_memory
 from entroloop.data.inputs.hugging_face import (

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from entroloop.data.decoding import opened
-from entroloop.data.sets import printable
+from entroloop.data.names import printable
 from entroloop.errors import one_line
 
 UNKNOWN = "unknown"

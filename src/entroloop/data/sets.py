@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.data.image_stream import Change, DecodedImages, Look
+from entroloop.data.decoding import Change, Look
+from entroloop.data.image_stream import DecodedImages
+from entroloop.data.made_by import look_for_maker
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
@@ -126,11 +128,7 @@ class Asked:
     @property
     def look(self) -> Look | None:
         """What is taken of each image file beside its pixels."""
-        if not self.wants(MADE_BY):
-            return None
-        from entroloop.data.made_by import look_for_maker
-
-        return look_for_maker
+        return look_for_maker if self.wants(MADE_BY) else None
 
     def refuse_image_options(self, where: str) -> None:
         """Refuse what only images can be asked for."""
@@ -142,11 +140,3 @@ def named(columns: Sequence[str]) -> str:
     """Return the first names of a table's columns, as a message can hold them."""
     names = ", ".join(one_line(name, 40) for name in columns[:20])
     return names + (f", … ({len(columns):,} in all)" if len(columns) > 20 else "")
-
-
-def printable(name: str) -> str:
-    """Return a file's name as text that every file and terminal can hold: bytes that are not UTF-8,
-    and control characters, escaped.
-    """
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

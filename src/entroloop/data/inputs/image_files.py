@@ -14,7 +14,8 @@ from entroloop.data.decoding import IMAGE_SUFFIXES
 from entroloop.data.image_stream import read_images
 from entroloop.data.inputs.table_files import TABLE_SUFFIXES, read_tables
 from entroloop.data.inputs.tars import read_tars
-from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet, printable
+from entroloop.data.names import printable
+from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet
 from entroloop.errors import InputError
 from entroloop.samples import Array
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.data.decoding import IMAGE_SUFFIXES
+from entroloop.data.decoding import IMAGE_SUFFIXES, Item
 from entroloop.data.embeddings import vectors_of
-from entroloop.data.image_stream import Item, read_images
+from entroloop.data.image_stream import read_images
 from entroloop.data.inputs.type_names import is_a
+from entroloop.data.names import printable
 from entroloop.data.reading import reading, refuse_larger_than_memory
-from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet, named, printable
+from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet, named
 from entroloop.errors import InputError
 from entroloop.samples import Array
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from entroloop.data.decoding import IMAGE_SUFFIXES
 from entroloop.data.image_stream import read_images
+from entroloop.data.names import printable
 from entroloop.data.reading import reading
-from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet, printable
+from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet
 from entroloop.errors import InputError
 from entroloop.samples import Array
 
