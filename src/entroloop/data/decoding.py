@@ -21,7 +21,7 @@ LARGEST_IMAGE = 50_000_000  # pixels; anything larger counts as a decompression 
 GREY = ("1", "L", "LA", "La")
 COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA")
 
-Content = Any  # of an image: a file's path or bytes, an image of Pillow, or an array
+Content = Any  # of an image: a file's path (text, too) or bytes, an image of Pillow, or an array
 Item = tuple[str, Content]  # name and content
 Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
 Look = Callable[[bytes], tuple[str, list[str]]]  # what a file says of itself, and remarks
@@ -57,8 +57,9 @@ def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decode
     """Decode one item; what decoders raise becomes the reason for which it is skipped."""
     name, content = item
     try:
-        if isinstance(content, Path):
-            content = content.read_bytes()
+        if isinstance(content, Path | str):
+            with open(content, "rb") as file:  # noqa: PTH123  # a path takes longer than to decode
+                content = file.read()
         image, remarks = decode(content)
         seen = ""
         if look is not None and isinstance(content, bytes):

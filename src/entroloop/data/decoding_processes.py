@@ -99,7 +99,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         found = []
         for path in task["paths"]:
             try:
-                found.append(decoded_item((path, Path(path)), change, look))
+                found.append(decoded_item((path, path), change, look))
             except InputError as error:
                 found.append(Decoded(None, [], reason=str(error)))
         head = [
