@@ -360,6 +360,20 @@ def test_groups_and_weights_may_name_columns(x):
         el.select(frame, 6, groups="kid")
 
 
+def test_initial_may_be_indices_of_any_kind_or_whatever_can_be_loaded(x):
+    by_hand = el.select(x, 4, initial=[2, 5]).indices.tolist()
+    for index in (
+        (2, 5),
+        np.array([2, 5]),
+        pd.Series([2, 5]),
+        torch_tensor([2.0, 5.0]).int(),
+    ):
+        assert el.select(x, 4, initial=index).indices.tolist() == by_hand
+    assert len(el.select(x, 4, initial=range(3)).indices) == 4
+    given = el.select(x[:8], 4, initial=pd.DataFrame({"emb": list(x[8:])}))
+    assert given.indices.tolist() == el.select(x[:8], 4, initial=x[8:]).indices.tolist()
+
+
 def test_a_corrupt_image_is_refused_where_indices_would_shift(folder):
     (folder / "cats/0.png").write_bytes(b"nothing")
     with pytest.raises(el.InputError, match=r"image cats/0\.png cannot be read"):
@@ -417,3 +431,27 @@ def test_a_process_that_dies_while_it_decodes_loses_nothing(tmp_path, rng):
         crew._all[0].kill()
         crew._all[0].wait()
         assert crew.decoded(items) is None  # the caller decodes itself
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "pattern", "list file", "csv of paths", "parquet", "save_to_disk", "tar"]
+)
+def test_the_command_line_takes_what_a_path_leads_to(kind, folder, images, entroloop_here):
+    path = IMAGES[kind](folder, images).relative_to(folder.parent)
+    how = "parquet" if kind in ("parquet", "save_to_disk", "tar") else "copy"
+    answer = entroloop_here("select", "--pool", path, "-n", 3, "--out", "s", "--group-by", "label",
+                            "--materialize", how)  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    chosen = pd.read_parquet(folder.parent / "s/selection.parquet")
+    labels = [0, 0, 1, 1, 1, 1]
+    assert chosen["index"].tolist() == el.select(images, 3, groups=labels).indices.tolist()
+    names = {"folder": "images", "pattern": "images", "save_to_disk": "saved"}
+    assert set(chosen["pool"]) == {names.get(kind, "x")}
+
+
+def test_a_pattern_below_which_the_output_would_lie_is_refused(folder, images, entroloop_here):
+    answer = entroloop_here("select", "--pool", "images/*/*.png", "-n", 2, "--out", "images/s")
+    assert answer.returncode == 2
+    assert "lies in pool 'images'" in answer.stderr
+    none = entroloop_here("select", "--pool", "images/*.gif", "-n", 2, "--out", "s")
+    assert "no file matches images/*.gif" in none.stderr

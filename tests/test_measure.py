@@ -132,7 +132,7 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
     ("arguments", "message"),
     [
         (["--generated", "nowhere.npy"], "there is no file or folder"),
-        (["--generated", "g.npy", "--train", "t.npy"], "generated rows are 3, train rows 2"),
+        (["--generated", "g.npy", "--train", "t.npy"], "generated has 3 values a row and train 2"),
         (["--generated", "g.npy", "--metrics", "fid"], "unknown metric 'fid'"),
         (["--generated", "g.npy", "--metrics", "auth_pct"], "needs the set 'train'"),
         (["--generated", "g.npy", "--features", "dino"], "unknown features"),

@@ -34,9 +34,10 @@ class Prepared(BaseModel):
     limit: int | None = Field(default=None, ge=4)
     strict: bool = False
 
-    def change(self, image: Array) -> Array:
-        """Return a uint8 image (h, w, c) prepared as the settings specify."""
-        return Preparation(self.resize, self.filter, self.mode)(image)
+    @property
+    def change(self) -> Preparation:
+        """What becomes of each image."""
+        return Preparation(self.resize, self.filter, self.mode)
 
     def real(self, data: Array, labels: Array | None, skipped: dict[str, str]) -> RealData:
         """Return the images, with labels numbered in name order."""

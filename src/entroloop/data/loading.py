@@ -145,12 +145,6 @@ def read_set(
     return _read(path, asked)
 
 
-def is_loaded_from_memory(thing: Any) -> bool:
-    """Whether a thing is an array, and nothing that another reader takes."""
-    kind = next((kind for kind in KINDS if kind.recognised(thing)), None)
-    return kind is not None and kind.read is read_array_in_memory
-
-
 def name_of(path: str) -> str:
     """Return what a source is called that was given no name: after its file, folder or id."""
     if is_hub_id(path):

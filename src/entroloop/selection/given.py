@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from entroloop.data.inputs.arrays import as_array, is_array
-from entroloop.data.loading import is_loaded_from_memory, load
+from entroloop.data.inputs.arrays import as_array
+from entroloop.data.inputs.refused import why_refused
+from entroloop.data.loading import load
 from entroloop.data.sets import FileSet
 from entroloop.errors import InputError
 from entroloop.features import Extractor, extractor_for
 from entroloop.pools.rows import Rows, is_rows
-from entroloop.samples import Array, as_vectors
+from entroloop.samples import Array
 
 ROWS_OF_STRATEGIES = ("guard", "reference")  # arguments of strategies that are rows, too
 
@@ -52,23 +54,24 @@ class Given:
 
     def rows_of(self, x: Any, name: str) -> Array:
         """Return rows from outside the pool, in its space."""
-        if self._extractor is None:  # the pool lies elsewhere
-            return as_vectors(as_array(x, name))
-        data = self._data(x, name, self._extractor)
+        extractor = self._extractor or extractor_for("raw")  # of a pool that lies elsewhere
+        data = self._data(x, name, extractor)
         if len(self._shape) > 1 < data.ndim - 1 and data.shape[1:] != self._shape:
             raise InputError(
                 f"{name} holds images of shape {data.shape[1:]}, the pool of {self._shape}; bring "
                 "both to one: resize=, mode="
             )
-        return self._extractor(data)
+        return extractor(data)
 
     def initial_of(self, initial: Any) -> Any:
         """Return rows from outside, or indices of the pool as they are."""
         if initial is None:
             return None
-        plain = is_array(initial) and is_loaded_from_memory(initial)
-        if plain and as_array(initial, "initial").ndim < 2:
-            return as_array(initial, "initial")
+        if isinstance(initial, list | tuple | range) or getattr(initial, "ndim", 0) == 1:
+            with suppress(InputError):  # images of different sizes, say
+                index = as_array(initial, "initial")
+                if index.ndim < 2 and index.dtype.kind not in "UO":
+                    return index
         return self.rows_of(initial, "initial")
 
     def column_of(self, given: Any) -> Any:
@@ -80,9 +83,9 @@ class Given:
         return self.pool.columns[given]
 
     def _data(self, x: Any, name: str, extractor: Extractor, columns: Sequence[str] = ()) -> Any:
-        plain = isinstance(x, np.ndarray) and not (self.resize or self.mode or columns)
-        if plain and is_loaded_from_memory(x):
-            return x if x.ndim > 1 else x.reshape(len(x), -1)
+        plain = isinstance(x, np.ndarray) and x.ndim > 0 and why_refused(x) is None
+        if plain and x.dtype.kind != "U" and not (self.resize or self.mode or columns):
+            return x if x.ndim > 1 else x.reshape(len(x), -1)  # memory maps stay such
         found = load(
             x, name=name, column=self.column, columns=list(columns), resize=self.resize,
             mode=self.mode, mixed=extractor.mixed, strict=True,

@@ -13,11 +13,14 @@ from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 from entroloop.system.devices import in_main_memory
 
+PROTOCOLS = ("__array__", "__array_interface__", "__dlpack__")
+
 
 def is_array(thing: Any) -> bool:
     """Whether it is an array, or a sequence of numbers."""
-    protocols = ("__array__", "__array_interface__", "__dlpack__")
-    return isinstance(thing, list | tuple) or any(hasattr(thing, name) for name in protocols)
+    if isinstance(thing, list | tuple | range):
+        return True
+    return any(hasattr(thing, name) for name in PROTOCOLS)
 
 
 def read_array_in_memory(thing: Any, asked: Asked) -> FileSet:
