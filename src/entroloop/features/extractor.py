@@ -53,8 +53,7 @@ class Extractor:
         """
         if self.network is None:
             assert self.whole is not None
-            assert not isinstance(data, MixedImages)  # read for extractors that are `mixed`
-            return self.whole(data)
+            return self.whole(self._of_one_size(data))
         return self._run(self.network, self.identity, data, progress)
 
     def probabilities(
@@ -67,9 +66,17 @@ class Extractor:
             self.probabilities_network, f"{self.identity} probabilities", data, progress
         )
 
-    def fitted_to(self, data: Array) -> Extractor:
+    def fitted_to(self, data: Array | MixedImages) -> Extractor:
         """Return the extractor fitted to rows, or itself if there is nothing to fit."""
-        return self if self.fit is None else self.fit(data)
+        return self if self.fit is None else self.fit(self._of_one_size(data))
+
+    def _of_one_size(self, data: Array | MixedImages) -> Array:
+        if isinstance(data, MixedImages):
+            raise InputError(
+                f"features {self.name} take images of one size and mode; load them with resize= "
+                "and mode=, or take the features of a network"
+            )
+        return data
 
     def seeing(self, decode: Callable[[Array], Array] | None) -> Extractor:
         """Return the extractor that sees what `decode` makes of rows; raw features see the rows."""
