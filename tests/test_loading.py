@@ -360,6 +360,12 @@ def test_groups_and_weights_may_name_columns(x):
         el.select(frame, 6, groups="kid")
 
 
+def test_more_images_than_memory_holds_are_refused_before_they_are_read(folder, monkeypatch):
+    monkeypatch.setattr("entroloop.data.reading.available_bytes", lambda: 100)
+    with pytest.raises(el.InputError, match="once it is read"):
+        el.load(folder)
+
+
 def test_initial_may_be_indices_of_any_kind_or_whatever_can_be_loaded(x):
     by_hand = el.select(x, 4, initial=[2, 5]).indices.tolist()
     for index in (

@@ -21,6 +21,7 @@ from entroloop.data.decoding import (
     size_in_words,
 )
 from entroloop.data.decoding_in_order import decoded_in_order
+from entroloop.data.reading import refuse_larger_than_memory
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array, MixedImages
 
@@ -60,7 +61,7 @@ def read_images(
     Raises InputError for images that differ, counting every size, for no readable image or, with
     `strict`, for any corrupt image.
     """
-    stack = _Stack(total)
+    stack = _Stack(total, where)
     kept: list[int] = []
     shapes: list[tuple[int, ...]] = []
     contents: list[Content] = []
@@ -131,8 +132,8 @@ def differ(where: str, sizes: Counter[tuple[int, ...]]) -> InputError:
 class _Stack:
     """Images of one size in an array that grows in place; dropped once a size differs."""
 
-    def __init__(self, total: int | None) -> None:
-        self._total, self._count = total, 0
+    def __init__(self, total: int | None, where: str) -> None:
+        self._total, self._count, self._where = total, 0, where
         self._rows: Array | None = None
         self._differ = False
 
@@ -140,6 +141,7 @@ class _Stack:
         if self._differ:
             return
         if self._rows is None:
+            refuse_larger_than_memory(self._where, (self._total or 1) * image.nbytes)
             self._rows = np.empty((self._total or 256, *image.shape), dtype=np.uint8)
         if image.shape != self._rows.shape[1:]:
             self._rows, self._differ = None, True
