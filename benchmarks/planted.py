@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from entroloop.data.sets import read_set
+from entroloop.data.loading import read_set
 from entroloop.features import extractor_for
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.measure import measure

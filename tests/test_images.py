@@ -13,7 +13,8 @@ from PIL import Image
 import entroloop as el
 from entroloop.commands.run import run_study
 from entroloop.data.hub import Hub
-from entroloop.data.images import Folder, Parquet, cropped_and_resized
+from entroloop.data.images import Folder, Parquet
+from entroloop.data.preparing import cropped_and_resized
 from entroloop.data.principal_components import PrincipalComponents
 from entroloop.data.webdataset import WebDataset
 from entroloop.report import render_report
@@ -81,7 +82,7 @@ def test_the_centre_square_is_resized_by_the_filter_that_is_named(images):
 
 def test_mixed_sizes_are_refused_unless_resized(folder, rng):
     Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(folder / "cats/x.png")
-    with pytest.raises(el.InputError, match="bring all to one size"):
+    with pytest.raises(el.InputError, match=r"1 of 9 × 9 colour; add --resize 6 .*in a study"):
         Folder(path=str(folder), n_train=5, n_reference=5).load()
     resized = Folder(path=str(folder), n_train=5, n_reference=5, resize=4, mode="grey").load()
     assert resized.data.shape == (13, 4, 4, 1)

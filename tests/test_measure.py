@@ -132,7 +132,7 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
     ("arguments", "message"),
     [
         (["--generated", "nowhere.npy"], "there is no file or folder"),
-        (["--generated", "g.npy", "--train", "t.npy"], "generated rows are 3, train rows 2"),
+        (["--generated", "g.npy", "--train", "t.npy"], "generated has 3 values a row and train 2"),
         (["--generated", "g.npy", "--metrics", "fid"], "unknown metric 'fid'"),
         (["--generated", "g.npy", "--metrics", "auth_pct"], "needs the set 'train'"),
         (["--generated", "g.npy", "--features", "dino"], "unknown features"),
@@ -144,7 +144,10 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
         (["--generated", "flat.npy", "--metrics", "effective_rank"], "all rows are equal"),
         (["--generated", "flat.npy", "--metrics", "hubness"], "are equal"),
         (["--generated", "zero.npy", "--metrics", "vendi_score"], "row 3 has length 0"),
-        (["--generated", "grey.npy", "--train", "colour.npy"], "one mode (grey or colour)"),
+        (
+            ["--generated", "grey.npy", "--train", "colour.npy"],
+            "one size and one mode: --resize N, --mode rgb",
+        ),
         (["--generated", "grey.npy", "--train", "large.npy"], "bring both to one size"),
         (["--generated", "nan.npy"], "NaN or infinite"),
         (["--generated", "none.npy"], "holds 0 rows"),

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from entroloop import plot as plot
+    from entroloop.commands.measure import measure as measure
     from entroloop.commands.run import run_study as run_study
+    from entroloop.data.loading import load as load
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
     from entroloop.metrics.entropy import entropy_attenuation as entropy_attenuation
     from entroloop.metrics.entropy import knn_entropy as knn_entropy
     from entroloop.metrics.measure import Measurement as Measurement
-    from entroloop.metrics.measure import measure as measure
     from entroloop.metrics.moments import frechet_distance as frechet_distance
     from entroloop.metrics.neighbourhood import generalization_score as generalization_score
     from entroloop.metrics.neighbourhood import memorized_fraction as memorized_fraction
@@ -41,7 +42,8 @@ _HOMES = {
     "Measurement": "entroloop.metrics.measure",
     "knn_entropy": "entroloop.metrics.entropy",
     "entropy_attenuation": "entroloop.metrics.entropy",
-    "measure": "entroloop.metrics.measure",
+    "load": "entroloop.data.loading",
+    "measure": "entroloop.commands.measure",
     "frechet_distance": "entroloop.metrics.moments",
     "generalization_score": "entroloop.metrics.neighbourhood",
     "memorized_fraction": "entroloop.metrics.neighbourhood",

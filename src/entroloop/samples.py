@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,43 @@ class RealData:
     def samples(self) -> SampleSet:
         """Return it as generation 0."""
         return SampleSet.of_generation(self.data, 0, self.labels)
+
+
+class MixedImages:
+    """Images of different sizes or modes, (h, w, c) uint8 each, which only networks take.
+
+    They are decoded where they are used: together they may not fit in memory. shapes: of each.
+    identity: tells these images from others.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        decoded: Callable[[int], Array],
+        identity: Callable[[], str],
+    ) -> None:
+        self.shapes, self.identity, self._decoded = list(shapes), identity, decoded
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of images; nothing else is common to all."""
+        return (len(self),)
+
+    def __getitem__(self, row: int | np.integer[Any]) -> Array:
+        return self._decoded(range(len(self))[row])
+
+    def take(self, rows: Array) -> MixedImages:
+        """Return the given images, in the given order."""
+        kept = [int(row) for row in rows]
+        return MixedImages(
+            [self.shapes[i] for i in kept],
+            lambda i: self._decoded(kept[i]),
+            lambda: f"{self.identity()} {kept}",
+        )
 
 
 def concatenate(sets: Sequence[SampleSet]) -> SampleSet:

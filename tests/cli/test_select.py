@@ -380,7 +380,7 @@ def test_a_stop_at_any_rename_leaves_a_folder_that_the_same_command_replaces(tmp
     ("strategy", "parameter", "message"),
     [
         ("top_quality", "scores=q", "one finite number a row"),
-        ("ds3", "reference=q", "rows of 3 numbers"),
+        ("ds3", "reference=q", "check the path of reference"),
         ("latent_space_filter", "real=q", "needs real="),
     ],
 )

@@ -118,6 +118,84 @@ def test_vectors_are_refused_by_what_takes_images(extractor):
             extractor(np.zeros((5, 3)))
 
 
+@pytest.fixture
+def mixed_folder(tmp_path, rng):
+    """Return a folder of 40 images of five sizes."""
+    from PIL import Image
+
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for i in range(40):
+        size = (20 + 3 * (i % 5), 33 - 2 * (i % 5), 3)
+        image = rng.integers(0, 256, size, dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{i:02}.png")
+    return folder
+
+
+def test_images_of_different_sizes_go_to_a_network_each_as_it_is(extractor, mixed_folder):
+    if not extractor.mixed:
+        with pytest.raises(el.InputError, match="8 of 33 × 20 colour"):
+            el.select(str(mixed_folder), 5, features=extractor.name)
+        with pytest.raises(el.InputError, match="take images of one size"):
+            extractor(el.load(mixed_folder, mixed=True).data)
+        return
+    found = el.load(mixed_folder, mixed=True).data
+    features = extractor(found)
+    for i in (0, 7, 39):
+        alone = extractor(found[i][None])
+        assert np.allclose(features[i], alone[0], rtol=1e-4, atol=1e-5)
+    assert np.array_equal(extractor(found), features)  # from the cache
+    chosen = el.select(str(mixed_folder), 5, features=extractor.name)
+    assert chosen.indices.tolist() == el.select(features, 5).indices.tolist()
+    metric = ["generalization_score"]
+    sets = {"generated": mixed_folder, "train": mixed_folder}
+    taken = el.measure(**sets, features=extractor.name, metrics=metric)
+    by_hand = el.measure(generated=features, train=features, metrics=metric)
+    assert taken[metric[0]].value == by_hand[metric[0]].value
+
+
+def test_features_are_taken_of_arrays_of_the_guard_and_of_initial_rows(extractor, images):
+    features, name = extractor(images), extractor.name
+    taken = el.select(images[:60], 5, features=name, initial=images[60:])
+    by_hand = el.select(features[:60], 5, initial=features[60:])
+    assert taken.indices.tolist() == by_hand.indices.tolist()
+    guarded = {"strategy": "guarded", "seed": 3}
+    taken = el.select(images[:38], 5, features=name, guard=images[38:], **guarded)
+    by_hand = el.select(features[:38], 5, guard=features[38:], **guarded)
+    assert taken.indices.tolist() == by_hand.indices.tolist()
+    if extractor.name != "raw":  # torch holds channels first
+        first = np.ascontiguousarray(np.moveaxis(images, 3, 1))
+        assert np.array_equal(extractor(first), features)
+
+
+def test_components_are_fitted_to_the_pool_and_to_the_reference(images):
+    name = "pixels:pca=4"
+    taken = el.select(images[:50], 5, features=name, initial=images[50:])
+    fitted = extractor_for(name).fitted_to(images[:50])
+    by_hand = el.select(fitted(images[:50]), 5, initial=fitted(images[50:]))
+    assert taken.indices.tolist() == by_hand.indices.tolist()
+    sets = {"generated": images[:30], "reference": images[30:]}
+    taken = el.measure(**sets, features=name, metrics=["frechet_distance"])
+    fitted = extractor_for(name).fitted_to(images[30:])
+    by_hand = el.measure(
+        **{role: fitted(x) for role, x in sets.items()}, metrics=["frechet_distance"]
+    )
+    assert taken["frechet_distance"].value == by_hand["frechet_distance"].value
+
+
+def test_the_command_line_takes_mixed_sizes_with_a_network(models, mixed_folder, entroloop_here):
+    name = f"torchscript:{models / 'small.pt'}"
+    answer = entroloop_here(
+        "select", "--pool", "mixed", "-n", "5", "--features", name, "--out", "s"
+    )
+    assert answer.returncode == 0, answer.stderr
+    sets = ["--generated", "mixed", "--train", "mixed", "--metrics", "memorized_fraction"]
+    answer = entroloop_here("measure", *sets, "--features", name)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)["metrics"]["memorized_fraction"]
+    assert found["value"] == 1
+
+
 def test_only_inception_knows_classes(extractor, images):
     p = extractor.probabilities(images)
     if extractor.name.startswith("inception"):
@@ -312,7 +390,7 @@ def test_a_study_takes_a_network_as_its_features(models, tmp_path, rng, monkeypa
 def test_real_networks_tell_classes_apart(file, data, tmp_path, monkeypatch):
     from sklearn.neighbors import KNeighborsClassifier
 
-    from entroloop.data.sets import read_set
+    from entroloop.data.loading import read_set
 
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     found = read_set(_real(data), "real", columns=["label"])

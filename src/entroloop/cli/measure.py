@@ -21,6 +21,15 @@ def measure(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    resize: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,
@@ -47,6 +56,9 @@ def measure(
             seed=seed,
             device=device_for(device),
             strict=strict,
+            resize=resize,
+            mode=mode,
+            column=column,
             progress_of=line.of,
         )
     answer = measured.as_json()

@@ -17,7 +17,9 @@ from entroloop.errors import InputError
 def select(
     pool: Annotated[
         list[str],
-        typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz, .parquet; repeatable"),
+        typer.Option(
+            metavar="[NAME=]PATH", help="folder, .npy, .parquet, .tar, hub:ID …; repeatable"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="output folder: selection.parquet, summary.json")],
     n: Annotated[
@@ -66,6 +68,15 @@ def select(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
+    resize: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
@@ -108,6 +119,9 @@ def select(
             materialize=materialize,
             strict=strict,
             on_invalid=on_invalid,
+            resize=resize,
+            mode=mode,
+            column=column,
             seed=seed,
             device=device,
             engine=cluster,

@@ -19,7 +19,7 @@ from entroloop.commands.columns import (
 )
 from entroloop.commands.pools import Origin, Pools, label_of
 from entroloop.data.reading import reading
-from entroloop.data.sets import FileSet, _data_column
+from entroloop.data.sets import FileSet
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 
@@ -103,12 +103,12 @@ def _part(s: FileSet, origin: Origin, own: Array) -> Any:
         data = _images(contents, ids)
         if any(label_of(i) for i in s.ids):
             given["label"] = pa.array([label_of(i) for i in ids], pa.string())
-    elif files := parquet_files(origin.path):
+    elif files := _whole_rows(origin):
         data, given, kinds = _parquet_rows(files, origin.place[own])
     else:
-        cells = np.asarray(s.data[own])
-        if cells.ndim == 2:
-            data = pa.array(list(cells), pa.list_(pa.from_numpy_dtype(cells.dtype)))
+        cells = [np.asarray(s.data[row]) for row in own]
+        if len(s.data.shape) == 2:
+            data = pa.array(cells, pa.list_(pa.from_numpy_dtype(s.data.dtype)))
         else:
             data = _images([_png(cell) for cell in cells], ids)
     columns = {
@@ -132,6 +132,30 @@ def _free(name: str, taken: dict[str, Any]) -> str:
     while name in OWN or name in taken:
         name = f"source_{name}"
     return name
+
+
+def _whole_rows(origin: Origin) -> list[Path]:
+    """Return the parquet files of a pool whose rows are images or number lists of one column."""
+    import pyarrow.parquet as pq
+
+    files = [] if origin.column else parquet_files(origin.path)
+    return files if files and _data_column(pq.read_schema(files[0])) else []
+
+
+def _data_column(schema: Any) -> tuple[str, bool] | None:
+    """Return the column of images, or else of number lists, and whether it is of images."""
+    import pyarrow.types as kinds
+
+    for field in schema:
+        if kinds.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
+            return field.name, True
+    for field in schema:
+        of = field.type
+        if kinds.is_list(of) or kinds.is_large_list(of) or kinds.is_fixed_size_list(of):
+            inner = of.value_type
+            if kinds.is_floating(inner) or kinds.is_integer(inner):
+                return field.name, False
+    return None
 
 
 def _images(contents: list[bytes], names: list[str]) -> Any:
@@ -160,7 +184,10 @@ def _parquet_rows(files: list[Path], places: Array) -> tuple[Any, dict[str, Any]
     wanted, first, parts = places[order], 0, []
     for file in files:
         with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as table:
-            name, is_image = _data_column(table.schema_arrow, file)
+            found = _data_column(table.schema_arrow)
+            if found is None:
+                raise InputError(f"{file} lacks the data column of {files[0]}")
+            name, is_image = found
             parts.append(_with_data(table.schema_arrow.empty_table(), name, is_image))
             for group in range(table.num_row_groups):
                 end = first + table.metadata.row_group(group).num_rows

@@ -1,4 +1,4 @@
-"""`entroloop measure`: sets of files in, JSON out."""
+"""`entroloop measure` and `el.measure`: sets of files, arrays and whatever else `load` takes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.data.sets import FileSet, read_set
+from entroloop.data.loading import load, read_set
+from entroloop.data.preparing import preparation
+from entroloop.data.sets import FileSet
 from entroloop.errors import InputError
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
-from entroloop.metrics.measure import Measurement, measure
+from entroloop.metrics.measure import Measurement
+from entroloop.metrics.measure import measure as measure_rows
 from entroloop.samples import Array, as_vectors
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
@@ -79,35 +82,117 @@ def measure_files(
     seed: int = 0,
     device: str = "cpu",
     strict: bool = False,
+    resize: int | None = None,
+    mode: str | None = None,
+    column: Sequence[str] | None = None,
     progress_of: ProgressOf = no_progress_of,
 ) -> Measured:
     """Return the metrics of sets of files.
 
-    paths: by role (generated, train, reference), None where there is none. Raises InputError for
+    paths: by role (generated, train, reference), None where there is none. resize, mode: what
+    images are brought to, see `preparation`. column: what holds the rows. Raises InputError for
     sets that cannot be read or do not fit each other.
     """
-    for name in metrics or ():  # before anything is read
-        METRICS.find(name)
-    extractor = extractor_for(features, device)
+    _check_metrics(metrics)  # before anything is read
+    extractor, change = extractor_for(features, device), preparation(resize, mode)
     sets = {
-        role: read_set(path, role, strict=strict, progress=progress_of(f"reading {role}"))
+        role: read_set(
+            path,
+            role,
+            strict=strict,
+            column=column,
+            change=change,
+            mixed=extractor.mixed,
+            progress=progress_of(f"reading {role}"),
+        )
         for role, path in paths.items()
         if path is not None
     }
+    return _measured(
+        sets, extractor, metrics, seed=seed, device=device, probabilities=None,
+        progress_of=progress_of,
+    )  # fmt: skip
+
+
+def measure(
+    *,
+    generated: Any,
+    train: Any = None,
+    reference: Any = None,
+    features: str = "raw",
+    column: str | Sequence[str] | None = None,
+    resize: int | None = None,
+    mode: str | None = None,
+    probabilities: Any = None,
+    metrics: Sequence[str] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress_of: ProgressOf = no_progress_of,
+) -> dict[str, Measurement]:
+    """Return the metrics of generated rows, by name, in the order of the table.
+
+    generated, train, reference: arrays of rows (n, d) or images, or whatever else `load` takes,
+    which gets column, resize and mode; a corrupt image is refused. features: the space in which
+    distances are taken, by the name of an extractor, such as dinov2; what it fits is fitted to the
+    reference, else to train, else to the rows themselves. probabilities: class probabilities, one
+    line per generated row (default: the extractor's, where it has them). metrics: names (default:
+    all that the given sets allow, except those that take minutes). device: cpu, cuda or auto.
+    progress_of: takes the name of the next metric and returns a function of (metrics done, total).
+
+    Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on
+    the number of rows use as many rows of each set as the smallest has, by a seeded draw, and
+    their notes say so. Without `metrics`, a metric that cannot be computed for these sets is NaN,
+    and its note says why.
+
+    Raises InputError for sets of different width, invalid rows, an unknown metric, or a requested
+    metric that cannot be computed for these sets.
+    """
+    _check_metrics(metrics)
+    extractor = extractor_for(features, device)
+    given = {"generated": generated, "train": train, "reference": reference}
+    sets = {
+        role: load(
+            thing, name=role, column=column, resize=resize, mode=mode, mixed=extractor.mixed,
+            strict=True,
+        )
+        for role, thing in given.items()
+        if thing is not None or role == "generated"
+    }  # fmt: skip
+    return _measured(
+        sets, extractor, metrics, seed=seed, device=device, probabilities=probabilities,
+        progress_of=progress_of,
+    ).found  # fmt: skip
+
+
+def _check_metrics(metrics: Sequence[str] | None) -> None:
+    for name in metrics or ():
+        METRICS.find(name)
+
+
+def _measured(
+    sets: dict[str, FileSet],
+    extractor: Extractor,
+    metrics: Sequence[str] | None,
+    *,
+    seed: int,
+    device: str,
+    probabilities: Any,
+    progress_of: ProgressOf,
+) -> Measured:
+    """Return the metrics of sets, in the space of an extractor."""
     generated = sets["generated"]
     for role, found in sets.items():
-        _check_fits(generated, role, found)
+        _check_fits(generated, role, found, extractor.mixed)
     fitted_on = sets.get("reference") or sets.get("train") or generated
     extractor = extractor.fitted_to(fitted_on.data)
     rows = {
         role: as_vectors(extractor(s.data, progress_of(f"features of {role}")))
         for role, s in sets.items()
     }
-    probabilities = None
-    if metrics is None or "inception_score" in metrics:
+    if probabilities is None and (metrics is None or "inception_score" in metrics):
         progress = progress_of("class probabilities")
         probabilities = extractor.probabilities(generated.data, progress)
-    measured = measure(
+    measured = measure_rows(
         generated=rows["generated"],
         train=rows.get("train"),
         reference=rows.get("reference"),
@@ -120,7 +205,7 @@ def measure_files(
     return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
 
 
-def _check_fits(generated: FileSet, role: str, found: FileSet) -> None:
+def _check_fits(generated: FileSet, role: str, found: FileSet, mixed: bool) -> None:
     """Refuse a set of one row, or of another range or shape than the generated one."""
     if len(found.data) < 2:
         raise InputError(f"{role} holds {len(found.data)} rows; at least 2 are needed")
@@ -129,10 +214,11 @@ def _check_fits(generated: FileSet, role: str, found: FileSet) -> None:
             f"generated rows are {generated.data.dtype}, {role} rows {found.data.dtype}: bring "
             "both to one range, images as uint8 in 0..255"
         )
-    if found.data.shape[1:] != generated.data.shape[1:]:
+    are_images = max(len(generated.data.shape), len(found.data.shape)) > 2
+    if are_images and found.data.shape[1:] != generated.data.shape[1:] and not mixed:
         raise InputError(
             f"generated rows are {_shape(generated)}, {role} rows {_shape(found)}; bring both to "
-            "one size and one mode (grey or colour)"
+            "one size and one mode: --resize N, --mode rgb"
         )
 
 

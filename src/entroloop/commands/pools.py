@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from entroloop.data.sets import FileSet
 from entroloop.errors import InputError
 from entroloop.features import Extractor
 from entroloop.pools.hosts import PoolEngine
-from entroloop.pools.rows import JoinedRows, Rows, rows_of
+from entroloop.pools.rows import JoinedRows, Rows, is_rows, rows_of
 from entroloop.samples import Array
 
 
@@ -22,11 +22,13 @@ class Origin:
     """Where the rows of a set lie: a path, and the place of each row among all that lie there.
 
     ours: whether an earlier selection wrote it, so that its columns `pool` and `id` are known.
+    column: what holds the rows, where that was asked for.
     """
 
     path: Path
     place: Array
     ours: bool = False
+    column: Sequence[str] | None = None
 
 
 class Pools:
@@ -43,7 +45,7 @@ class Pools:
 
     def features(self, extractor: Extractor, engine: PoolEngine | None) -> Array | Rows:
         """Return what distances are taken of."""
-        rows = [extractor(s.data) if isinstance(s.data, np.ndarray) else s.data for s in self.sets]
+        rows = [s.data if is_rows(s.data) else extractor(s.data) for s in self.sets]
         if engine is not None:
             return JoinedRows.of([rows_of(x) for x in rows])
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -55,8 +57,9 @@ class Pools:
         for s in self.sets:
             if column not in s.columns:
                 raise InputError(
-                    f"pool '{s.name}' has no column '{column}'; columns come from parquet, `label` "
-                    "from the subfolders of images, and `pool` is the pool's name"
+                    f"pool '{s.name}' has no column '{column}'; columns come from tables, `label` "
+                    "from the subfolders of images, `made_by` from their metadata, and `pool` is "
+                    "the pool's name"
                 )
         found = [s.columns[column] for s in self.sets]
         if len({values.dtype.kind in "iu" for values in found}) > 1:  # numbers beside names

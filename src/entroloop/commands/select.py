@@ -26,7 +26,10 @@ from entroloop.commands.materialize import (
 )
 from entroloop.commands.pools import Origin, Pools
 from entroloop.commands.update import Earlier, read_earlier, update_told, what_left
-from entroloop.data.sets import FileSet, read_set
+from entroloop.data.inputs.hugging_face import is_hub_id
+from entroloop.data.loading import folder_of, name_of, read_set
+from entroloop.data.preparing import preparation
+from entroloop.data.sets import MADE_BY, FileSet
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.pools.hosts import PoolEngine
@@ -57,7 +60,8 @@ class Request:
     assign: write which pick stands for each row. materialize: how the chosen rows themselves are
     written, None for not at all. strict: refuse corrupt images. on_invalid: what becomes of rows
     with NaN, `fail` or `drop`. out: the folder that is written. engine: what distributes the pool
-    over several processes. command: what a data card tells as the command.
+    over several processes. command: what a data card tells as the command. resize,
+    mode: what images are brought to, see `preparation`. column: what holds the rows.
     """
 
     pools: list[str]
@@ -79,6 +83,9 @@ class Request:
     materialize: str | None = None
     strict: bool = False
     on_invalid: str = "fail"
+    resize: int | None = None
+    mode: str | None = None
+    column: list[str] | None = None
     seed: int = 0
     device: str = "auto"
     engine: PoolEngine | None = None
@@ -103,7 +110,7 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     refuse_overlap(request.out, _sources(request))
     earlier = _earlier(request)
     with ProgressLine() as line:
-        read = _read(request, line.of if progress else no_progress_of)
+        read = _read(request, extractor, line.of if progress else no_progress_of)
     pools = _joined(request, read, earlier)
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in pools.sets]))
@@ -137,11 +144,11 @@ def _selected(
     """Return the choice among the rows of all pools."""
     initial = None
     if request.initial is not None:
-        outside = read_set(Path(request.initial), "initial", strict=request.strict)
+        outside = _read_one(request, extractor, Path(request.initial), "initial")
         initial = extractor(outside.data)
     parameters = request.parameters
     if request.guard is not None:
-        guard = read_set(Path(request.guard), "guard", strict=request.strict)
+        guard = _read_one(request, extractor, Path(request.guard), "guard")
         parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
     n = request.n
     if earlier is not None:
@@ -191,12 +198,29 @@ def _check_options(request: Request) -> None:
 
 def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
-    named = {f"pool '{name}'": path for name, path in map(_name_and_path, request.pools)}
+    pools = map(_name_and_path, request.pools)
+    named = {f"pool '{name}'": folder_of(path) for name, path in pools if not is_hub_id(path)}
     more = {"--initial": request.initial, "--guard": request.guard, "--update": request.update}
-    return named | {flag: Path(path) for flag, path in more.items() if path is not None}
+    given = {flag: Path(path) for flag, path in more.items() if path is not None}
+    return named | {f: folder_of(p) for f, p in given.items() if not is_hub_id(p)}
 
 
-def _read(request: Request, progress_of: ProgressOf) -> list[FileSet]:
+def _read_one(
+    request: Request, extractor: Extractor, path: Path, name: str, **more: Any
+) -> FileSet:
+    """Read one set as the request asks for it."""
+    return read_set(
+        path,
+        name,
+        strict=request.strict,
+        column=request.column,
+        change=preparation(request.resize, request.mode),
+        mixed=extractor.mixed,
+        **more,
+    )
+
+
+def _read(request: Request, extractor: Extractor, progress_of: ProgressOf) -> list[FileSet]:
     named = [_name_and_path(text) for text in request.pools]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
@@ -205,10 +229,11 @@ def _read(request: Request, progress_of: ProgressOf) -> list[FileSet]:
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
     lazy &= request.materialize != "parquet"
     sets = [
-        read_set(
+        _read_one(
+            request,
+            extractor,
             path,
             name,
-            strict=request.strict,
             columns=request.columns,
             lazy=lazy,
             progress=progress_of(f"reading {name}"),
@@ -216,9 +241,12 @@ def _read(request: Request, progress_of: ProgressOf) -> list[FileSet]:
         for name, path in named
     ]
     shapes = {s.name: s.data.shape[1:] for s in sets}
-    if len(set(shapes.values())) > 1:
+    if len(set(shapes.values())) > 1 and not extractor.mixed:
         shown = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
-        raise InputError(f"the rows of the pools differ in shape: {shown}; bring them to one")
+        raise InputError(
+            f"the rows of the pools differ in shape: {shown}; bring them to one, images with "
+            "--resize and --mode"
+        )
     for s in sets:
         _drop_invalid(s, request.on_invalid)
     return sets
@@ -230,7 +258,7 @@ def _name_and_path(text: str) -> tuple[str, Path]:
         if not name or any(c in "/\\" or not c.isprintable() for c in name):
             raise InputError(f"--pool {text!r}: give NAME=PATH, NAME without / and \\")
         return name, Path(path)
-    return Path(text).stem or text, Path(text)
+    return name_of(text), Path(text)
 
 
 def _drop_invalid(s: FileSet, on_invalid: str) -> None:
@@ -257,7 +285,10 @@ def _earlier(request: Request) -> Earlier | None:
 def _joined(request: Request, sets: list[FileSet], earlier: Earlier | None) -> Pools:
     """Return the rows of an earlier choice, if there is one, and of the pools."""
     paths = [path for _, path in map(_name_and_path, request.pools)]
-    origins = [Origin(path.resolve(), s.index) for s, path in zip(sets, paths, strict=True)]
+    origins = [
+        Origin(path.resolve(), s.index, column=request.column)
+        for s, path in zip(sets, paths, strict=True)
+    ]
     if earlier is None:
         return Pools(sets, origins)
     known = {s.name for s in earlier.sets}
@@ -286,12 +317,21 @@ def _summary(request: Request, pools: Pools, selection: Selection) -> dict[str, 
         "sources": {s.name: str(o.path) for s, o in zip(pools.sets, pools.origins, strict=True)
                     if not o.ours},
         "command": request.command,
-    } | told_of(selection, pools, request.engine)  # fmt: skip
+    } | told_of(selection, pools, request.engine) | _made_by(pools, selection)  # fmt: skip
     plain = request.group_by is None and request.initial is None
     summary["radius_bound"] = selection.coverage_radius if plain else None
     if request.assign:
         summary["assignment"] = assignment_told(selection)
     return summary
+
+
+def _made_by(pools: Pools, selection: Selection) -> dict[str, Any]:
+    """Return how many rows each maker has in the pools and in the choice, where it was read."""
+    if not all(MADE_BY in s.columns for s in pools.sets):
+        return {}
+    makers = np.concatenate([s.columns[MADE_BY] for s in pools.sets]).astype(str)
+    rows, chosen = Counter(makers.tolist()), Counter(makers[selection.indices].tolist())
+    return {MADE_BY: {name: {"rows": n, "chosen": chosen[name]} for name, n in rows.items()}}
 
 
 def _write(

@@ -27,7 +27,8 @@ import numpy as np
 from entroloop.commands.chosen import content_of
 from entroloop.commands.materialize import rank_of
 from entroloop.commands.pools import Origin, Pools
-from entroloop.data.sets import FileSet, read_set
+from entroloop.data.loading import read_set
+from entroloop.data.sets import FileSet
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
 from entroloop.selection import Selection

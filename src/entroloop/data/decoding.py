@@ -1,13 +1,11 @@
-"""Decoding of images to arrays: which are decoded, rejected or skipped."""
+"""Decoding of one image to an array: what is decoded, what is rejected, what is remarked on."""
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,86 +18,109 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".g
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 ORIENTATION = 0x0112  # EXIF tag
 LARGEST_IMAGE = 50_000_000  # pixels; anything larger counts as a decompression bomb
+GREY = ("1", "L", "LA", "La")
+COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA")
+
+Content = Any  # of an image: a file's path (text, too) or bytes, an image of Pillow, or an array
+Item = tuple[str, Content]  # name and content
 Change = Callable[[Array], Array]  # of one image (h, w, c) uint8
+Look = Callable[[bytes], tuple[str, list[str]]]  # what a file says of itself, and remarks
 
 
-@dataclass
-class DecodedImages:
-    """Images of one size, the indices of their items, and why the others were skipped, by name.
+class Decoded(NamedTuple):
+    """What became of an item: its image and remarks on it, or None and the reason.
 
-    remarks: what a reader may not expect of those that were kept, with how many.
+    seen: what the look at the file told.
     """
 
-    data: Array
-    kept: list[int]
-    skipped: dict[str, str]
-    remarks: dict[str, int]
+    image: Array | None
+    remarks: list[str]
+    seen: str = ""
+    reason: str = ""
 
 
-def read_images(
-    items: Iterator[tuple[str, bytes]], strict: bool, where: str, change: Change | None
-) -> DecodedImages:
-    """Decode items (name, content) to images with the same size and number of channels.
+def decode(content: Content) -> tuple[Array, list[str]]:
+    """Decode an image to uint8, (h, w, 1) if it is grey, else (h, w, 3), with remarks on it.
 
-    Raises InputError for mixed sizes, no readable image or, with `strict`, any corrupt image.
+    Rotation by EXIF is applied. Raises ValueError for what is no image of 0..255 values, and
+    whatever decoders raise on broken content.
     """
-    rows: list[Array] = []
-    kept, skipped = [], {}
-    remarks: Counter[str] = Counter()
-    for i, (name, content) in enumerate(items):
-        try:
-            image, told = decode(content)
-            image = image if change is None else change(image)
-        except InputError as error:
-            raise InputError(f"{where}, image {name}: {error}") from None
-        except Exception as error:  # decoders raise all kinds on bytes that somebody changed
-            if strict:
-                reason = one_line(error, 160)
-                raise InputError(f"{where}: image {name} cannot be read: {reason}") from None
-            skipped[name] = one_line(error, 160) or type(error).__name__
-            continue
-        if rows and image.shape != rows[0].shape:
-            raise InputError(
-                f"{where}: image {name} is {_size(image)}, those before it {_size(rows[0])}; bring "
-                "all to one size and one mode (grey or colour)"
-            )
-        rows.append(image)
-        kept.append(i)
-        remarks.update(told)
-    if not rows:
-        name, reason = next(iter(skipped.items()), ("", "there are none"))
-        raise InputError(
-            f"{where}: none of the images could be read ({len(skipped)} are corrupt); the first: "
-            f"{one_line(name, 80)}, {reason}"
-        )
-    return DecodedImages(np.stack(rows), kept, skipped, dict(remarks))
+    if isinstance(content, np.ndarray):
+        return _of_array(content), []
+    if isinstance(content, bytes | Path):
+        with opened(content) as image:
+            return _pixels(image)
+    return _pixels(content)
 
 
-def decode(content: bytes) -> tuple[Array, list[str]]:
-    """Decode an image to uint8, (h, w, 1) if it is grey, else (h, w, 3), with remarks on it."""
+def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decoded:
+    """Decode one item; what decoders raise becomes the reason for which it is skipped."""
+    name, content = item
+    try:
+        if isinstance(content, Path | str):
+            with open(content, "rb") as file:  # noqa: PTH123  # a path takes longer than to decode
+                content = file.read()
+        image, remarks = decode(content)
+        seen = ""
+        if look is not None and isinstance(content, bytes):
+            seen, more = look(content)
+            remarks = remarks + more
+        return Decoded(image if change is None else change(image), remarks, seen)
+    except InputError as error:
+        raise InputError(f"image {name}: {error}") from None
+    except Exception as error:  # decoders raise all kinds on bytes that somebody changed
+        return Decoded(None, [], reason=one_line(error, 160) or type(error).__name__)
+
+
+def opened(content: bytes | Path) -> Any:
+    """Return an image of Pillow; its pixels are not decoded yet."""
     from PIL import Image, UnidentifiedImageError
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            opened = Image.open(io.BytesIO(content), formats=FORMATS)
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"looks like a bomb: {error}") from None
-        except UnidentifiedImageError:  # its message contains a memory address
-            known = ", ".join(FORMATS)
-            raise ValueError(f"cannot identify image: it is none of {known}") from None
-    with opened as image:
-        if image.width * image.height > LARGEST_IMAGE:
-            size = f"{image.width} × {image.height} pixels"
-            raise ValueError(f"looks like a bomb: {size}, and {LARGEST_IMAGE:,} at most are read")
-        if image.mode in ("I", "F"):
-            raise ValueError(f"mode {image.mode} has no value range that maps to 0..255")
-        remarks = _remarks(image)
-        if image.mode.startswith("I;16"):
-            deep = np.asarray(image).astype(np.uint16) >> 8
-            return deep.astype(np.uint8)[..., None], [*remarks, "16 bits a value: the upper 8 kept"]
-        grey = image.mode in ("1", "L", "LA", "La")
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    file = io.BytesIO(content if isinstance(content, bytes) else content.read_bytes())
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"looks like a bomb: {error}") from None
+    except UnidentifiedImageError:  # its message contains a memory address
+        known = ", ".join(FORMATS)
+        raise ValueError(f"cannot identify image: it is none of {known}") from None
+
+
+def size_in_words(shape: tuple[int, ...]) -> str:
+    """Return the size and mode of an image (h, w, c) as messages give them."""
+    return f"{shape[1]} × {shape[0]} {'grey' if shape[2] == 1 else 'colour'}"
+
+
+def _of_array(image: Array) -> Array:
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(
+            f"an image must be uint8 (h, w), (h, w, 1) or (h, w, 3); got {image.dtype} of shape "
+            f"{image.shape}"
+        )
+    return image
+
+
+def _pixels(image: Any) -> tuple[Array, list[str]]:
+    from PIL import ImageOps
+
+    if image.width * image.height > LARGEST_IMAGE:
+        size = f"{image.width} × {image.height} pixels"
+        raise ValueError(f"looks like a bomb: {size}, and {LARGEST_IMAGE:,} at most are read")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode} has no value range that maps to 0..255")
+    remarks = _remarks(image)
+    image.load()
+    if _is_turned(image):
+        remarks.append("EXIF rotation: applied")
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(np.uint16) >> 8
+        return deep.astype(np.uint8)[..., None], [*remarks, "16 bits a value: the upper 8 kept"]
+    grey = image.mode in GREY
+    wanted = "L" if grey else "RGB"
+    pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     return pixels[..., None] if grey else pixels, remarks
 
 
@@ -108,13 +129,22 @@ def _remarks(image: Any) -> list[str]:
     found = []
     if getattr(image, "n_frames", 1) > 1:
         found.append("several frames: the first is taken")
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        found.append("EXIF rotation: not applied")
+    if image.mode in ("P", "PA"):
+        found.append("palette: taken as colour")
+    elif image.mode not in (*GREY, *COLOUR) and not image.mode.startswith("I;16"):
+        found.append(f"{image.mode}: converted to RGB without its colour profile")
+    if any(";16" in str(part) for tile in getattr(image, "tile", ()) for part in tile[3:]) and (
+        image.mode in COLOUR
+    ):
+        found.append("16 bits a value: the upper 8 kept")
     if "A" in image.getbands() or "transparency" in image.info:
         found.append("transparency: dropped")
     return found
 
 
-def _size(image: Array) -> str:
-    kind = "grey" if image.shape[2] == 1 else "colour"
-    return f"{image.shape[1]} × {image.shape[0]} {kind}"
+def _is_turned(image: Any) -> bool:
+    # Asked of images that say so alone: a look into EXIF takes as long as a small image itself.
+    told = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"} & set(image.info)
+    if not told and getattr(image, "format", None) != "TIFF":
+        return False
+    return bool(image.getexif().get(ORIENTATION, 1) != 1)

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from entroloop.data.decoding import read_images
+from entroloop.data.image_stream import read_images
 from entroloop.data.images import Prepared
-from entroloop.errors import InputError, one_line
+from entroloop.data.inputs.hugging_face import library, loaded
+from entroloop.errors import InputError
 from entroloop.samples import RealData
 
 
@@ -32,34 +33,22 @@ class Hub(Prepared):
         Raises InputError if datasets is not installed, or the data set cannot be loaded or lacks
         images or the label.
         """
-        try:
-            import datasets
-        except ImportError:
-            raise InputError(
-                "source hub needs datasets: python -m pip install 'entroloop[hub]'"
-            ) from None
-        try:
-            table = datasets.load_dataset(
-                self.id, self.config, split=self.split, revision=self.revision
-            )
-        except Exception as error:  # many kinds: network, names, formats
-            told = one_line(error, 160)
-            raise InputError(
-                f"data.id {self.id}, split {self.split}: cannot be loaded ({told}); check the "
-                "names, or give local files with source parquet or folder"
-            ) from None
+        where = f"data.id {self.id}"
+        table = loaded(self.id, self.config, self.split, self.revision, where)
+        datasets = library()
         column = next(
             (c for c, kind in table.features.items() if isinstance(kind, datasets.Image)), None
         )
         if column is None:
-            raise InputError(f"data.id {self.id} has no image column; it has {table.column_names}")
+            raise InputError(f"{where} has no image column; it has {table.column_names}")
         if self.label is not None and self.label not in table.column_names:
             raise InputError(
-                f"data.id {self.id} has no column '{self.label}'; it has "
+                f"{where} has no column '{self.label}'; it has "
                 f"{', '.join(table.column_names)}: set data.label"
             )
         cells = table.cast_column(column, datasets.Image(decode=False))[column]
-        read = read_images(_contents(cells), self.strict, self.id, self.change)
+        read = read_images(_contents(cells), self.strict, self.id, self.change, total=len(table))
+        assert isinstance(read.data, np.ndarray)
         labels = None if self.label is None else np.asarray(table[self.label])[read.kept]
         return self.real(read.data, labels, read.skipped)
 

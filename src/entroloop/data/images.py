@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from entroloop.data.sets import read_set
+from entroloop.data.loading import read_set
+from entroloop.data.preparing import Filter, Preparation
 from entroloop.errors import InputError
 from entroloop.samples import Array, RealData
 
@@ -28,22 +29,15 @@ class Prepared(BaseModel):
     n_reference: int = Field(ge=2)
     label: str | None = "label"
     resize: int | None = Field(default=None, ge=1)
-    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
+    filter: Filter = "lanczos"
     mode: Literal["grey", "colour"] | None = None
     limit: int | None = Field(default=None, ge=4)
     strict: bool = False
 
-    def change(self, image: Array) -> Array:
-        """Return a uint8 image (h, w, c) prepared as the settings specify."""
-        if self.resize is not None:
-            image = cropped_and_resized(image, self.resize, self.filter)
-        if self.mode == "grey" and image.shape[2] == 3:
-            from PIL import Image
-
-            image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-        if self.mode == "colour" and image.shape[2] == 1:
-            image = image.repeat(3, axis=2)
-        return image
+    @property
+    def change(self) -> Preparation:
+        """What becomes of each image."""
+        return Preparation(self.resize, self.filter, self.mode)
 
     def real(self, data: Array, labels: Array | None, skipped: dict[str, str]) -> RealData:
         """Return the images, with labels numbered in name order."""
@@ -91,20 +85,3 @@ class Folder(Files):
     """A folder of image files; subfolders are classes."""
 
     source: Literal["folder"] = "folder"
-
-
-def cropped_and_resized(image: Array, size: int, filter_name: str) -> Array:
-    """Return the centre square of a uint8 image (h, w, c), resized to size × size by Pillow."""
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    if side == size:
-        return square
-    kind = Image.Resampling[filter_name.upper()]
-    grey = square.shape[2] == 1
-    opened = Image.fromarray(square[..., 0] if grey else square)
-    pixels = np.asarray(opened.resize((size, size), kind))
-    return pixels[..., None] if grey else pixels

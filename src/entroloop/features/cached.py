@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.samples import Array
+from entroloop.samples import Array, MixedImages
 from entroloop.system.files import cache_folder
 from entroloop.system.seal import sealed_bytes, unsealed_bytes
 
 DEFAULT_MB = 4096
 
 
-def through_cache(identity: str, data: Array, compute: Callable[[], Array]) -> Array:
+def through_cache(identity: str, data: Array | MixedImages, compute: Callable[[], Array]) -> Array:
     """Return the features of data from the cache, or compute and cache them."""
     bound = _bound()
     if bound == 0:
@@ -81,7 +81,9 @@ def _bound() -> float:
     return bound * 1e6
 
 
-def _key(identity: str, data: Array) -> str:
+def _key(identity: str, data: Array | MixedImages) -> str:
+    if isinstance(data, MixedImages):
+        return hashlib.sha256(f"1 mixed {identity} {data.identity()}".encode()).hexdigest()
     digest = hashlib.sha256(f"1 {identity} {data.shape} {data.dtype}".encode())
     for start in range(0, len(data), 1024):
         digest.update(np.ascontiguousarray(data[start : start + 1024]).tobytes())

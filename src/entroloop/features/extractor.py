@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.features.cached import through_cache
-from entroloop.samples import Array, nonfinite_rows
+from entroloop.samples import Array, MixedImages, nonfinite_rows
 from entroloop.system.progress_line import Progress
 
-Batched = Callable[[Array], Array]  # uint8 (batch, h, w, c) -> (batch, d)
+Batched = Callable[[Any], Array]  # uint8 (batch, h, w, c), or a list of images, -> (batch, d)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Extractor:
     with. network: maps batches of one shape (the last is padded) to features, so that a row's
     features do not depend on other rows; probabilities_network: likewise, to class probabilities.
     whole: maps all rows at once. fit: returns the extractor fitted to given rows (PCA); None if no
-    fitting is needed.
+    fitting is needed. lists: the network takes lists of images of different sizes, too.
     """
 
     name: str
@@ -37,8 +38,14 @@ class Extractor:
     whole: Callable[[Array], Array] | None = None
     fit: Callable[[Array], Extractor] | None = None
     batch: int = 256
+    lists: bool = False
 
-    def __call__(self, data: Array, progress: Progress | None = None) -> Array:
+    @property
+    def mixed(self) -> bool:
+        """Whether images may differ in size: a network brings each to its own."""
+        return self.network is not None
+
+    def __call__(self, data: Array | MixedImages, progress: Progress | None = None) -> Array:
         """Return the features (n, d) of rows or images (n, …).
 
         Raises InputError for data that this extractor does not accept, and for features that are
@@ -46,10 +53,12 @@ class Extractor:
         """
         if self.network is None:
             assert self.whole is not None
-            return self.whole(data)
+            return self.whole(self._of_one_size(data))
         return self._run(self.network, self.identity, data, progress)
 
-    def probabilities(self, data: Array, progress: Progress | None = None) -> Array | None:
+    def probabilities(
+        self, data: Array | MixedImages, progress: Progress | None = None
+    ) -> Array | None:
         """Return class probabilities (n, classes), or None if the extractor provides none."""
         if self.probabilities_network is None:
             return None
@@ -57,9 +66,17 @@ class Extractor:
             self.probabilities_network, f"{self.identity} probabilities", data, progress
         )
 
-    def fitted_to(self, data: Array) -> Extractor:
+    def fitted_to(self, data: Array | MixedImages) -> Extractor:
         """Return the extractor fitted to rows, or itself if there is nothing to fit."""
-        return self if self.fit is None else self.fit(data)
+        return self if self.fit is None else self.fit(self._of_one_size(data))
+
+    def _of_one_size(self, data: Array | MixedImages) -> Array:
+        if isinstance(data, MixedImages):
+            raise InputError(
+                f"features {self.name} take images of one size and mode; load them with resize= "
+                "and mode=, or take the features of a network"
+            )
+        return data
 
     def seeing(self, decode: Callable[[Array], Array] | None) -> Extractor:
         """Return the extractor that sees what `decode` makes of rows; raw features see the rows."""
@@ -74,12 +91,21 @@ class Extractor:
         )
 
     def _run(
-        self, network: Batched, identity: str, data: Array, progress: Progress | None
+        self,
+        network: Batched,
+        identity: str,
+        data: Array | MixedImages,
+        progress: Progress | None,
     ) -> Array:
-        check_images(data, self.name)
+        if not isinstance(data, MixedImages):
+            data = channels_last(data)
+            check_images(data, self.name)
 
         def compute() -> Array:
-            found = in_batches(network, data, self.batch, progress)
+            if isinstance(data, MixedImages):
+                found = self._of_mixed(network, data, progress)
+            else:
+                found = in_batches(network, data, self.batch, progress)
             if found.ndim != 2 or len(found) != len(data):
                 raise InputError(
                     f"features {self.name}: the network must return (n, d) for n images; it "
@@ -94,6 +120,32 @@ class Extractor:
             return found
 
         return through_cache(identity, data, compute)
+
+    def _of_mixed(self, network: Batched, images: MixedImages, progress: Progress | None) -> Array:
+        """Take images in lists where the network takes these, else one by one."""
+        batch = self.batch if self.lists else 1
+        parts = []
+        for start in range(0, len(images), batch):
+            some = [images[i] for i in range(start, min(start + batch, len(images)))]
+            padded = some + [some[-1]] * (batch - len(some))
+            given: Any = padded if self.lists else padded[0][None]
+            parts.append(np.asarray(network(given), dtype=np.float32)[: len(some)])
+            if progress is not None:
+                progress(start + len(some), len(images))
+        widths = {part.shape[1:] for part in parts}
+        if len(widths) > 1:
+            raise InputError(
+                f"features {self.name}: the network returns {len(widths)} lengths for images of "
+                "different sizes; bring them to one with --resize"
+            )
+        return np.concatenate(parts)
+
+
+def channels_last(data: Array) -> Array:
+    """Return uint8 images (n, c, h, w), torch's order, as (n, h, w, c); others as they are."""
+    if data.ndim == 4 and data.shape[1] in (1, 3) and data.shape[3] not in (1, 3):
+        return np.moveaxis(data, 1, 3)
+    return data
 
 
 def check_images(data: Array, name: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.features.extractor import Extractor, check_images
+from entroloop.features.extractor import Extractor, channels_last, check_images
 from entroloop.samples import Array, as_vectors
 
 
@@ -20,6 +20,7 @@ def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
     name = "pixels" if argument is None else f"pixels:{argument}"
 
     def flat(data: Array) -> Array:
+        data = channels_last(data)
         check_images(data, name)
         return as_vectors(data)
 

@@ -52,6 +52,7 @@ def vision_model(
         comparable=comparable,
         network=_network(load, device, take),
         batch=32,
+        lists=True,
     )
 
 
@@ -90,12 +91,12 @@ def _loader(
 def _network(
     load: Callable[[], tuple[Any, Any]], device: str, take: Callable[[Any], Any]
 ) -> Batched:
-    def run(images: Array) -> Array:
+    def run(images: Array | list[Array]) -> Array:
         import torch
 
         model, processor = load()
-        colour = images.repeat(3, axis=3) if images.shape[3] == 1 else images
-        inputs = processor(list(colour), return_tensors="np", input_data_format="channels_last")
+        colour = [x.repeat(3, axis=2) if x.shape[2] == 1 else x for x in images]
+        inputs = processor(colour, return_tensors="np", input_data_format="channels_last")
         x = torch.from_numpy(np.asarray(inputs["pixel_values"], dtype=np.float32))
         with torch.inference_mode():
             found: Array = take(model(x.to(device))).float().cpu().numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from entroloop.pools.rows import ArrayRows, Rows, is_rows, rows_of
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.selection.budget import Budget, budget_for
 from entroloop.selection.checkpoint import Checkpoint
+from entroloop.selection.given import ROWS_OF_STRATEGIES, Given
 from entroloop.selection.pool import Pool, open_pool
 from entroloop.selection.quotas import QUOTAS
 from entroloop.selection.realism import realism_weights
@@ -33,6 +34,7 @@ from entroloop.selection.strategies import STRATEGIES
 from entroloop.system.progress_line import Progress, selection_progress
 
 Index = NDArray[np.int64]
+REALISM = "realism"  # as weights
 
 
 def select(
@@ -48,6 +50,10 @@ def select(
     groups: Any = None,
     quota: str = "proportional",
     weights: Any = None,
+    features: str = "raw",
+    column: str | Sequence[str] | None = None,
+    resize: int | None = None,
+    mode: str | None = None,
     seed: int = 0,
     device: str = "auto",
     engine: PoolEngine | None = None,
@@ -63,12 +69,15 @@ def select(
     No pick is nearer than min_distance to one before; until="coverage=0.95" stops as soon as that
     share of the candidates lies nearer than min_distance to a pick; until="knee" makes n picks and
     keeps those up to the knee of the curve of radii (see `knee_of`).
+    x, like all other rows here, may be whatever `load` takes, which gets column, resize and mode: a
+    folder, a table, a data set, images. A corrupt image is refused, so that indices are those of x.
+    features: the space in which distances are taken, by the name of an extractor, such as dinov2.
     metric: euclidean, cosine, manhattan or mahalanobis. initial: indices of the pool (1-d,
     integer) or rows from outside it (2-d) that count as chosen already and are never returned.
     candidates: mask or indices of the rows that may be chosen. groups (m,) with quota
     "proportional" or "equal": exact numbers from each group, distances taken across all.
     weights (m,), positive: they multiply a row's distance; "realism" with guard=, real rows: those
-    of `realism_weights`. device: auto, cpu or cuda. engine: what
+    of `realism_weights`. Both may name a column of x. device: auto, cpu or cuda. engine: what
     distributes the pool over several processes (`RayEngine`; not for every strategy); the picks are
     the same. assign: with an engine, whether to find every row's nearest pick while the rows are
     there (`Selection.assignment`). checkpoint: a file that keeps the picks of greedy and
@@ -85,8 +94,17 @@ def select(
     [0, 2]
     """
     _check_names(strategy, metric, quota, engine)
-    if isinstance(weights, str):
-        weights = _weights_by_name(weights, x, strategy_args, strategy)
+    names = [c for c in (groups, weights) if isinstance(c, str) and c != REALISM]
+    given = Given(features, device, column, resize, mode, columns=names)
+    x, initial = given.pool_of(x), given.initial_of(initial)
+    for name in {*ROWS_OF_STRATEGIES} & {*strategy_args}:
+        if strategy_args[name] is not None:
+            strategy_args[name] = given.rows_of(strategy_args[name], name)
+    groups = given.column_of(groups)
+    if isinstance(weights, str) and weights == REALISM:
+        weights = _weights_by_realism(x, strategy_args, strategy)
+    else:
+        weights = given.column_of(weights)
     stopping = Stopping.of(min_distance, until, strategy, grouped=groups is not None)
     _check_parameters(strategy, strategy_args)
     rows, array = _as_rows(x, engine)
@@ -171,16 +189,14 @@ class _Borrowed:
         return hosts
 
 
-def _weights_by_name(name: str, x: Any, strategy_args: dict[str, Any], strategy: str) -> Float64:
+def _weights_by_realism(x: Any, strategy_args: dict[str, Any], strategy: str) -> Float64:
     """Return weights="realism": those of `realism_weights` with the guard as real rows."""
-    if name != "realism":
-        raise InputError(f"{unknown_name('weights', name, ['realism'])}; or give an array")
     if strategy == "guarded":
         raise InputError("guarded weighs by realism itself: see its `inner`")
     guard = strategy_args.pop("guard", None)
     if guard is None:
         raise InputError('weights="realism" needs guard=: real rows to compare with')
-    return realism_weights(_as_array(x), guard)
+    return realism_weights(x, guard)
 
 
 def _check_names(strategy: str, metric: str, quota: str, engine: PoolEngine | None) -> None:
@@ -215,7 +231,7 @@ def _as_rows(x: Any, engine: PoolEngine | None) -> tuple[Rows, Array | None]:
                 f"the pool must be numeric rows (n, d); got shape {x.shape}, dtype {x.dtype}"
             )
         return x, None
-    array = as_vectors(_as_array(x))
+    array = as_vectors(np.asarray(x))
     check_rows(array, "the pool")
     return rows_of(array), array
 
@@ -372,12 +388,6 @@ def _checkpoint(
     return Checkpoint(Path(path), asked | more)
 
 
-def _as_array(x: Any) -> Array:
-    if type(x).__module__.startswith("torch"):
-        x = x.detach().cpu().numpy()
-    return x if isinstance(x, np.ndarray) else np.asarray(x)
-
-
 def _plain(value: Any) -> Any:
     """Return a value as JSON can hold it, arrays by a hash of all that they hold."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -399,7 +409,7 @@ def _initial_rows(initial: Any, m: int, d: int) -> tuple[Index, Array]:
     index, outside = np.empty(0, dtype=np.int64), np.empty((0, d), dtype=np.uint8)
     if initial is None:
         return index, outside
-    given = _as_array(initial)
+    given = np.asarray(initial)
     if given.ndim != 2:
         return _checked_index(given, m, "initial"), outside
     check_rows(given, "initial", minimum=0)

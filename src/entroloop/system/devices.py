@@ -1,8 +1,12 @@
-"""Which device computes: the CPU, or a CUDA GPU that torch sees."""
+"""Which device computes: the CPU, or a CUDA GPU that torch sees; how arrays come from one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 
@@ -27,3 +31,18 @@ def _has_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def in_main_memory(thing: Any) -> NDArray[Any]:
+    """Return what speaks DLPack as an array of NumPy, copied where it lies on a GPU."""
+    kind = int(thing.__dlpack_device__()[0])
+    if kind in (1, 3):  # main memory, pinned or not
+        try:
+            return np.from_dlpack(thing)
+        except (BufferError, RuntimeError, TypeError, ValueError):  # bfloat16, an older protocol
+            pass
+    import torch.utils.dlpack
+
+    tensor = torch.utils.dlpack.from_dlpack(thing).detach().cpu()
+    found: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return found

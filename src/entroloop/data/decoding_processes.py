@@ -1,0 +1,116 @@
+"""Processes that decode image files: a line of JSON with paths there, a line and pixels back.
+
+They need no `__main__` guard in the script that calls, hold no lock of its interpreter, and end
+when their input is closed, also when the caller is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+import numpy as np
+
+from entroloop.data.decoding import Decoded, Item, decoded_item
+from entroloop.data.made_by import look_for_maker
+from entroloop.data.preparing import Preparation
+from entroloop.errors import InputError
+
+
+class DecodingProcesses:
+    """A number of processes; each call takes one that is idle."""
+
+    def __init__(self, count: int, change: Preparation | None, look: bool) -> None:
+        self._task = {"change": None if change is None else asdict(change), "look": look}
+        self._all = [_started() for _ in range(count)]
+        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        for process in self._all:
+            self._idle.put(process)
+
+    def decoded(self, items: list[Item]) -> list[Decoded] | None:
+        """Return what became of items, or None where the process has died."""
+        process = self._idle.get()
+        try:
+            paths = [str(content) for _, content in items]
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(self._task | {"paths": paths}).encode() + b"\n")
+            process.stdin.flush()
+            assert process.stdout is not None
+            return _answer(process.stdout)
+        except (OSError, EOFError, ValueError):  # killed for memory, say: decoded here instead
+            return None
+        finally:
+            self._idle.put(process)
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._all:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    assert pipe is not None
+                    pipe.close()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    package = str(Path(__file__).parents[2])  # found without an installation, too
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "entroloop.data.decoding_processes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C reaches the caller, which ends the processes
+    )
+
+
+def _answer(file: IO[bytes]) -> list[Decoded]:
+    line = file.readline()
+    if not line:
+        raise EOFError
+    found = []
+    for shape, remarks, seen, reason in json.loads(line):
+        image = None
+        if shape is not None:
+            size = int(np.prod(shape))
+            pixels = file.read(size)
+            if len(pixels) < size:
+                raise EOFError
+            image = np.frombuffer(pixels, np.uint8).reshape(shape)
+        found.append(Decoded(image, remarks, seen, reason))
+    return found
+
+
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer requests until there are no more."""
+    for line in requests:
+        task: dict[str, Any] = json.loads(line)
+        change = None if task["change"] is None else Preparation(**task["change"])
+        look = look_for_maker if task["look"] else None
+        found = []
+        for path in task["paths"]:
+            try:
+                found.append(decoded_item((path, path), change, look))
+            except InputError as error:
+                found.append(Decoded(None, [], reason=str(error)))
+        head = [
+            (None if d.image is None else d.image.shape, d.remarks, d.seen, d.reason) for d in found
+        ]
+        answers.write(json.dumps(head).encode() + b"\n")
+        for one in found:
+            if one.image is not None:
+                answers.write(np.ascontiguousarray(one.image).data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)
