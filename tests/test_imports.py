@@ -23,6 +23,7 @@ ROOMS = [
     ["pools"],
     ["data", "features", "generators", "metrics"],
     ["selection"],
+    ["cleaning"],
     ["store"],
     ["study"],
     ["engines"],

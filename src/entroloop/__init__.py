@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entroloop.cleaning.duplicates import Duplicates as Duplicates
+    from entroloop.cleaning.duplicates import duplicates as duplicates
     from entroloop.commands.run import run_study as run_study
     from entroloop.engines.ray import RayEngine as RayEngine
     from entroloop.errors import InputError as InputError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from entroloop.store.records import load_records as load_records
 
 _HOMES = {
+    "Duplicates": "entroloop.cleaning.duplicates",
+    "duplicates": "entroloop.cleaning.duplicates",
     "FarthestPointSelector": "entroloop.selection.estimators",
     "InputError": "entroloop.errors",
     "RayEngine": "entroloop.engines.ray",
