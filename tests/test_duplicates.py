@@ -14,7 +14,7 @@ FIELDS = ("first", "second", "distances", "equal")
 
 
 class Cuts:
-    """An engine whose parts lie in this process, cut where it is told; lose: says which are lost."""
+    """An engine whose parts lie in this process, cut where it is told; lose: says which go."""
 
     name = "cuts"
 
@@ -38,7 +38,7 @@ def same(a, b):
 
 
 def pool(rng, n=900):
-    """Rows of which some are near another, some equal another, some equal it but for the sign of 0."""
+    """Rows of which some are near another, some equal another, two but for the sign of a 0."""
     x = rng.standard_normal((n, 8)).astype(np.float32)
     x[n // 2 : n // 2 + 60] = x[:60] + 0.01 * rng.standard_normal((60, 8)).astype(np.float32)
     x[n // 2 + 60 : n // 2 + 90] = x[60:90]
@@ -201,7 +201,7 @@ def test_preferred_rows_represent_their_groups():
     found = el.duplicates(x, 0.15)
     assert found.groups().kept.tolist() == [1, 3]
     assert found.groups(prefer=[2, 4]).kept.tolist() == [2, 4]
-    with pytest.raises(el.InputError, match="known up to 0.15"):
+    with pytest.raises(el.InputError, match="known up to"):
         found.groups(0.2)
 
 

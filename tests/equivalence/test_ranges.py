@@ -104,7 +104,7 @@ def test_rows_in_doubt_by_float32_are_told_apart_by_float64_products(rng, monkey
     plain = RangeIndex._exact
     monkeypatch.setattr(
         RangeIndex, "_exact",
-        lambda self, space, queries, a, b: decided.append(len(a)) or plain(self, space, queries, a, b),
+        lambda self, space, x, a, b: decided.append(len(a)) or plain(self, space, x, a, b),
     )  # fmt: skip
     found = searched(x, 3e-4)
     assert found == brute(x, 3e-4)

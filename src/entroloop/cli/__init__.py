@@ -9,13 +9,14 @@ import typer
 
 from entroloop.cli.boundary import Commands, run_to_exit
 from entroloop.cli.doctor import doctor
+from entroloop.cli.duplicates import duplicates
 from entroloop.cli.measure import measure
 from entroloop.cli.presets import presets
 from entroloop.cli.report import report
 from entroloop.cli.run import run
 from entroloop.cli.select import select
 
-COMMANDS = (run, select, measure, report, presets, doctor)  # as the help lists them
+COMMANDS = (run, select, measure, duplicates, report, presets, doctor)  # as the help lists them
 
 app = typer.Typer(
     cls=Commands,
