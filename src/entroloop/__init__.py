@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entroloop.cleaning.audit import Audit as Audit
+    from entroloop.cleaning.audit import audit as audit
     from entroloop.cleaning.duplicates import Duplicates as Duplicates
     from entroloop.cleaning.duplicates import duplicates as duplicates
     from entroloop.commands.run import run_study as run_study
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from entroloop.store.records import load_records as load_records
 
 _HOMES = {
+    "Audit": "entroloop.cleaning.audit",
+    "audit": "entroloop.cleaning.audit",
     "Duplicates": "entroloop.cleaning.duplicates",
     "duplicates": "entroloop.cleaning.duplicates",
     "FarthestPointSelector": "entroloop.selection.estimators",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.audit import audit
 from entroloop.cli.boundary import Commands, run_to_exit
 from entroloop.cli.doctor import doctor
 from entroloop.cli.duplicates import duplicates
@@ -16,7 +17,16 @@ from entroloop.cli.report import report
 from entroloop.cli.run import run
 from entroloop.cli.select import select
 
-COMMANDS = (run, select, measure, duplicates, report, presets, doctor)  # as the help lists them
+COMMANDS = (
+    run,
+    select,
+    measure,
+    duplicates,
+    audit,
+    report,
+    presets,
+    doctor,
+)  # as the help lists them
 
 app = typer.Typer(
     cls=Commands,

@@ -71,7 +71,7 @@ def read_pools(
     named = [name_and_path(text) for text in given]
     twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
     if twice:
-        raise InputError(f"two pools are called '{twice[0]}'; name them: --pool NAME=PATH")
+        raise InputError(f"two pools are called '{twice[0]}'; name them: NAME=PATH")
     sets = [read_set(path, name, strict=strict, lazy=lazy) for name, path in named]
     shapes = {s.name: s.data.shape[1:] for s in sets}
     if len(set(shapes.values())) > 1:
@@ -87,7 +87,7 @@ def name_and_path(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
         if not name or any(c in "/\\" or not c.isprintable() for c in name):
-            raise InputError(f"--pool {text!r}: give NAME=PATH, NAME without / and \\")
+            raise InputError(f"{text!r}: give NAME=PATH, NAME without / and \\")
         return name, Path(path)
     return Path(text).stem or text, Path(text)
 
