@@ -23,7 +23,7 @@ from entroloop.pools.shard import PairSearch, Shard
 from entroloop.system.progress_line import Progress
 
 SORTED_BYTES = 2**30  # of a stretch that is sorted, in float32
-ASKED_ROWS, ASKED_BYTES = 65_536, 2**27  # of a stretch of queries
+ASKED_ROWS, ASKED_BYTES = 131_072, 2**27  # of a stretch of queries, in float64
 
 
 @dataclass(frozen=True)

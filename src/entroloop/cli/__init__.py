@@ -17,16 +17,8 @@ from entroloop.cli.report import report
 from entroloop.cli.run import run
 from entroloop.cli.select import select
 
-COMMANDS = (
-    run,
-    select,
-    measure,
-    duplicates,
-    audit,
-    report,
-    presets,
-    doctor,
-)  # as the help lists them
+# As the help lists them.
+COMMANDS = (run, select, measure, duplicates, audit, report, presets, doctor)
 
 app = typer.Typer(
     cls=Commands,

@@ -10,7 +10,7 @@ the stored values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from entroloop.distances.neighbors import PAIRS, TILE_BYTES, Pairs
 from entroloop.distances.spaces import Euclidean
 from entroloop.samples import Array, Float64
 
-LEAF = 1024  # rows of a leaf at most: the columns of a multiply
+LEAF = 512  # rows of a leaf at most: the columns of a multiply
 DIRECTIONS = 16  # of the coordinates
 SAMPLE = 4096  # rows whose variance chooses them
 BLOCK_BYTES = 2**25  # of rows that are prepared at once
@@ -64,7 +64,7 @@ class RangeIndex:
         self._reach_of_all = 4 * reach + 4 * radius  # of rows that come near a box, from its centre
         largest = max(reach, radius)
         self._unit = float(np.ldexp(1.0, int(np.frexp(largest)[1]))) if largest else 1.0
-        points = self._points_of(rows, kept)
+        points = self._points_of(values(rows[some]) for some in self._blocks(kept))
         order = np.arange(len(kept))
         self._root = _sorted_into_leaves(points, order, 0, len(order))
         self._at = kept[order]  # the row of `rows` in each place
@@ -96,22 +96,22 @@ class RangeIndex:
         centred = self._values(self._rows[some]) - self._centre
         return float(np.sqrt(np.einsum("ij,ij->i", centred, centred)).max())
 
-    def _points_of(self, rows: Array, kept: Index) -> Array:
-        """Return f of stored rows, in units that bring the rows of this index within 1: float32."""
+    def _points_of(self, blocks: Iterable[Float64]) -> Array:
+        """Return f of rows as they are compared, float32, in units that bring those of this index
+        within 1.
+        """
         k = self._directions.shape[1]
         directions = self._directions.astype(np.float32)
-        points = np.empty((len(kept), k + 1), dtype=np.float32)
-        start = 0
+        points = [np.empty((0, k + 1), dtype=np.float32)]
         with np.errstate(over="ignore", invalid="ignore"):  # queries far off: beyond every box
-            for some in self._blocks(kept):
-                centred = (self._values(rows[some]) - self._centre) / self._unit
-                centred = centred.astype(np.float32)
-                part = points[start : start + len(some)]
-                np.matmul(centred, directions, out=part[:, :k])
-                centred -= part[:, :k] @ directions.T
-                part[:, k] = np.sqrt(np.einsum("ij,ij->i", centred, centred))
-                start += len(some)
-        return points
+            for x in blocks:
+                centred = ((x - self._centre) / self._unit).astype(np.float32)
+                found = np.empty((len(x), k + 1), dtype=np.float32)
+                np.matmul(centred, directions, out=found[:, :k])
+                centred -= found[:, :k] @ directions.T
+                found[:, k] = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+                points.append(found)
+        return np.concatenate(points)
 
     def _space(self, leaf: _Node) -> Euclidean:
         """Return the space of a leaf and of all rows that come near its box."""
@@ -135,17 +135,18 @@ class RangeIndex:
         same = self.first <= first < self.first + len(self._rows)
         found: list[Pairs] = []
         total, done, all_of_it = 0, 0, max(1, len(self._at))
-        points = self._points_of(queries, kept)
+        x, numbers = self._values(queries[kept]), first + kept
+        points = self._points_of([x])
         for leaf, near in _near(self._root, points, np.arange(len(kept)), self._limit()):
+            rows = self.first + self._at[leaf.part]
             if same:
-                near = near[kept[near] + first < self.first + self._at[leaf.part.stop - 1]]
-            size = leaf.part.stop - leaf.part.start
-            for some, share in self._within(leaf, queries, kept[near], first if same else None):
-                found.append(Pairs(some.queries + first, some.rows + self.first, some.distances))
-                total += len(some.queries)
+                near = near[numbers[near] < rows[-1]]
+            for i, j, distances, share in self._within(leaf, x, near, numbers, rows, same):
+                found.append(Pairs(numbers[i], rows[j], distances))
+                total += len(i)
                 if total > most:
-                    return _together(found), (done + share * size) / all_of_it
-            done += size
+                    return _together(found), (done + share * len(rows)) / all_of_it
+            done += len(rows)
         return _together(found), 1.0
 
     def _limit(self) -> float:
@@ -160,29 +161,29 @@ class RangeIndex:
         return self._radius / self._unit * (1 + 2e-6) + error
 
     def _within(
-        self, leaf: _Node, queries: Array, some: Index, first: int | None
-    ) -> Iterator[tuple[Pairs, float]]:
-        """Yield pairs of some queries and a leaf's rows, by their positions in both arrays, and how
-        much of the leaf's work is done with them.
+        self, leaf: _Node, x: Float64, near: Index, numbers: Index, rows: Index, same: bool
+    ) -> Iterator[tuple[Index, Index, Float64, float]]:
+        """Yield the pairs of queries near a leaf and its rows: place in x, place in the leaf and
+        distance of each, and how much of the leaf's work is done.
 
-        first: the number of the first query where queries are rows of this index, None elsewhere.
+        numbers: of all queries; rows: of the leaf's. same: only rows after the query count.
         """
         space, block = self._space(leaf), max(1, TILE_BYTES // (4 * LEAF))
-        at = self._at[leaf.part]
-        for start in range(0, len(some), block):
-            lines = some[start : start + block]
+        for start in range(0, len(near), block):
+            lines = near[start : start + block]
             # Rows of a leaf ascend, and so do the lines: what comes before all of them is left out.
-            cut = 0 if first is None else int(np.searchsorted(at + self.first, first + lines[0]))
-            i, j = self._candidates(leaf, space, self._values(queries[lines]), cut)
-            if first is not None:
-                after = self.first + at[j] > first + lines[i]
+            cut = int(np.searchsorted(rows, numbers[lines[0]])) if same else 0
+            i, j = self._candidates(leaf, space, x[lines], cut)
+            i = lines[i]
+            if same:
+                after = rows[j] > numbers[i]
                 i, j = i[after], j[after]
             for part in range(0, len(i), PAIRS):
-                a, b = lines[i[part : part + PAIRS]], at[j[part : part + PAIRS]]
-                distances = self._exact(space, queries, a, b)
+                a, b = i[part : part + PAIRS], j[part : part + PAIRS]
+                distances = self._exact(space, x, a, self._at[leaf.part][b])
                 within = distances <= self._radius
-                share = (start + len(lines) * min(1.0, (part + PAIRS) / len(i))) / len(some)
-                yield Pairs(a[within], b[within], distances[within]), share
+                share = (start + len(lines) * min(1.0, (part + PAIRS) / len(i))) / len(near)
+                yield a[within], b[within], distances[within], share
 
     def _candidates(
         self, leaf: _Node, space: Euclidean, x: Float64, cut: int
@@ -215,14 +216,13 @@ class RangeIndex:
         i, j = np.nonzero(tile[lines] <= above[lines, None])
         return lines[i], j
 
-    def _exact(self, space: Euclidean, queries: Array, a: Index, b: Index) -> Float64:
-        """Return the distances of pairs by the float64 differences of the compared values."""
+    def _exact(self, space: Euclidean, x: Float64, a: Index, b: Index) -> Float64:
+        """Return the distances of pairs of queries and stored rows, by float64 differences."""
         out = np.empty(len(a))
-        block = max(1, BLOCK_BYTES // (8 * max(1, queries.shape[1])))
+        block = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
         for start in range(0, len(a), block):
             part = slice(start, start + block)
-            x, y = self._values(queries[a[part]]), self._values(self._rows[b[part]])
-            out[part] = np.sqrt(space.exact(x, y))
+            out[part] = np.sqrt(space.exact(x[a[part]], self._values(self._rows[b[part]])))
         return out
 
 
