@@ -130,13 +130,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(
 
 @pytest.mark.slow
 def test_a_killed_search_goes_on_by_the_same_command(tmp_path, rng):
-    np.save(tmp_path / "x.npy", rng.standard_normal((200_000, 48)).astype(np.float32))
+    x = rng.standard_normal((200_000, 3)) @ rng.standard_normal((3, 24))
+    np.save(tmp_path / "x.npy", x.astype(np.float32))
     command = [sys.executable, "-m", "entroloop", "duplicates", "--pool", "x.npy", "--threshold",
-               "3", "--out", "found"]  # fmt: skip
+               "0.05", "--out", "found"]  # fmt: skip
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "found/.checkpoint.pairs"
     limit = time.monotonic() + 240
-    while not (checkpoint.exists() and checkpoint.stat().st_size > 2000):
+    while not (checkpoint.exists() and checkpoint.stat().st_size > 800):
         assert time.monotonic() < limit
         assert running.poll() is None
         time.sleep(0.02)
@@ -146,8 +147,8 @@ def test_a_killed_search_goes_on_by_the_same_command(tmp_path, rng):
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
     assert not checkpoint.exists()
     whole = find_duplicates(DuplicatesRequest(
-        pools=[str(tmp_path / "x.npy")], threshold=3, out=tmp_path / "whole"))  # fmt: skip
+        pools=[str(tmp_path / "x.npy")], threshold=0.05, out=tmp_path / "whole"))  # fmt: skip
     pairs = pd.read_parquet(tmp_path / "found/pairs.parquet")
     assert pairs.equals(pd.read_parquet(tmp_path / "whole/pairs.parquet"))
-    assert kept > 2000
-    assert len(pairs) == len(whole.found.first)
+    assert kept > 800  # one of two stretches
+    assert len(pairs) == len(whole.found.first) > 100

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN, COLUMNS = 48, 16  # samples of each verdict; in a row
 NAMED = 16  # listed by name
+POINTS = 2000  # of a verdict in the plane
 
 
 def write_audit_page(audited: Audited, html: Path) -> None:
@@ -49,8 +50,8 @@ def _plane(audited: Audited) -> Figure:
 
     figure, found = go.Figure(), audited.found
     for i, verdict in enumerate(VERDICTS):
-        rows = np.flatnonzero(found.verdicts == verdict)[:5000]
-        figure.add_scattergl(
+        rows = np.flatnonzero(found.verdicts == verdict)[:POINTS]
+        figure.add_scatter(
             x=found.ratio[rows].tolist(), y=found.typicality[rows].tolist(), mode="markers",
             name=verdict, marker={"color": colour(i), "size": 4, "opacity": 0.6},
         )  # fmt: skip
