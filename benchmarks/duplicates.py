@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,11 +55,11 @@ def pairs(options: argparse.Namespace) -> None:
     index.add(x)
     few = min(n, options.faiss_rows)
     for threshold in THRESHOLDS:
-        ours, theirs, found = [], [], None
+        ours, theirs = [], []
         for _ in range(options.repeats):
             with measured() as usage:
-                ours.append(timed(lambda t=threshold: found_into(x, t)))
-            found = LAST[0]
+                seconds, found = answered(lambda t=threshold: el.duplicates(x, t))
+            ours.append(seconds)
             theirs.append(timed(lambda t=threshold: index.range_search(x[:few], t * t)) * n / few)
         print(f"threshold {threshold}: {shown(ours)} s, {len(found.first):,} pairs, "
               f"{usage.peak_mb:.0f} MB of the process at most")  # fmt: skip
@@ -67,11 +69,10 @@ def pairs(options: argparse.Namespace) -> None:
         _compare(x, index, few, threshold, found)
 
 
-LAST: list[el.Duplicates] = []
-
-
-def found_into(x: np.ndarray, threshold: float) -> None:
-    LAST[:] = [el.duplicates(x, threshold)]
+def answered(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that work takes, and its result."""
+    answers: list[Any] = []
+    return timed(lambda: answers.append(work())), answers[0]
 
 
 def _compare(
@@ -99,24 +100,22 @@ def rule(options: argparse.Namespace) -> None:
     x = clustered(n, D)
     threshold = float(np.sqrt(2 * EPSILON))
     clusters = max(1, round(n**0.5))
-    seconds, dropped = [], 0
-    for _ in range(options.repeats):
 
-        def drop() -> None:
-            nonlocal dropped
-            fitted = MiniBatchKMeans(clusters, random_state=0, n_init=1, max_iter=20).fit(x)
-            dropped = _semdedup(x, fitted.labels_, fitted.cluster_centers_)
+    def drop() -> int:
+        fitted = MiniBatchKMeans(clusters, random_state=0, n_init=1, max_iter=20).fit(x)
+        return _semdedup(x, fitted.labels_, fitted.cluster_centers_)
 
-        seconds.append(timed(drop))
+    runs = [answered(drop) for _ in range(options.repeats)]
+    seconds, dropped = [s for s, _ in runs], runs[0][1]
     print(f"SemDeDup's rule, ε = {EPSILON} (chord {threshold:.3f}), {clusters:,} clusters: "
           f"{shown(seconds)} s, {dropped:,} of {n:,} rows dropped")  # fmt: skip
     try:
-        ours = []
-        for _ in range(options.repeats):
-            ours.append(timed(lambda: LAST.__setitem__(
-                slice(None), [el.duplicates(x, threshold, metric="cosine")])))  # fmt: skip
-        found = LAST[0]
-        print(f"  all pairs within it, exactly: {shown(ours)} s, {len(found.first):,} pairs, "
+        runs = [
+            answered(lambda: el.duplicates(x, threshold, metric="cosine"))
+            for _ in range(options.repeats)
+        ]
+        found = runs[0][1]
+        print(f"  all pairs within it, exactly: {shown([s for s, _ in runs])} s, {len(found.first):,} pairs, "
               f"{len(found.groups().dropped):,} rows dropped")  # fmt: skip
     except el.InputError as error:
         print(f"  all pairs within it: refused: {error}")

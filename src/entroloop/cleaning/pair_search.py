@@ -28,10 +28,9 @@ ASKED_ROWS, ASKED_BYTES = 131_072, 2**27  # of a stretch of queries, in float64
 
 @dataclass(frozen=True)
 class _Task:
-    """The pairs of two stretches [start, stop) of the pool, to be found by one shard."""
+    """The pairs of two stretches [start, stop) of the pool: one is sorted, one asked for."""
 
     number: int
-    shard: int
     sorted: tuple[int, int]
     asked: tuple[int, int]
 
@@ -96,7 +95,10 @@ def _search(
 
 
 def _queues(bounds: Sequence[int], width: int) -> list[list[_Task]]:
-    """Return what each shard is asked, in order: stretch by stretch that it sorts."""
+    """Return what each shard is asked, in order: stretch by stretch that it sorts.
+
+    Of shards i and j the later one sorts if their numbers are one odd and one even, else the other.
+    """
     most = max(1, SORTED_BYTES // (4 * width))
     step = max(1, min(ASKED_ROWS, ASKED_BYTES // (8 * width)))
     sorted_ = [_cut(a, b, most) for a, b in pairwise(bounds)]
@@ -109,7 +111,7 @@ def _queues(bounds: Sequence[int], width: int) -> list[list[_Task]]:
                 if j != i and i == (max(i, j) if (i + j) % 2 else min(i, j)):
                     asked += [s for other in others for s in _cut(*other, step)]
             for queries in asked:
-                queues[i].append(_Task(number, i, own, queries))
+                queues[i].append(_Task(number, own, queries))
                 number += 1
     return queues
 

@@ -62,6 +62,7 @@ class RangeIndex:
         self._centre, self._directions = self._learn(kept)
         reach = max((self._reach(some) for some in self._blocks(kept)), default=0.0)
         self._reach_of_all = 4 * reach + 4 * radius  # of rows that come near a box, from its centre
+        Euclidean(self._centre, self._reach_of_all, NumpyMultiplier())  # refuses too large ones
         largest = max(reach, radius)
         self._unit = float(np.ldexp(1.0, int(np.frexp(largest)[1]))) if largest else 1.0
         points = self._points_of(values(rows[some]) for some in self._blocks(kept))
@@ -94,7 +95,8 @@ class RangeIndex:
     def _reach(self, some: Index) -> float:
         """Return the largest distance of some rows from the centre."""
         centred = self._values(self._rows[some]) - self._centre
-        return float(np.sqrt(np.einsum("ij,ij->i", centred, centred)).max())
+        with np.errstate(over="ignore"):
+            return float(np.sqrt(np.einsum("ij,ij->i", centred, centred)).max())
 
     def _points_of(self, blocks: Iterable[Float64]) -> Array:
         """Return f of rows as they are compared, float32, in units that bring those of this index
@@ -203,11 +205,11 @@ class RangeIndex:
         self, space: Euclidean, x: Float64, columns: Array, sizes: Float64
     ) -> tuple[Index, Index]:
         """Return the pairs whose product is small enough, by the bound of its dtype."""
+        if not len(columns):
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         dtype = columns.dtype.type
         rows, own = space.prepare(x, dtype)
         # One product gives the squared distance less |x|²; |y|² is one more term of its sum.
-        if not len(columns):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         tile = np.concatenate([rows, np.ones((len(rows), 1), dtype)], axis=1) @ columns.T
         limit = np.square(self._radius) * (1 + 1e-15) / space.unit - np.square(own)
         limit += space.bound(own, float(sizes.max(initial=0)), dtype) / space.unit
