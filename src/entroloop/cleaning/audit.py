@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
-from entroloop.features import Extractor, extractor_for
+from entroloop.features import extractor_for
 from entroloop.metrics.measure import wilson
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64, as_vectors, check_rows
@@ -126,44 +126,34 @@ def audit(
     """
     real, made = _checked(real, made, level)
     extractor = extractor_for(features, device).fitted_to(real)
-    return audit_features(
-        real, made, _features(extractor, real, "real", progress_of),
-        _features(extractor, made, "made", progress_of), level=level, seed=seed, device=device,
-    )  # fmt: skip
-
-
-def audit_features(
-    real: Array,
-    made: Array,
-    real_features: Array,
-    made_features: Array,
-    *,
-    level: float,
-    seed: int,
-    device: str = "cpu",
-) -> Audit:
-    """As `audit`, of rows whose features are at hand."""
-    device = "cpu" if device == "auto" else device
-    sets = Sets(generated=made_features, train=real_features, device=device)
-    judged = _Judged.of(sets, level)
-    copied = copies(real, made)
-    verdicts = np.where(copied >= 0, "copy", judged.verdicts())
-    other = None
-    if len(made) > 1:
-        other = nearest(made_features, made_features, 1, exclude_same_index=True, device=device)
+    of_real, of_made = (
+        as_vectors(np.asarray(extractor(rows, progress_of(f"features of {name} rows"))))
+        for name, rows in (("real", real), ("made", made))
+    )
+    sets = Sets(generated=of_made, train=of_real, device="cpu" if device == "auto" else device)
+    judged, copied = _Judged.of(sets, level), copies(real, made)
+    other, other_distance = _nearest_other(sets)
     return Audit(
-        verdicts=verdicts,
+        verdicts=np.where(copied >= 0, "copy", judged.verdicts()),
         nearest=np.where(copied >= 0, copied, judged.nearest),
         d1=judged.d1,
         d2=judged.d2,
         typicality=judged.typicality,
-        other=np.full(len(made), -1) if other is None else other.indices[:, 0],
-        other_distance=np.full(len(made), np.nan) if other is None else other.distances[:, 0],
+        other=other,
+        other_distance=other_distance,
         thresholds=judged.thresholds,
         false_alarms=_false_alarms(sets, level, seed),
         real=len(real),
         real_distinct=len(distinct_rows(sets["train"])[0]),
     )
+
+
+def _nearest_other(sets: Sets) -> tuple[Index, Float64]:
+    made = sets["generated"]
+    if len(made) < 2:
+        return np.full(len(made), -1), np.full(len(made), np.nan)
+    found = nearest(made, made, 1, exclude_same_index=True, device=sets.device)
+    return found.indices[:, 0], found.distances[:, 0]
 
 
 def copies(real: Array, made: Array) -> Index:
@@ -243,10 +233,6 @@ def _false_alarms(sets: Sets, level: float, seed: int) -> dict[str, FalseAlarms]
     return alarms
 
 
-def _features(extractor: Extractor, data: Array, name: str, progress_of: ProgressOf) -> Array:
-    return as_vectors(np.asarray(extractor(data, progress_of(f"features of {name} rows"))))
-
-
 def _checked(real: Any, made: Any, level: float) -> tuple[Array, Array]:
     if not 0 < level < 0.5:
         raise InputError(f"level must lie between 0 and 0.5; got {level}")
@@ -270,9 +256,10 @@ def _checked(real: Any, made: Any, level: float) -> tuple[Array, Array]:
         )
     distinct = len(distinct_rows(as_vectors(real))[0])
     if distinct < 4 / level:
+        least = math.ceil(4000 / distinct) / 1000
+        mend = f"raise the level to {least:g}, or give more rows" if least < 0.5 else "give more"
         raise InputError(
             f"level {level:g} needs {math.ceil(4 / level)} distinct real rows, half of which set "
-            f"the thresholds for the other half; there are {distinct}: raise the level to "
-            f"{math.ceil(4000 / max(distinct, 1)) / 1000:g}, or give more rows"
+            f"the thresholds for the other half; there are {distinct}: {mend}"
         )
     return real, made

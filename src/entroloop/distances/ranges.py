@@ -87,6 +87,7 @@ class RangeIndex:
             return np.zeros(d), np.zeros((d, 0))
         centre = sample.mean(axis=0)
         sample = sample - centre
+        sample /= np.abs(sample).max() or 1.0  # their squares are multiplied
         start = np.random.default_rng(0).standard_normal((d, min(d, DIRECTIONS)))
         for _ in range(2):  # subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4)
             start = np.linalg.qr(sample.T @ (sample @ start))[0]
