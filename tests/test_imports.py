@@ -24,6 +24,7 @@ ROOMS = [
     ["data", "features", "generators", "metrics"],
     ["selection"],
     ["monitor"],
+    ["cleaning"],
     ["store"],
     ["trackers"],
     ["study"],

@@ -92,6 +92,34 @@ def test_actors_stop_at_the_same_pick_and_assign_the_same_rows(cluster, pool):
     assert np.array_equal(here.assignment.distance, there.assignment.distance)
 
 
+def test_near_duplicates_over_shards_are_those_of_one_machine(cluster, pool, monkeypatch):
+    monkeypatch.setattr("entroloop.cleaning.pair_search.ASKED_ROWS", 700)
+    alone = el.duplicates(pool, 1.6)
+    killed = []
+
+    class Unlucky(el.RayEngine):
+        def distribute(self, rows):
+            hosts = super().distribute(rows)
+            ask = hosts.ask
+
+            def asked(requests):
+                if len(killed) < 3 and any(
+                    method.__name__ == "pairs" for calls in requests.values() for method, _ in calls
+                ):
+                    killed.append(ray.kill(hosts._actors[len(killed) % 2]))
+                return ask(requests)
+
+            hosts.ask = asked
+            return hosts
+
+    for engine in (el.RayEngine(3), Unlucky(2)):
+        spread = el.duplicates(pool, 1.6, engine=engine)
+        for name in ("first", "second", "distances", "equal"):
+            assert np.array_equal(getattr(spread, name), getattr(alone, name))
+    assert len(killed) == 3
+    assert len(alone.first) > 1000
+
+
 def test_measures_over_shards_are_those_of_one_machine(cluster, pool):
     engine = el.RayEngine(3)
     assert el.knn_entropy(pool, engine=engine) == el.knn_entropy(pool)

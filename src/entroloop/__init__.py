@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from entroloop import plot as plot
+    from entroloop.cleaning.audit import Audit as Audit
+    from entroloop.cleaning.audit import audit as audit
+    from entroloop.cleaning.duplicates import Duplicates as Duplicates
+    from entroloop.cleaning.duplicates import duplicates as duplicates
     from entroloop.commands.measure import measure as measure
     from entroloop.commands.run import run_study as run_study
     from entroloop.data.loading import load as load
@@ -35,6 +39,10 @@ if TYPE_CHECKING:
     from entroloop.study.stored import load_study as load_study
 
 _HOMES = {
+    "Audit": "entroloop.cleaning.audit",
+    "audit": "entroloop.cleaning.audit",
+    "Duplicates": "entroloop.cleaning.duplicates",
+    "duplicates": "entroloop.cleaning.duplicates",
     "FarthestPointSelector": "entroloop.selection.estimators",
     "InputError": "entroloop.errors",
     "RayEngine": "entroloop.engines.ray",

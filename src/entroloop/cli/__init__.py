@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.audit import audit
 from entroloop.cli.boundary import Commands, run_to_exit
 from entroloop.cli.doctor import doctor
+from entroloop.cli.duplicates import duplicates
 from entroloop.cli.examples import WithExamples
 from entroloop.cli.figures import figures
 from entroloop.cli.measure import measure
@@ -18,7 +20,10 @@ from entroloop.cli.run import run
 from entroloop.cli.select import select
 from entroloop.cli.watch import watch
 
-COMMANDS = (run, watch, select, measure, report, figures, presets, doctor)  # as the help lists them
+# As the help lists them.
+COMMANDS = (
+    run, watch, select, measure, duplicates, audit, report, figures, presets, doctor
+)  # fmt: skip
 
 app = typer.Typer(
     cls=Commands,

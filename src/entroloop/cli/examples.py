@@ -32,6 +32,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "entroloop measure --generated made.npy --metrics total_variance,vendi_score",
         "entroloop measure --generated made/ --reference held/ --html measured.html",
     ),
+    "duplicates": (
+        "entroloop duplicates --pool emb.npy --threshold 0.5 --out copies",
+        "entroloop duplicates --pool real=a/ --pool made=b/ --threshold 400 --keep real --out twins",
+    ),
+    "audit": (
+        "entroloop audit real/ made/ --out audit",
+        "entroloop audit real/ made/ --level 0.005 --html audit.html --out audit",
+    ),
     "report": (
         "entroloop report runs/digits",
         "entroloop report runs/digits runs/mine --html both.html",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +35,11 @@ class Origin:
 class Pools:
     """The rows of all pools, one after the other.
 
-    sets: the rows of each pool; origins: where they lie, set by set.
+    sets: the rows of each pool; origins: where they lie, set by set, for those who write them.
     """
 
-    def __init__(self, sets: list[FileSet], origins: list[Origin]) -> None:
-        self.sets, self.origins = sets, origins
+    def __init__(self, sets: list[FileSet], origins: list[Origin] | None = None) -> None:
+        self.sets, self.origins = sets, origins or []
         self.names: Array = np.repeat([s.name for s in sets], [len(s.ids) for s in sets])
         self.index: Array = np.concatenate([s.index for s in sets])
         self._starts = np.cumsum([0, *(len(s.ids) for s in sets)])
@@ -66,6 +67,16 @@ class Pools:
             pairs = zip(found, self.origins, strict=True)
             found = [_by_name(values, origin.path, column) for values, origin in pairs]
         return np.concatenate(found)
+
+    def columns_of(self, rows: Array) -> dict[str, Any]:
+        """Return the columns pool, index and id of rows."""
+        return {"pool": self.names[rows], "index": self.index[rows], "id": self.ids(rows)}
+
+    def images(self, rows: Array) -> Array | None:
+        """Return rows as uint8 images (n, h, w, c), None where they are none of one size."""
+        if any(len(s.data.shape) != 4 for s in self.sets):
+            return None
+        return np.stack([np.asarray(s.data[row]) for s, row in self.chosen(rows)])
 
     def ids(self, rows: Array) -> list[str]:
         """Return the ids of rows."""

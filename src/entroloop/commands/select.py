@@ -24,16 +24,16 @@ from entroloop.commands.materialize import (
     write_files,
     write_table,
 )
+from entroloop.commands.pool_files import name_and_path, places_of, read_pools
 from entroloop.commands.pools import Origin, Pools
 from entroloop.commands.update import Earlier, read_earlier, update_told, what_left
-from entroloop.data.inputs.hugging_face import is_hub_id
-from entroloop.data.loading import folder_of, name_of, read_set
+from entroloop.data.loading import read_set
 from entroloop.data.preparing import preparation
 from entroloop.data.sets import MADE_BY, FileSet
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.pools.hosts import PoolEngine
-from entroloop.samples import Array, as_vectors, invalid_rows, nonfinite_rows
+from entroloop.samples import Array, as_vectors
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
 from entroloop.system.progress_line import ProgressLine, ProgressOf, no_progress_of
@@ -198,17 +198,13 @@ def _check_options(request: Request) -> None:
 
 def _sources(request: Request) -> dict[str, Path]:
     """Return the files and folders that are read, by the name that a message gives them."""
-    pools = map(_name_and_path, request.pools)
-    named = {f"pool '{name}'": folder_of(path) for name, path in pools if not is_hub_id(path)}
+    pools = {f"pool '{name}'": path for name, path in map(name_and_path, request.pools)}
     more = {"--initial": request.initial, "--guard": request.guard, "--update": request.update}
-    given = {flag: Path(path) for flag, path in more.items() if path is not None}
-    return named | {f: folder_of(p) for f, p in given.items() if not is_hub_id(p)}
+    return places_of(pools | {flag: Path(path) for flag, path in more.items() if path is not None})
 
 
-def _read_one(
-    request: Request, extractor: Extractor, path: Path, name: str, **more: Any
-) -> FileSet:
-    """Read one set as the request asks for it."""
+def _read_one(request: Request, extractor: Extractor, path: Path, name: str) -> FileSet:
+    """Read rows from outside the pools as these are read."""
     return read_set(
         path,
         name,
@@ -216,64 +212,23 @@ def _read_one(
         column=request.column,
         change=preparation(request.resize, request.mode),
         mixed=extractor.mixed,
-        **more,
     )
 
 
 def _read(request: Request, extractor: Extractor, progress_of: ProgressOf) -> list[FileSet]:
-    named = [_name_and_path(text) for text in request.pools]
-    twice = [name for name, k in Counter(name for name, _ in named).items() if k > 1]
-    if twice:
-        raise InputError(f"two pools are called '{twice[0]}'; name them: --pool NAME=PATH")
     # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
-    lazy &= request.materialize != "parquet"
-    sets = [
-        _read_one(
-            request,
-            extractor,
-            path,
-            name,
-            columns=request.columns,
-            lazy=lazy,
-            progress=progress_of(f"reading {name}"),
-        )
-        for name, path in named
-    ]
-    shapes = {s.name: s.data.shape[1:] for s in sets}
-    if len(set(shapes.values())) > 1 and not extractor.mixed:
-        shown = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
-        raise InputError(
-            f"the rows of the pools differ in shape: {shown}; bring them to one, images with "
-            "--resize and --mode"
-        )
-    for s in sets:
-        _drop_invalid(s, request.on_invalid)
-    return sets
-
-
-def _name_and_path(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if equals and not Path(text).exists():
-        if not name or any(c in "/\\" or not c.isprintable() for c in name):
-            raise InputError(f"--pool {text!r}: give NAME=PATH, NAME without / and \\")
-        return name, Path(path)
-    return name_of(text), Path(text)
-
-
-def _drop_invalid(s: FileSet, on_invalid: str) -> None:
-    """Drop rows with NaN or infinite values from a set, or refuse them by index."""
-    if not isinstance(s.data, np.ndarray) or s.data.dtype.kind != "f":
-        return
-    bad = nonfinite_rows(s.data)
-    if not len(bad):
-        return
-    if on_invalid == "fail":
-        mend = "repair them, or drop them with --on-invalid drop"
-        raise invalid_rows(f"pool '{s.name}'", len(bad), s.index[bad[:5]].tolist(), mend)
-    for i in bad:
-        s.skipped[s.ids[i]] = "NaN or infinite values"
-    s.keep(np.setdiff1d(np.arange(len(s.data)), bad))
+    return read_pools(
+        request.pools,
+        extractor,
+        strict=request.strict,
+        on_invalid=request.on_invalid,
+        columns=request.columns,
+        column=request.column,
+        change=preparation(request.resize, request.mode),
+        lazy=lazy and request.materialize != "parquet",
+        progress_of=progress_of,
+    )
 
 
 def _earlier(request: Request) -> Earlier | None:
@@ -284,7 +239,7 @@ def _earlier(request: Request) -> Earlier | None:
 
 def _joined(request: Request, sets: list[FileSet], earlier: Earlier | None) -> Pools:
     """Return the rows of an earlier choice, if there is one, and of the pools."""
-    paths = [path for _, path in map(_name_and_path, request.pools)]
+    paths = [path for _, path in map(name_and_path, request.pools)]
     origins = [
         Origin(path.resolve(), s.index, column=request.column)
         for s, path in zip(sets, paths, strict=True)

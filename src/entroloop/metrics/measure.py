@@ -140,7 +140,7 @@ def with_nulls(names: Sequence[str], sets: Sets) -> list[str]:
     return list(found)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share of n rows (Wilson 1927)."""
     z = 1.96
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -249,7 +249,7 @@ class Taker:
     def _of_counts(self, flags: Float64, metric: Metric) -> tuple[float, Interval, str]:
         """Use the score interval of a share: a bootstrap of no hits has no width."""
         n, share, top = len(flags), float(flags.mean()), metric.bounds[1]
-        low, high = _wilson(share, n)
+        low, high = wilson(share, n)
         interval = (top * low, top * high)
         return top * share, interval, f"{n} rows; interval: {_given(metric)} (Wilson)"
 
@@ -290,8 +290,8 @@ class Taker:
         half_width = T_QUANTILE * math.sqrt(variance)
         low, high = value - half_width, value + half_width
         if metric.bounds == (0.0, 1.0):  # a share near 0 or 1 does not vary from half to half
-            wilson = _wilson(value, n)
-            low, high = min(low, wilson[0]), max(high, wilson[1])
+            share = wilson(value, n)
+            low, high = min(low, share[0]), max(high, share[1])
         target = "the expectation at this n" + (", given train" if given else "")
         note += f"; interval: {target} ({SPLITS} splits in halves)"
         return value, (low, high), note

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import Neighbors, nearest_in
+from entroloop.distances.neighbors import Neighbors, Pairs, nearest_in
+from entroloop.distances.ranges import RangeIndex, Values, as_float64
 from entroloop.distances.spaces import Extent, extent
 from entroloop.distances.table import DISTANCES, Transform
 from entroloop.pools.bounds import LARGEST, Bounds
@@ -86,12 +87,34 @@ class Settings:
     operations: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairSearch:
+    """A search for pairs of queries and of some rows of a shard.
+
+    metric: a name in `DISTANCES` whose transform, if any, learns nothing. radius: of the pairs (≤).
+    start, stop: of the rows, kept: mask of those that count. queries: rows, here or elsewhere, the
+    first of which is row `first` of the pool; asked: mask of those that count. most: pairs beyond
+    which the search stops.
+    """
+
+    metric: str
+    radius: float
+    start: int
+    stop: int
+    kept: NDArray[np.bool_]
+    queries: Rows
+    first: int
+    asked: NDArray[np.bool_]
+    most: int
+
+
 class Shard:
     """Rows start, start + 1, … of a pool."""
 
     def __init__(self, rows: Rows, start: int = 0) -> None:
         self._source, self.start = rows, start
         self._kept: Index | None = None
+        self._sorted: tuple[Any, RangeIndex] | None = None  # of the last search for pairs
 
     def load(self) -> None:
         """Open the rows: the first call that a shard gets."""
@@ -298,6 +321,31 @@ class Shard:
         there = np.isfinite(found.distances)
         found.indices[there] = self.start + self._kept[found.indices[there]]
         return found
+
+    def pairs(self, search: PairSearch | None) -> tuple[Pairs, float] | None:
+        """Return the pairs of a search and how much of it is done (1 unless there are too many);
+        None for none. Rows that were searched last stay sorted.
+        """
+        if search is None:
+            return None
+        learn = DISTANCES[search.metric].learn
+        values: Values = as_float64 if learn is None else learn(tuple)
+        key = (search.metric, search.radius, search.start, search.stop)
+        if self._sorted is None or self._sorted[0] != key:
+            self._sorted = None  # frees its memory before the next one is made
+            own = self.rows[search.start - self.start : search.stop - self.start]
+            kept = np.flatnonzero(search.kept)
+            index = RangeIndex(own, search.radius, first=search.start, kept=kept, values=values)
+            self._sorted = key, index
+        asked = np.flatnonzero(search.asked)
+        return self._sorted[1].pairs(search.queries.open(), search.first, asked, search.most)
+
+    def without_length(self) -> tuple[int, list[int]]:
+        """Return how many rows are zero vectors, and the first five of them."""
+        found = [np.flatnonzero(~self.rows[at : at + 8192].any(axis=1)) + at
+                 for at in range(0, len(self.rows), 8192)]  # fmt: skip
+        zero = self.start + np.concatenate([np.empty(0, dtype=np.int64), *found])
+        return len(zero), zero[:5].tolist()
 
     def keep_only(self, index: Index) -> None:
         """Leave out all but these rows of the pool from what can be a neighbour."""

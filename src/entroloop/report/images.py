@@ -38,6 +38,13 @@ def grid(images: Array, columns: int, gap: int = 1) -> Array:
     return canvas
 
 
+def thumbnails(images: Array, side: int = 96) -> Array:
+    """Return uint8 images (n, h, w, c) with neither side above `side`, one channel left out."""
+    step = -(-max(images.shape[1:3]) // side)
+    small = images[:, ::step, ::step]
+    return small[..., 0] if small.shape[3] == 1 else small
+
+
 def picture(canvas: Array, caption: str, scale: int = 2) -> Picture:
     """Return a canvas as a picture with `scale` screen pixels per pixel."""
     buffer = BytesIO()

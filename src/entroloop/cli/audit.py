@@ -1,0 +1,63 @@
+"""`entroloop audit`: its options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entroloop.errors import InputError
+
+
+def audit(
+    sets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REAL… MADE",
+            help="real sets, then the generated one: folders of images, .npy, .npz, .parquet",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="output folder: audit.parquet, summary.json")],
+    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    level: Annotated[
+        float, typer.Option(help="share of real rows that may be flagged by each threshold")
+    ] = 0.01,
+    html: Annotated[
+        Path | None, typer.Option(help="also write an HTML page: each verdict in pictures")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
+    on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Tell which generated samples are copies, near-copies or strays, and which may be kept."""
+    from entroloop.commands.audit import AuditRequest, audit_files
+    from entroloop.system.devices import device_for
+    from entroloop.system.progress_line import ProgressLine
+
+    if len(sets) < 2:
+        raise InputError("audit needs real sets and then the generated one: REAL… MADE")
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    request = AuditRequest(
+        real=sets[:-1],
+        made=sets[-1],
+        out=out,
+        features=features,
+        level=level,
+        seed=seed,
+        strict=strict,
+        on_invalid=on_invalid,
+        device=device_for(device),
+    )
+    with ProgressLine() as line:
+        found = audit_files(request, line.of)
+    answer = {"out": str(out)} | found.summary
+    if html is not None:
+        from entroloop.report.audited import write_audit_page
+
+        write_audit_page(found, html)
+        answer["page"] = str(html)
+    print(json.dumps(answer))

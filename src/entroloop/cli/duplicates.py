@@ -1,0 +1,74 @@
+"""`entroloop duplicates`: its options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entroloop.cli.engine import check_engine, cluster_for
+from entroloop.errors import InputError
+
+
+def duplicates(
+    pool: Annotated[
+        list[str],
+        typer.Option(metavar="[NAME=]PATH", help="image folder, .npy, .npz, .parquet; repeatable"),
+    ],
+    threshold: Annotated[float, typer.Option(help="distance up to which rows are near-duplicates")],
+    out: Annotated[
+        Path, typer.Option(help="output folder: pairs.parquet, groups.parquet, summary.json")
+    ],
+    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    metric: Annotated[
+        str, typer.Option(help="euclidean or cosine (of similarity s: √(2 − 2 s))")
+    ] = "euclidean",
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="pool whose rows represent their groups before others"),
+    ] = None,
+    most_pairs: Annotated[
+        int, typer.Option(min=1, help="pairs beyond which the search ends")
+    ] = 20_000_000,
+    html: Annotated[Path | None, typer.Option(help="also write an HTML page of the groups")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
+    on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
+    engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="shards of the pool on Ray (default: its CPUs)")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
+    ] = None,
+    device: Annotated[str, typer.Option(help="of feature networks: auto, cpu, cuda")] = "auto",
+) -> None:
+    """Find near-duplicates: all pairs within a distance, their groups, one row to keep of each."""
+    from entroloop.commands.duplicates import DuplicatesRequest, find_duplicates
+
+    check_engine(engine, address)
+    if html is not None and not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    with cluster_for(engine, address, workers, {}) as cluster:
+        request = DuplicatesRequest(
+            pools=pool,
+            threshold=threshold,
+            out=out,
+            features=features,
+            metric=metric,
+            keep=keep,
+            most_pairs=most_pairs,
+            strict=strict,
+            on_invalid=on_invalid,
+            device=device,
+            engine=cluster,
+        )
+        found = find_duplicates(request, progress=True)
+    answer = {"out": str(out)} | found.summary
+    if html is not None:
+        from entroloop.report.duplicates import write_duplicates_page
+
+        write_duplicates_page(found, html)
+        answer["page"] = str(html)
+    print(json.dumps(answer))
