@@ -34,7 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "duplicates": (
         "entroloop duplicates --pool emb.npy --threshold 0.5 --out copies",
-        "entroloop duplicates --pool real=a/ --pool made=b/ --threshold 400 --keep real --out twins",
+        "entroloop duplicates --pool old=a/ --pool new=b/ --threshold 400 --keep old --out twins",
     ),
     "audit": (
         "entroloop audit real/ made/ --out audit",

@@ -14,6 +14,7 @@ from entroloop.cleaning.audit import LEVEL, Audit, audit
 from entroloop.commands.pool_files import name_and_path, places_of, read_pools
 from entroloop.commands.pools import Pools
 from entroloop.distances.neighbors import distinct_rows
+from entroloop.features import extractor_for
 from entroloop.samples import Array, as_vectors
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
 from entroloop.system.progress_line import ProgressOf, no_progress_of
