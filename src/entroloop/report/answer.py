@@ -110,7 +110,7 @@ def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str, Effect |
     mean = f"{change_of(float(ratios.mean()))} %"
     seeds = f"lower in {lower} of {n} seed{'s' if n > 1 else ''}"
     low, high = t_interval(list(ratios))
-    effect = tuple(math.expm1(x) for x in (ratios.mean(), low, high))
+    effect = math.expm1(float(ratios.mean())), math.expm1(low), math.expm1(high)
     if n == 1:
         return f"{mean} ({seeds}, no interval)", "", effect
     shown = f"[{change_of(low)}, {change_of(high)}]"
@@ -122,8 +122,9 @@ def _sentence(by_arm: dict[str, pd.DataFrame], base: str, arms: list[ArmLine]) -
     table = by_arm[base].dropna(axis=1, how="all")
     first, last = table.iloc[:, 0], table.iloc[:, -1]
     n, rose = len(table), int((last > first).sum())
+    start, end = number(first.mean()), number(last.mean())
     words = (
-        f"With {base} the Fréchet distance goes from {number(first.mean())} to {number(last.mean())} by "
+        f"With {base} the Fréchet distance goes from {start} to {end} by "
         f"generation {table.columns.max()} (rises in {rose} of {n} seed{'s' if n > 1 else ''}"
         f"{', no interval' if n == 1 else ''})"
     )
@@ -187,11 +188,11 @@ def _spread(view: StudyView, one: pd.DataFrame, extractor: Extractor, real: Arra
 
 
 def _expected(spread: Spread) -> str:
-    """Say whether samples have lost variance, by guarded's own rule, and what then is to be tried."""
+    """Say whether samples have lost variance, by guarded's own rule, and what is to be tried."""
     most = math.exp(spread.ln_ratio + Z * spread.error)
     shown = (
-        f"They vary {math.exp(spread.ln_ratio):.2f} times as much as real rows (at most {most:.2f}, "
-        "one-sided 95 %):"
+        f"They vary {math.exp(spread.ln_ratio):.2f} times as much as real rows "
+        f"(at most {most:.2f}, one-sided 95 %):"
     )
     if spread.lost:
         return (

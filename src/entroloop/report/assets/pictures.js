@@ -53,7 +53,7 @@ async function tilesOf(count, className, one) {
 const NOTES = {
   samples: "The same place in every panel grew from the same random numbers.",
   pairs: "Above a sample, below it its nearest training row; the most memorized first, by d₁/d₂ (distances to the nearest and the next training row; raw, Euclidean).",
-  taken: "What selection took, in the order of its picks, with the radius at which each was taken; and rows that it left, each above the pick that covers it, from the nearest to the farthest (raw, Euclidean).",
+  taken: "What selection took, in the order of its picks, with the radius at which each was taken; and rows that it left, each above the pick that covers it, from the nearest to the farthest (raw, Euclidean). Arms that select nothing have no panel.",
 };
 
 const from = (g) => (g === 0 ? "real" : `gen. ${g}`);
@@ -70,7 +70,7 @@ async function fill(panel, name, place, view) {
       return tile(place, [first + i, first + place.pairs.length + i], `${d} (${ratio})`, `${name}: sample ${i + 1} by memorization and its nearest training row, distance ${d}, d₁/d₂ ${ratio}`);
     }));
     parts.push(make("h3", "", `distance (d₁/d₂), of the first ${place.of} samples`));
-  } else if (place.took) {
+  } else if (place.took) { // view "taken"
     const first = place.samples + 2 * place.pairs.length;
     parts.push(make("h3", "", "taken"), await tilesOf(place.took.length, "pairs", (i) => {
       const { g, radius } = place.took[i];
@@ -81,7 +81,7 @@ async function fill(panel, name, place, view) {
       const { g, d } = place.left[i];
       return tile(place, [left + i, left + place.left.length + i], `${from(g)}, ${d}`, `${name}: a row left out, ${from(g)}, and the pick that covers it, distance ${d}`);
     }));
-  } else parts.push(make("p", "note", "Nothing was selected here."));
+  }
   panel.replaceChildren(make("figcaption", "", name), ...parts);
 }
 
@@ -105,7 +105,8 @@ function buildGallery(gallery) {
     document.getElementById("gallery-note").textContent = NOTES[view];
     for (const one of own) {
       const place = one.at(generation);
-      one.panel.classList.toggle("none", Boolean(one.real) && view !== "samples");
+      const without = one.real ? view !== "samples" : view === "taken" && !place?.took;
+      one.panel.classList.toggle("none", without);
       if (place) await fill(one.panel, one.name, place, one.real ? "samples" : view);
       else one.panel.replaceChildren(make("figcaption", "", one.name), make("p", "note", "No such generation yet."));
     }
