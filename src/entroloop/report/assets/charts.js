@@ -28,7 +28,7 @@ class Chart {
       this.redraw();
     });
     own.setAttribute("aria-pressed", String(this.log));
-    own.setAttribute("aria-label", `logarithmic axis: ${this.spec.title}`);
+    own.setAttribute("aria-label", `log axis: ${this.spec.title}`);
     this.tools.append(own);
   }
 
