@@ -177,7 +177,7 @@ DIRECTIONS = {
     "auth_pct": "+", "c_t": "-", "fld": "+", "fld_gap": "+", "mifid": "+", "frechet_distance": "+",
     "frechet_distance_infinity": "+", "kernel_distance": "+", "inception_score": "+",
     "sliced_wasserstein": "+", "precision": "+", "recall": "-", "density": "+", "coverage": "-",
-    "coverage_distance": "+", "total_variance": "-", "effective_rank": "-", "vendi_score": "-",
+    "coverage_distance": "+", "tail_share": "-", "total_variance": "-", "effective_rank": "-", "vendi_score": "-",
     "rke": "-", "hubness": "-", "spikiness": "+", "drift_fidelity": "+", "drift_coverage": "+",
     "drift_novelty": "+", "duplicate_fraction": "+",
     "generalization_score_unselected": "-", "generalization_ratio_real": "+",
