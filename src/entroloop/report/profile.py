@@ -22,6 +22,7 @@ from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
 
 TAILS = "tail_share"
+ROWS = 5000  # of a set, at most, where a figure is taken with the page
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ def _with_tails(arm: ShownArm) -> pd.DataFrame:
 
 def _tails(arm: ShownArm, seed: int, generation: int) -> float:
     view = arm.view
-    extractor, held_out = view.extractor(seed), np.sort(view.real_rows(seed)[1])
+    extractor, held_out = view.extractor(seed), np.sort(view.real_rows(seed)[1][:ROWS])
     return tail_share(
-        generated=extractor(view.samples(arm.name, seed, generation)),
+        generated=extractor(view.samples(arm.name, seed, generation)[:ROWS]),
         reference=extractor(np.asarray(view.real.data[held_out])),
     )
 
@@ -195,6 +196,7 @@ def _real(
 
 def _variance(arm: ShownArm) -> float:
     """Return the total variance of a run's held-out rows."""
-    rows = np.asarray(arm.view.real.data[np.sort(arm.view.real_rows(arm.seed)[1])])
+    held_out = np.sort(arm.view.real_rows(arm.seed)[1][:ROWS])
+    rows = np.asarray(arm.view.real.data[held_out])
     x = as_vectors(arm.view.extractor(arm.seed)(rows)).astype(np.float64)
     return float(x.var(axis=0, ddof=1).sum())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from entroloop.distances.neighbors import nearest
 from entroloop.report.arms import ShownArm
 from entroloop.report.claims import RANDOM
-from entroloop.samples import Array, Float64, SampleSet, as_vectors, concatenate
+from entroloop.samples import Array, Float64, as_vectors
 from entroloop.store.stages import read_table
 from entroloop.study.paradigms import PARADIGMS
 
@@ -26,10 +26,10 @@ class TookAndLeft:
     """
 
     took: Array
-    generation: NDArray[np.int32]
+    generation: NDArray[np.int64]
     radius: Float64
     left: Array
-    left_generation: NDArray[np.int32]
+    left_generation: NDArray[np.int64]
     covering: Array
     distances: Float64
 
@@ -41,42 +41,46 @@ def took_and_left(arm: ShownArm, generation: int, count: int) -> TookAndLeft | N
     pool = _pool(arm, generation)
     table = read_table(arm.view.store, arm.keys[generation - 1]["training_set"])
     picks = table[table["pick_rank"] >= 0].sort_values("pick_rank")
-    places = {
-        place: i
-        for i, place in enumerate(
-            zip(pool.provenance.tolist(), pool.source_index.tolist(), strict=True)
-        )
-    }
+    places = {place: i for i, place in enumerate(map(tuple, pool.tolist()))}
     wanted = zip(picks["generation"].tolist(), picks["source_index"].tolist(), strict=True)
     chosen = np.array([places[place] for place in wanted], dtype=np.int64)
     free = np.setdiff1d(np.arange(len(pool)), chosen)
     if not len(chosen) or not len(free):
         return None
-    taken = as_vectors(pool.data[chosen])
-    free = spread_out(free, rows_within(len(taken), taken.shape[1]))
-    found = nearest(as_vectors(pool.data[free]), taken)
+    taken = _rows(arm, pool[chosen])
+    vectors = as_vectors(taken)
+    free = spread_out(free, rows_within(len(vectors), vectors.shape[1]))
+    left = _rows(arm, pool[free])
+    found = nearest(as_vectors(left), vectors)
     shown = spread_out(np.argsort(found.distances[:, 0], kind="stable"), count)
-    first = chosen[:count]
     return TookAndLeft(
-        pool.data[first], pool.provenance[first], picks["radius"].to_numpy()[:count],
-        pool.data[free[shown]], pool.provenance[free[shown]],
-        pool.data[chosen[found.indices[shown, 0]]], found.distances[shown, 0],
+        taken[:count], pool[chosen[:count], 0], picks["radius"].to_numpy()[:count],
+        left[shown], pool[free[shown], 0], taken[found.indices[shown, 0]],
+        found.distances[shown, 0],
     )  # fmt: skip
 
 
-def _pool(arm: ShownArm, generation: int) -> SampleSet:
-    """Return the candidates that an arm's paradigm offered for a generation."""
+def _pool(arm: ShownArm, generation: int) -> NDArray[np.int64]:
+    """Return the candidates that an arm's paradigm offered: generation and index of each (n, 2)."""
     view, n = arm.view, arm.view.n_train
     composition = PARADIGMS[arm.config["paradigm"]](generation, n, **arm.config["paradigm_args"])
     most = int(arm.config["oversample"]) * n
     parts = []
     for g in composition.candidates:
-        if g == 0:
-            parts.append(view.real.samples().take(view.real_rows(arm.seed)[0]))
-        else:
-            made = view.store.samples(arm.keys[g - 1]["samples"])[:most]
-            parts.append(SampleSet.of_generation(made, g))
-    return concatenate(parts)
+        index = view.real_rows(arm.seed)[0] if g == 0 else np.arange(most)
+        parts.append(np.stack([np.full(len(index), g), index], axis=1))
+    return np.concatenate(parts)
+
+
+def _rows(arm: ShownArm, places: NDArray[np.int64]) -> Array:
+    """Return the rows at these places, each read from the generation that made it."""
+    real = arm.view.real.data
+    rows = np.empty((len(places), *real.shape[1:]), dtype=real.dtype)
+    for g in np.unique(places[:, 0]):
+        own = places[:, 0] == g
+        source = real if g == 0 else arm.view.store.samples(arm.keys[g - 1]["samples"])
+        rows[own] = source[places[own, 1]]
+    return rows
 
 
 def rows_within(rows: int, width: int) -> int:
