@@ -15,10 +15,12 @@ from entroloop.metrics.tails import tail_share
 from entroloop.report.arms import shown_arms
 from entroloop.report.claims import t_interval
 from entroloop.report.figures import curves, provenance, relation
+from entroloop.report.numbers import number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table
 from entroloop.report.pictures import COUNTS, PIXELS, nearest_first, pictures, plan
 from entroloop.report.profile import profile
 from entroloop.report.read import StudyView
+from entroloop.report.sets_verdict import sets_verdict
 from entroloop.report.took_and_left import took_and_left
 from entroloop.seeding import seed_for
 from entroloop.selection import select
@@ -214,6 +216,22 @@ def test_the_best_value_is_marked_unless_all_look_alike():
     assert table(1.01, 1.02, 3.0) == ["best", "best", ""]
     assert table(1.01, 1.02) == ["", ""]
     assert table(2.0, float("nan"), 3.0, best="") == ["", "", ""]
+
+
+def test_the_page_of_measured_sets_opens_with_a_verdict_that_intervals_decide(rng):
+    train, reference = rng.standard_normal((2, 400, 4))
+    copies = train + 1e-3 * rng.standard_normal(train.shape)
+    fresh = rng.standard_normal((400, 4))
+    away = reference + 9
+    for generated, memorized in ((copies, "yes: "), (fresh, "not seen: "), (away, "no: ")):
+        found = el.measure(generated=generated, train=train, reference=reference)
+        lines = dict(sets_verdict(found))
+        assert list(lines) == ["Memorized?", "Covers?", "Like real?"]
+        assert lines["Memorized?"].startswith(memorized)
+        assert f"{percent(found['coverage'].value)} [" in lines["Covers?"]
+        assert number(found["frechet_distance"].floor) in lines["Like real?"]
+    alone = dict(sets_verdict(el.measure(generated=fresh)))
+    assert all("not asked" in answer for answer in alone.values())
 
 
 def test_text_of_a_study_is_never_markup(tiny, tmp_path):

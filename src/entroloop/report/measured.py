@@ -18,6 +18,7 @@ from entroloop.report.figures import Chart
 from entroloop.report.images import Picture, grid, picture
 from entroloop.report.numbers import number, rounded
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.sets_verdict import sets_verdict
 from entroloop.samples import Array
 from entroloop.system.files import write_atomically
 
@@ -46,6 +47,7 @@ def write_page(measured: Measured, html: Path) -> None:
         fingerprint="measured sets",
         extractor=measured.extractor,
         sizes={role: x.shape for role, x in measured.rows.items()},
+        verdict=sets_verdict(measured.found),
         metrics=_metrics(measured),
         charts=charts,
         pairs=_gallery(measured, sets),
