@@ -23,7 +23,8 @@ function ticksBetween(low, high, about, whole) {
   return found;
 }
 
-// The same where equal ratios have equal lengths: powers of ten, and 2 and 5 times them if few.
+// The same where equal ratios have equal lengths: powers of ten, and 2 and 5 times them if few; over
+// less than that the places of a linear axis.
 function logTicksBetween(low, high) {
   const found = [];
   const factors = high / low > 200 ? [1] : [1, 2, 5];
@@ -33,5 +34,5 @@ function logTicksBetween(low, high) {
       if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
     }
   }
-  return found;
+  return found.length > 2 ? found : ticksBetween(low, high, 4).filter((value) => value > 0);
 }
