@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,16 +211,26 @@ def test_vectors_that_are_no_images_are_shown_by_their_principal_axes(tiny, tmp_
     data = {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 24, "n_reference": 30}
     list(run_study({**tiny, "data": data}, out=tmp_path / "s"))
     page = el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text()
-    assert 'id="projection-0"' in page
-    assert "Samples by generation and arm" not in page
+    assert 'data-axes="0"' in page
+    assert 'id="gallery"' not in page
+
+
+def page_data(page):
+    """Return what the page's scripts get."""
+    return json.loads(page.partition('id="data">')[2].partition("</script>")[0])
 
 
 def test_one_page_holds_several_studies(tiny, tmp_path):
     list(run_study(tiny, out=tmp_path / "a"))
     list(run_study(tiny | {"name": "second"}, out=tmp_path / "b"))
     page = el.render_report([tmp_path / "a", tmp_path / "b"], tmp_path / "r.html").read_text()
-    assert "<h1>Study tiny</h1>" in page
-    assert "<h1>Study second</h1>" in page
+    assert "<h1>Studies tiny, second</h1>" in page
+    assert page.count('class="answer') == 2
+    arms = [f"{study}: {arm}" for study in ("tiny", "second")
+            for arm in ("replace-random", "accumulate_subsample-greedy")]  # fmt: skip
+    data = page_data(page)
+    assert [arm["name"] for arm in data["arms"]] == arms
+    assert all([s["name"] for s in c["series"]] == arms for c in data["charts"]["curves"])
 
 
 def test_a_study_of_one_generation_is_reported(tiny, tmp_path):

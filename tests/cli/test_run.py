@@ -51,7 +51,7 @@ def test_the_report_opens_offline(entroloop, tmp_path):
     for part in (head, body):
         assert "http" not in part.replace("http-equiv", "")
         assert 'src="data:' in part or "src=" not in part
-    assert body.count("data:image/png;base64,") > 10
+    assert body.count("data:image/png;base64,") > 5  # arms share that of generation 1
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop_here, tmp_path):

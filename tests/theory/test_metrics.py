@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 import entroloop as el
 from entroloop.metrics import METRICS, Sets
@@ -23,6 +24,7 @@ from entroloop.metrics.moments import (
     total_variance,
 )
 from entroloop.metrics.sliced import sliced_wasserstein
+from entroloop.metrics.tails import tail_share
 
 
 def normal(seed, n=400, d=6):
@@ -175,7 +177,8 @@ DIRECTIONS = {
     "auth_pct": "+", "c_t": "-", "fld": "+", "fld_gap": "+", "mifid": "+", "frechet_distance": "+",
     "frechet_distance_infinity": "+", "kernel_distance": "+", "inception_score": "+",
     "sliced_wasserstein": "+", "precision": "+", "recall": "-", "density": "+", "coverage": "-",
-    "coverage_distance": "+", "total_variance": "-", "effective_rank": "-", "vendi_score": "-",
+    "coverage_distance": "+", "tail_share": "-", "total_variance": "-", "effective_rank": "-",
+    "vendi_score": "-",
     "rke": "-", "hubness": "-", "spikiness": "+", "drift_fidelity": "+", "drift_coverage": "+",
     "drift_novelty": "+", "duplicate_fraction": "+",
     "generalization_score_unselected": "-", "generalization_ratio_real": "+",
@@ -266,3 +269,21 @@ def test_the_generalization_ratio_does_not_fall_with_scale_and_falls_with_copyin
     doubled = np.concatenate([train, train])  # copies are merged
     assert generalization_ratio(generated=fresh, train=doubled) == pytest.approx(ratio)
     assert np.isnan(generalization_ratio(generated=fresh, train=train[[0, 0]]))
+
+
+def test_the_tail_share_is_5_percent_where_nothing_is_lost_and_the_chi_square_law_where_it_is():
+    # |x|² of standard normal rows in d dimensions is chi-square; of rows shrunk by s, s² times it.
+    n, d = 40_000, 6
+    reference = normal(0, n, d)
+    assert tail_share(generated=normal(1, n, d), reference=reference) == pytest.approx(
+        0.05, abs=0.005
+    )
+    for shrunk in (0.9, 0.7):
+        expected = chi2.sf(chi2.ppf(0.95, d) / shrunk**2, d)
+        found = tail_share(generated=shrunk * normal(1, n, d), reference=reference)
+        assert found == pytest.approx(expected, abs=0.004)
+    assert tail_share(generated=np.zeros((5, d)), reference=reference) == 0
+    assert tail_share(generated=np.full((5, d), 9.0), reference=reference) == 1
+    sets = Sets(generated=0.9 * normal(1, n, d), reference=reference)
+    found = tail_share(generated=0.9 * normal(1, n, d), reference=reference)
+    assert METRICS["tail_share"].value(sets) == found

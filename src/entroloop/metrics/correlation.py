@@ -6,16 +6,29 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from entroloop.errors import InputError
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
 
 
 @dataclass(frozen=True)
+class Line:
+    """The least-squares line at some x; low, high: its pointwise 95 % interval, None for none."""
+
+    x: Float64
+    y: Float64
+    low: Float64 | None
+    high: Float64 | None
+
+
+@dataclass(frozen=True)
 class Correlation:
-    """Pearson r and the slope of y on x; the intervals are None if there is only one seed."""
+    """Pearson r and the slope of y on x; the intervals are None if there is only one seed.
+
+    line: the fit from the smallest to the largest x, None where x or y is constant.
+    """
 
     r: float
     slope: float
@@ -23,6 +36,7 @@ class Correlation:
     runs: int
     interval: tuple[float, float] | None
     slope_interval: tuple[float, float] | None = None
+    line: Line | None = None
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
@@ -67,22 +81,51 @@ def correlation(
     finite = np.isfinite(xs) & np.isfinite(ys)
     xs, ys, of_run = xs[finite], ys[finite], of_run[finite]
     names = np.unique(of_run)
-    interval = slope_interval = None
+    interval = slope_interval = drawn = None
     if len(np.unique(of_seed[finite])) > 1:
-        rows = [np.flatnonzero(of_run == name) for name in names]
-        rng = rng_for(0, 0, "bootstrap")
-        drawn = []
-        for _ in range(draws):
-            chosen = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-            drawn.append((pearson(xs[chosen], ys[chosen]), _slope(xs[chosen], ys[chosen])))
+        drawn = _bootstrap(xs, ys, np.searchsorted(names, of_run), draws)
         low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
         interval = (float(low[0]), float(high[0]))
         slope_interval = (float(low[1]), float(high[1]))
-    r, slope = pearson(xs, ys), _slope(xs, ys)
-    return Correlation(r, slope, len(xs), len(names), interval, slope_interval)
+    r, slope = pearson(xs, ys), _line(xs, ys)[0]
+    line = _fit(xs, ys, drawn) if np.isfinite(r) else None
+    return Correlation(r, slope, len(xs), len(names), interval, slope_interval, line)
 
 
-def _slope(x: Array, y: Array) -> float:
-    """Return the least-squares slope of y on x, or NaN if x is constant."""
+def _bootstrap(x: Float64, y: Float64, run: NDArray[np.int64], draws: int) -> Float64:
+    """Return r, slope and intercept (draws, 3) of resamples of whole runs, from each run's sums."""
+    at, level = x.mean(), y.mean()
+    x, y = x - at, y - level  # centred, so that differences of sums lose nothing
+    n_runs = int(run.max()) + 1
+    sums = np.stack([
+        np.bincount(run, weights=w, minlength=n_runs)
+        for w in (np.ones_like(x), x, y, x * x, y * y, x * y)
+    ])  # fmt: skip
+    drawn = rng_for(0, 0, "bootstrap").integers(n_runs, size=(draws, n_runs))
+    n, sx, sy, sxx, syy, sxy = (own[drawn].sum(axis=1) for own in sums)
+    xx, yy, xy = sxx - sx * sx / n, syy - sy * sy / n, sxy - sx * sy / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        varies = xx > 1e-12 * sxx
+        slope = np.where(varies, xy / xx, np.nan)
+        r = np.where(varies & (yy > 1e-12 * syy), xy / np.sqrt(xx * yy), np.nan)
+    return np.stack([r, slope, level + (sy - slope * sx) / n - slope * at], axis=1)
+
+
+def _line(x: Array, y: Array) -> tuple[float, float]:
+    """Return slope and intercept of the least-squares line of y on x, or NaN if x is constant."""
     spread = float(np.square(x - x.mean()).sum()) if len(x) > 1 else 0.0
-    return float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread else float("nan")
+    if not spread:
+        return float("nan"), float("nan")
+    slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _fit(x: Float64, y: Float64, drawn: Float64 | None) -> Line:
+    """Return the line at 21 places, with percentiles of the lines of a bootstrap."""
+    at = np.linspace(x.min(), x.max(), 21)
+    slope, intercept = _line(x, y)
+    low = high = None
+    if drawn is not None:
+        lines = drawn[:, 1, None] * at + drawn[:, 2, None]
+        low, high = np.nanpercentile(lines, [2.5, 97.5], axis=0)
+    return Line(at, intercept + slope * at, low, high)

@@ -47,6 +47,7 @@ from entroloop.metrics.neighbourhood import (
 )
 from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.sliced import sliced_wasserstein_of
+from entroloop.metrics.tails import tail_share_of
 from entroloop.plugins import Plugin, PluginError, Table
 from entroloop.samples import Array, Float64
 
@@ -348,6 +349,11 @@ _OWN: dict[str, Metric] = {
     "coverage_distance": Metric(
         (G, R), lambda s: float(nearest_distances_of(s, R, G).mean()),
         "mean distance from a real row to its nearest generated row",
+    ),
+    "tail_share": Metric(
+        (G, R), tail_share_of,
+        "share of rows beyond the 95 % quantile of real distances to the mean; 0.05 is right",
+        bounds=(0.0, 1.0), on_request=True,
     ),
     "total_variance": Metric(
         (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows",

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from entroloop.features import extractor_for
+from entroloop.features import Extractor, extractor_for
 from entroloop.report.claims import RANDOM, t_interval
+from entroloop.report.numbers import change_of, number
 from entroloop.report.read import StudyView
-from entroloop.samples import as_vectors
+from entroloop.samples import Array, as_vectors
 from entroloop.seeding import rng_for
+from entroloop.selection.spread import Spread, Z, spread_beside
 
 JUDGE = "frechet_distance"
 FAILED = 0.5  # Fréchet distance of generation 1 over the variance of real rows: 1 is a constant's
@@ -28,7 +30,8 @@ ROWS = 2000  # real rows whose variance is taken, at most
 class ArmLine:
     """An arm in one line; change: of the last Fréchet distance against the base, in words.
 
-    kind: better, worse, or "" where the interval holds 0 or there is none. spark: points of its
+    kind: better, worse, or "" where the interval holds 0 or there is none. effect: that change as
+    a share of the base's value, and its interval; None where there is none. spark: points of its
     Fréchet distance over the generations, an SVG polyline in a box of 100 × 24.
     """
 
@@ -37,6 +40,7 @@ class ArmLine:
     last: float
     change: str
     kind: str
+    effect: tuple[float, float, float] | None
     spark: str
 
 
@@ -88,38 +92,39 @@ def _line(
         for g, value in points
         if np.isfinite(value)
     )
-    change, kind = ("", "") if name == base_name else _change(table, base)
-    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), change, kind, spark)
+    change, kind, effect = ("", "", None) if name == base_name else _change(table, base)
+    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), change, kind, effect, spark)
 
 
-def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str]:
+Effect = tuple[float, float, float]
+
+
+def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str, Effect | None]:
     """Return the change of the last value against the base, paired by seed, and its kind."""
     ratios = np.log((table.iloc[:, -1] / base.iloc[:, -1]).dropna().astype(float))
     ratios = ratios[np.isfinite(ratios)]
     n = len(ratios)
     if n == 0:
-        return "no seed in common", ""
+        return "no seed in common", "", None
     lower = int((ratios < 0).sum())
-    mean = f"{_percent(ratios.mean())} %"
+    mean = f"{change_of(float(ratios.mean()))} %"
     seeds = f"lower in {lower} of {n} seed{'s' if n > 1 else ''}"
-    if n == 1:
-        return f"{mean} ({seeds}, no interval)", ""
     low, high = t_interval(list(ratios))
-    shown = f"[{_percent(low)}, {_percent(high)}]"
+    effect = math.expm1(float(ratios.mean())), math.expm1(low), math.expm1(high)
+    if n == 1:
+        return f"{mean} ({seeds}, no interval)", "", effect
+    shown = f"[{change_of(low)}, {change_of(high)}]"
     kind = "better" if high < 0 else "worse" if low > 0 else ""
-    return f"{mean} {shown} ({seeds})", kind
-
-
-def _percent(ln_ratio: float) -> str:
-    return f"{100 * math.expm1(ln_ratio):+.0f}".replace("-", "−")
+    return f"{mean} {shown} ({seeds})", kind, effect
 
 
 def _sentence(by_arm: dict[str, pd.DataFrame], base: str, arms: list[ArmLine]) -> str:
     table = by_arm[base].dropna(axis=1, how="all")
     first, last = table.iloc[:, 0], table.iloc[:, -1]
     n, rose = len(table), int((last > first).sum())
+    start, end = number(first.mean()), number(last.mean())
     words = (
-        f"With {base} the Fréchet distance goes from {first.mean():.3g} to {last.mean():.3g} by "
+        f"With {base} the Fréchet distance goes from {start} to {end} by "
         f"generation {table.columns.max()} (rises in {rose} of {n} seed{'s' if n > 1 else ''}"
         f"{', no interval' if n == 1 else ''})"
     )
@@ -127,14 +132,14 @@ def _sentence(by_arm: dict[str, pd.DataFrame], base: str, arms: list[ArmLine]) -
     worse = [line for line in arms if line.kind == "worse"]
     if better:
         best = min(better, key=lambda line: line.last)
-        words += f"; {best.name} holds it at {best.last:.3g}, {best.change}"
+        words += f"; {best.name} holds it at {number(best.last)}, {best.change}"
     elif len(arms) > 1 and n > 1:
         words += "; no arm is better beyond the spread over seeds"
     elif len(arms) > 1:
         lowest = min(arms, key=lambda line: line.last)
-        words += f"; the lowest is {lowest.name} with {lowest.last:.3g}"
+        words += f"; the lowest is {lowest.name} with {number(lowest.last)}"
     if worse:
-        words += f"; worse: {', '.join(f'{line.name} ({line.last:.3g})' for line in worse)}"
+        words += f"; worse: {', '.join(f'{line.name} ({number(line.last)})' for line in worse)}"
     return f"{words}."
 
 
@@ -146,31 +151,55 @@ def _learned(view: StudyView) -> tuple[str, bool]:
     extractor = extractor_for(view.config["metrics"]["features"]).seeing(view.real.decoder)
     some = np.sort(rng_for(0, 0, "answer").permutation(len(view.real.data))[:ROWS])
     rows = np.asarray(view.real.data[some])
-    real = as_vectors(extractor.fitted_to(rows)(rows)).astype(np.float64)
+    own = extractor.fitted_to(rows)
+    real = as_vectors(own(rows)).astype(np.float64)
     variance = float(real.var(axis=0, ddof=1).sum())
     distance, floor = float(one[JUDGE].mean()), float(one["frechet_distance_floor"].mean())
     share = distance / variance if variance > 0 else math.nan
-    score = float((one["generalization_score"] / one["generalization_score_reference"]).mean())
-    spread = float(one["total_variance"].mean()) / variance if variance > 0 else math.nan
     if not share < FAILED:
         return (
-            f"Generation 1 cannot be judged: its Fréchet distance is {distance:.3g}, {share:.2g} "
-            f"times what real rows vary ({variance:.3g}; real rows among themselves: {floor:.3g}), "
-            "so that the generator has learned little or nothing. Train it longer, or give it more "
-            "rows, before reading what follows.",
+            f"Generation 1 cannot be judged: its Fréchet distance is {number(distance)}, "
+            f"{number(share)} times what real rows vary ({number(variance)}; real rows among "
+            f"themselves: {number(floor)}), so that the generator has learned little or nothing. "
+            "Train it longer, or give it more rows, before reading what follows.",
             True,
         )
+    score = float((one["generalization_score"] / one["generalization_score_reference"]).mean())
     side = "memorizes" if score < NEAR else "strays" if score > FAR else "generalizes"
-    expected = (
-        "samples have lost variance, so that selection by entropy may help: let guarded decide"
-        if spread < 0.9
-        else "samples vary as much as real rows, where selection by entropy has harmed: prefer "
-        "random, or let guarded decide"
-    )
     return (
-        f"Generation 1 can be judged: Fréchet distance {distance:.3g} where real rows have "
-        f"{floor:.3g} among themselves and vary by {variance:.3g}. Its samples lie at {score:.2f} "
-        f"of the distance of held-out rows to the training set: it {side}. They vary {spread:.2f} "
-        f"times as much as real rows: {expected}.",
+        f"Generation 1 can be judged: Fréchet distance {number(distance)} where real rows have "
+        f"{number(floor)} among themselves and vary by {number(variance)}. Its samples lie at "
+        f"{score:.2f} of the distance of held-out rows to the training set: it {side}. "
+        f"{_expected(_spread(view, one, own, real))}",
         False,
+    )
+
+
+def _spread(view: StudyView, one: pd.DataFrame, extractor: Extractor, real: Array) -> Spread:
+    """Return the spread of generation 1 beside that of real rows: the mean over seeds.
+
+    Its error is that of one seed: runs of different seeds share the real rows.
+    """
+    found = [
+        spread_beside(as_vectors(extractor(view.samples(str(arm), int(seed), 1)[:ROWS])), real)
+        for arm, seed in zip(one["arm"], one["seed"], strict=True)
+    ]
+    return Spread(*(float(np.mean([getattr(s, f) for s in found])) for f in ("ln_ratio", "error")))
+
+
+def _expected(spread: Spread) -> str:
+    """Say whether samples have lost variance, by guarded's own rule, and what is to be tried."""
+    most = math.exp(spread.ln_ratio + Z * spread.error)
+    shown = (
+        f"They vary {math.exp(spread.ln_ratio):.2f} times as much as real rows "
+        f"(at most {most:.2f}, one-sided 95 %):"
+    )
+    if spread.lost:
+        return (
+            f"{shown} samples have lost variance beyond chance, so that selection by entropy may "
+            "help: let guarded decide."
+        )
+    return (
+        f"{shown} no loss of variance is seen, where selection by entropy has harmed: prefer "
+        "random, or let guarded decide."
     )

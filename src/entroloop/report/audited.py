@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.cleaning.audit import VERDICTS, FalseAlarms
-from entroloop.report.images import Picture, grid, picture, thumbnails
-from entroloop.report.plain_page import write_plain_page
+from entroloop.report.assembly import write_page_from
+from entroloop.report.figures import Chart, series_of
+from entroloop.report.images import Picture, grid, no_wider, picture
+from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.samples import Array
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from entroloop.commands.audit import Audited
 
 SHOWN, COLUMNS = 48, 16  # samples of each verdict; in a row
@@ -27,14 +27,38 @@ def write_audit_page(audited: Audited, html: Path) -> None:
 
     Raises InputError for a file that cannot be written.
     """
-    write_plain_page(
-        html,
+    chart = _plane(audited)
+    write_page_from(
         "audited.html.j2",
-        figures={"plane": _plane(audited)},
+        html,
+        fingerprint="audit of generated samples",
         summary=audited.summary,
-        rates={name: _rate(alarm) for name, alarm in audited.found.false_alarms.items()},
+        verdicts=_verdicts(audited),
+        chart=chart,
         classes=[_shown(audited, verdict) for verdict in VERDICTS],
+        data={"arms": [], "charts": {"audit": [chart]}},
     )
+
+
+def _verdicts(audited: Audited) -> Table:
+    at = audited.summary["thresholds"]
+    when = {
+        "copy": "equal values",
+        "near-copy": f"d₁ ≤ {at['distance']:.4g} or d₁/d₂ ≤ {at['ratio']:.4g}",
+        "stray": f"typicality ≤ {at['level']:.4g}",
+        "keep": "none of these",
+    }
+    alarms = {name: _rate(alarm) for name, alarm in audited.found.false_alarms.items()}
+    columns = [
+        Column("verdict", words=True), Column("rows"), Column("when", words=True),
+        Column("real rows that are flagged, each beside a half it is not in", words=True),
+    ]  # fmt: skip
+    rows = [
+        Row([words(verdict), Cell(f"{count:,}", count), words(when[verdict]),
+             words(alarms.get(verdict, "–"))])
+        for verdict, count in audited.summary["counts"].items()
+    ]  # fmt: skip
+    return Table("verdicts", "What becomes of the generated rows", columns, rows)
 
 
 def _rate(alarm: FalseAlarms) -> str:
@@ -42,21 +66,14 @@ def _rate(alarm: FalseAlarms) -> str:
     return f"{alarm.rate:.2%} [{low:.2%}, {high:.2%}] of {alarm.n:,}; meant: {alarm.expected:.2%}"
 
 
-def _plane(audited: Audited) -> Figure:
-    """Plot typicality against d₁/d₂, by verdict."""
-    import plotly.graph_objects as go
-
-    from entroloop.report.figures import colour, lay_out
-
-    figure, found = go.Figure(), audited.found
+def _plane(audited: Audited) -> Chart:
+    """Return typicality against d₁/d₂, by verdict."""
+    found, series = audited.found, []
     for i, verdict in enumerate(VERDICTS):
         rows = np.flatnonzero(found.verdicts == verdict)[:POINTS]
-        figure.add_scatter(
-            x=found.ratio[rows].tolist(), y=found.typicality[rows].tolist(), mode="markers",
-            name=verdict, marker={"color": colour(i), "size": 4, "opacity": 0.6},
-        )  # fmt: skip
-    lay_out(figure, "typicality", "d₁/d₂")
-    return figure
+        series.append(series_of(i, verdict, found.ratio[rows], found.typicality[rows]))
+    return {"id": "plane", "kind": "points", "title": "Typicality", "x": "d₁/d₂",
+            "series": series}  # fmt: skip
 
 
 def _shown(audited: Audited, verdict: str) -> dict[str, Any]:
@@ -92,4 +109,9 @@ def _picture(audited: Audited, rows: Array, verdict: str) -> Picture | None:
             blank = np.full((COLUMNS - len(part), *part.shape[1:]), 128, dtype=np.uint8)
             lines += [part, blank]
     caption = f"{verdict}: generated samples, each above its nearest real one"
-    return picture(grid(thumbnails(np.concatenate(lines)), COLUMNS), caption, scale=2)
+    return picture(grid(_tiles(np.concatenate(lines)), COLUMNS), caption, scale=2)
+
+
+def _tiles(images: Array) -> Array:
+    """Return images of at most 96 pixels a side, as `grid` takes them."""
+    return no_wider(images[..., 0] if images.shape[3] == 1 else images, 96)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from entroloop.report.images import Picture, grid, picture, thumbnails
-from entroloop.report.plain_page import write_plain_page
+from entroloop.report.assembly import write_page_from
+from entroloop.report.figures import Chart, series_of
+from entroloop.report.images import Picture, grid, no_wider, picture
+from entroloop.report.page_tables import Cell, Column, Row, Table, words
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from entroloop.commands.duplicates import FoundDuplicates
 
 GROUPS, MEMBERS = 60, 12  # shown of all groups, the largest first, and of a group
@@ -23,29 +23,39 @@ def write_duplicates_page(found: FoundDuplicates, html: Path) -> None:
 
     Raises InputError for a file that cannot be written.
     """
-    write_plain_page(
-        html,
+    chart = _curve(found.summary["curve"])
+    write_page_from(
         "duplicates.html.j2",
-        figures={"curve": _curve(found.summary["curve"])},
+        html,
+        fingerprint="near-duplicates",
+        chart=chart,
         summary=found.summary,
+        pools=_pools(found.summary["pools"]),
         groups=_shown(found),
         most=MEMBERS,
+        data={"arms": [], "charts": {"found": [chart]}},
     )
 
 
-def _curve(curve: list[dict[str, float]]) -> Figure:
-    import plotly.graph_objects as go
+def _curve(curve: list[dict[str, float]]) -> Chart:
+    thresholds = [step["threshold"] for step in curve]
+    series = [
+        series_of(i, name, thresholds, [step[name] for step in curve])
+        for i, name in enumerate(("pairs", "dropped"))
+    ]
+    return {"id": "curve", "kind": "lines", "title": "How many, by threshold", "x": "threshold",
+            "zero": True, "series": series}  # fmt: skip
 
-    from entroloop.report.figures import colour, lay_out
 
-    figure = go.Figure()
-    for i, name in enumerate(("pairs", "dropped")):
-        figure.add_scatter(
-            x=[step["threshold"] for step in curve], y=[step[name] for step in curve],
-            mode="lines+markers", name=name, line={"color": colour(i)},
-        )  # fmt: skip
-    lay_out(figure, "how many", "threshold")
-    return figure
+def _pools(pools: dict[str, dict[str, int]]) -> Table:
+    names = ("rows", "in_groups", "dropped")
+    columns = [Column("pool", words=True), *(Column(name.replace("_", " ")) for name in names)]
+    rows = [
+        Row([words(pool), *(Cell(f"{counts[name]:,}", counts[name]) for name in names)])
+        for pool, counts in pools.items()
+    ]
+    return Table("pools", "Rows of each pool, those in groups, those that need not be kept",
+                 columns, rows)  # fmt: skip
 
 
 def _shown(found: FoundDuplicates) -> list[dict[str, Any]]:
@@ -73,4 +83,9 @@ def _picture(found: FoundDuplicates, rows: Any, names: list[str]) -> Picture | N
     images = found.pools.images(rows)
     if images is None:
         return None
-    return picture(grid(thumbnails(images), len(rows)), ", ".join(names), scale=2)
+    return picture(grid(_tiles(images), len(rows)), ", ".join(names), scale=2)
+
+
+def _tiles(images: Any) -> Any:
+    """Return images of at most 96 pixels a side, as `grid` takes them."""
+    return no_wider(images[..., 0] if images.shape[3] == 1 else images, 96)

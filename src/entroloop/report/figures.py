@@ -1,29 +1,35 @@
-"""The report's curves."""
+"""The page's charts as data: what assets/charts.js draws.
+
+Drawn by some hundred lines of our own and not by a library: a plot library weighs 1 to 5 MB in
+every page, and brings a legend and a colour table of its own for every chart.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from entroloop.metrics.correlation import Correlation
+from entroloop.metrics import METRICS
+from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.claims import entropy_and_score
+from entroloop.report.numbers import rounded
 from entroloop.report.read import StudyView
-from entroloop.samples import as_vectors
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+Chart = dict[str, Any]
 
 CURVES = {  # column: title
     "entropy_train": "Entropy of the training set (nats)",
-    "generalization_score": "Generalization score (dotted: held-out real rows)",
-    "generalization_ratio": "Generalization score over the training set's own spacing",
+    "frechet_distance": "Fréchet distance to held-out data",
+    "generalization_score": "Generalization score (GS)",
+    "generalization_ratio": "GS over the training set's own spacing",
+    "memorized_fraction": "Memorized fraction of the samples",
     "auth_pct": "Authentic samples (AuthPct, %)",
-    "frechet_distance": "Fréchet distance to held-out data (dotted: of real rows)",
+    "coverage_distance": "Mean distance of held-out real rows to the nearest sample",
     "total_variance": "Total variance of the samples",
     "real_share": "Share of real data in the training set",
-    "memorized_fraction": "Memorized fraction of the samples",
-    "coverage_distance": "Mean distance of held-out real rows to the nearest sample",
 }
 DOTTED = {  # column: what stands beside it
     "generalization_score": "generalization_score_reference",
@@ -31,6 +37,7 @@ DOTTED = {  # column: what stands beside it
 }
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+SHARES = ("real_share", "memorized_fraction")  # from 0, where the share is 0 throughout, too
 
 
 def colour(index: int) -> str:
@@ -38,113 +45,146 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
-def curves(view: StudyView) -> dict[str, Figure]:
-    """Return one figure per measure: mean over seeds by generation, band from min to max."""
-    return {column: _curve(view, column, title) for column, title in CURVES.items()}
+def curves(arms: Sequence[ShownArm]) -> list[Chart]:
+    """Return one chart per measure: mean over seeds by generation, band from min to max.
+
+    The measures in every record, then those asked for in `metrics.extra`.
+    """
+    columns = dict(CURVES) | {name: _title(name) for name in _extra(arms)}
+    statistics = {arm.index: _statistics(arm) for arm in arms}
+    return [_curve(column, title, arms, statistics) for column, title in columns.items()]
 
 
-def _curve(view: StudyView, column: str, title: str) -> Figure:
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for i, arm in enumerate(a["name"] for a in view.arms):
-        rows = view.records[view.records["arm"] == arm]
-        finite = rows[np.isfinite(rows[column])]
-        by_generation = finite.groupby("generation")[column].agg(["mean", "min", "max"])
-        x = by_generation.index.to_list()
-        if view.records["seed"].nunique() > 1:
-            edge = [*by_generation["max"], *by_generation["min"][::-1]]
-            figure.add_scatter(
-                x=[*x, *x[::-1]], y=edge, fill="toself", fillcolor=colour(i), opacity=0.15,
-                line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm,
-            )  # fmt: skip
-        figure.add_scatter(
-            x=x, y=by_generation["mean"].to_list(), name=arm, mode="lines+markers",
-            line={"color": colour(i)}, legendgroup=arm,
-        )  # fmt: skip
-        if column in DOTTED:
-            held_out = rows.groupby("generation")[DOTTED[column]].mean()
-            figure.add_scatter(
-                x=held_out.index.to_list(), y=held_out.to_list(), mode="lines",
-                line={"color": colour(i), "dash": "dot"}, name=f"{arm}: real rows",
-                legendgroup=arm, showlegend=False,
-            )  # fmt: skip
-    lay_out(figure, title, "generation")
-    figure.update_xaxes(dtick=1)
-    return figure
+def _extra(arms: Sequence[ShownArm]) -> list[str]:
+    """Return the measures that were asked for; a floor or a null stands beside its measure."""
+    asked: dict[str, None] = {}
+    for arm in arms:
+        asked |= dict.fromkeys(arm.view.config["metrics"].get("extra", ()))
+    return [name for name in asked if name not in CURVES and name in METRICS]
 
 
-def entropy_against_score(view: StudyView) -> tuple[Figure, str] | None:
-    """Return a scatter of entropy and ln GS over generations ≥ 2, with r in words, or None."""
-    import plotly.graph_objects as go
+def _title(name: str) -> str:
+    return f"{name.replace('_', ' ')}: {METRICS[name].says}"
 
-    found = entropy_and_score(view.records)
-    if found is None or not np.isfinite(found.r):
-        return None
-    figure = go.Figure()
-    for i, arm in enumerate(a["name"] for a in view.arms):
-        rows = view.records[(view.records["arm"] == arm) & (view.records["generation"] >= 2)]
-        figure.add_scatter(
-            x=rows["entropy_train"].to_list(),
-            y=np.log(rows["generalization_score"]).to_list(),
-            text=[f"seed {s}, generation {g}" for s, g in zip(rows["seed"], rows["generation"],
-                                                              strict=True)],
-            mode="markers", name=arm, marker={"color": colour(i)},
-        )  # fmt: skip
-    lay_out(figure, "ln generalization score", "entropy of the training set (nats)")
+
+def _beside(column: str) -> str:
+    """Return the column that is dotted beside a curve: what real rows have."""
+    beside = METRICS[column].beside if column in METRICS else ()
+    return DOTTED.get(column) or next((name for name in beside if name.endswith("_floor")), "")
+
+
+def _statistics(arm: ShownArm) -> pd.DataFrame:
+    numeric = arm.records.select_dtypes("number").drop(columns=["seed"])
+    by_generation = numeric.replace([np.inf, -np.inf], np.nan).groupby("generation")
+    return by_generation.agg(["mean", "min", "max", "count"])
+
+
+def _curve(
+    column: str, title: str, arms: Sequence[ShownArm], statistics: dict[int, pd.DataFrame]
+) -> Chart:
+    beside, series = _beside(column), []
+    for arm in arms:
+        table = statistics[arm.index]
+        if column not in table:
+            continue
+        own = table[column]
+        line = {
+            "arm": arm.index, "name": arm.label, "x": own.index.tolist(), "y": _list(own["mean"]),
+            "n": own["count"].tolist(),
+        }  # fmt: skip
+        if arm.records["seed"].nunique() > 1:
+            line |= {"low": _list(own["min"]), "high": _list(own["max"])}
+        if beside and beside in table:
+            line["beside"] = _list(table[beside]["mean"])
+        series.append(line)
+    bounds = METRICS[column].bounds if column in METRICS else (0, 1)
+    return {
+        "id": column, "kind": "lines", "title": title, "series": series, "whole": True,
+        "x": "generation", "zero": column in SHARES or bounds == (0, 1),
+        "dotted": "held-out real rows" if beside else "",
+    }  # fmt: skip
+
+
+def series_of(i: int, name: str, x: Any, y: Any) -> Chart:
+    """Return a line or a cloud of a chart that has a key of its own: it looks like arm i."""
+    return {"arm": i, "name": name, "x": _list(np.asarray(x).tolist()),
+            "y": _list(np.asarray(y).tolist())}  # fmt: skip
+
+
+def _list(values: Any) -> list[float | None]:
+    return [rounded(float(value)) for value in values]
+
+
+def relation(
+    arms: Sequence[ShownArm], views: Sequence[StudyView]
+) -> tuple[Chart | None, list[str]]:
+    """Return entropy against ln GS over generations ≥ 2 as a chart, and r of each study in words.
+
+    Each study has its fit, with the interval of a bootstrap over runs. None where no study has one.
+    """
+    fits, said = [], []
+    for title, view in zip(study_titles(views), views, strict=True):
+        found = entropy_and_score(view.records)
+        if found is None or found.line is None:
+            said.append("")
+            continue
+        line = found.line
+        fits.append({
+            "name": title, "x": _list(line.x), "y": _list(line.y),
+            "low": None if line.low is None else _list(line.low),
+            "high": None if line.high is None else _list(line.high),
+        })  # fmt: skip
+        said.append(_correlation_in_words(found))
+    chart = {
+        "id": "relation", "kind": "points", "title": "Entropy of the training set and ln GS",
+        "x": "entropy of the training set (nats)", "y": "ln GS", "fits": fits,
+        "series": [_points(arm) for arm in arms],
+    }  # fmt: skip
+    return (chart if fits else None), said
+
+
+def _points(arm: ShownArm) -> Chart:
+    rows = arm.records[arm.records["generation"] >= 2]
+    rows = rows[rows["generalization_score"] > 0]
+    return {
+        "arm": arm.index, "name": arm.label, "x": _list(rows["entropy_train"]),
+        "y": _list(np.log(rows["generalization_score"])),
+        "text": [f"seed {seed}, generation {generation}" for seed, generation in
+                 zip(rows["seed"], rows["generation"], strict=True)],
+    }  # fmt: skip
+
+
+def _correlation_in_words(found: Any) -> str:
     if found.interval is None:
         interval = "no interval: one seed"
     else:
         interval = f"95 % interval {found.interval[0]:.3f} … {found.interval[1]:.3f}"
-    text = (
+    slope = found.slope_interval
+    spread = f" ({slope[0]:.4f} … {slope[1]:.4f})" if slope else ""
+    return (
         f"Pearson r = {found.r:.3f} over {found.n} points of {found.runs} runs "
         f"({interval}{', bootstrap over runs' if found.interval else ''}); "
-        f"slope {found.slope:.4f} per nat{_slope_interval(found)}. The paper reports r = 0.91."
+        f"slope {found.slope:.4f} per nat{spread}. The paper reports r = 0.91."
     )
-    return figure, text
 
 
-def _slope_interval(found: Correlation) -> str:
-    if found.slope_interval is None:
-        return ""
-    return f" ({found.slope_interval[0]:.4f} … {found.slope_interval[1]:.4f})"
-
-
-def projection(view: StudyView) -> Figure:
-    """Plot the last generation's samples on the first two principal axes of the real data.
-
-    For rows that are not images.
-    """
-    import plotly.graph_objects as go
-    from sklearn.decomposition import PCA
-
-    rng = np.random.default_rng(0)
-    real = as_vectors(np.asarray(view.real.data)).astype(np.float64)
-    real = real[rng.permutation(len(real))[:1000]]
-    axes = PCA(n_components=min(2, real.shape[1])).fit(real)
-    figure = go.Figure()
-    seed = view.config["seeds"][0]
-    shown = [("real data", real, "#bbbbbb")]
-    for i, arm in enumerate(a["name"] for a in view.arms):
-        last = len(view.keys(arm, seed))
-        shown.append((arm, as_vectors(view.samples(arm, seed, last)), colour(i)))
-    for name, rows, shade in shown:
-        points = axes.transform(rows)
-        figure.add_scatter(
-            x=points[:, 0].tolist(), y=points[:, -1].tolist(), mode="markers", name=name,
-            marker={"color": shade, "size": 4, "opacity": 0.6},
-        )  # fmt: skip
-    lay_out(figure, "second principal axis", "first principal axis of the real data")
-    return figure
-
-
-def lay_out(figure: Figure, title: str, x_title: str) -> None:
-    """Apply the common layout; title: the vertical axis, x_title: the horizontal axis."""
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}},
-        template="plotly_white",
-        height=380,
-        margin={"l": 55, "r": 15, "t": 45, "b": 45},
-        legend={"orientation": "h", "y": -0.2, "font": {"size": 11}},
-        xaxis_title=x_title,
-    )
+def provenance(arms: Sequence[ShownArm]) -> list[Chart]:
+    """Return, for each arm, which generations the rows of its training sets come from."""
+    charts = []
+    for arm in arms:
+        shares = [
+            np.mean([list(row) for row in rows], axis=0)
+            for _, rows in arm.records.groupby("generation")["share_by_generation"]
+        ]
+        x = sorted(int(g) for g in arm.records["generation"].unique())
+        layers = [
+            [rounded(float(share[g])) if g < len(share) else 0.0 for share in shares]
+            for g in range(len(shares[-1]))
+        ]
+        charts.append({
+            "id": f"provenance-{arm.index}", "kind": "areas", "title": arm.label, "arm": arm.index,
+            "x": "generation", "whole": True, "zero": True, "steps": x,
+            "series": [{"name": "real rows" if g == 0 else f"generation {g}", "x": x, "y": layer}
+                       for g, layer in enumerate(layers)],
+        })  # fmt: skip
+    return charts

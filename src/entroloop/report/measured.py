@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
-from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from entroloop.errors import InputError
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.moments import spectrum
 from entroloop.metrics.neighbourhood import nearest_distances_of
-from entroloop.report import refuse_foreign
-from entroloop.report.figures import colour, lay_out
+from entroloop.report.assembly import write_page_from
+from entroloop.report.figures import Chart, series_of
 from entroloop.report.images import Picture, grid, picture
-from entroloop.system.files import write_atomically
+from entroloop.report.numbers import number
+from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.sets_verdict import sets_verdict
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from entroloop.commands.measure import Measured
 
 PAIRS = 48
@@ -35,45 +31,42 @@ def write_page(measured: Measured, html: Path) -> None:
 
     Raises InputError for a file that cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    refuse_foreign(html)
-    text = (resources.files("entroloop.report") / "sets.html.j2").read_text()
     rows = measured.rows
     sets = Sets(
         generated=rows["generated"], train=rows.get("train"), reference=rows.get("reference")
     )
-    figures = {
-        "projection": _projection(measured),
-        "distances": _distances(sets),
-        "spectra": _spectra(measured),
-    }
-    page = (
-        Environment(autoescape=True, undefined=StrictUndefined)
-        .from_string(text)
-        .render(
-            plotly_js=get_plotlyjs(),
-            version=version("entroloop"),
-            extractor=measured.extractor,
-            sizes={role: x.shape for role, x in measured.rows.items()},
-            rows=[_line(measured, name) for name in measured.found],
-            figures={name: json.loads(f.to_json()) for name, f in figures.items() if f},
-            pairs=_gallery(measured, sets),
-        )
+    charts = [chart for chart in (_projection(measured), _distances(sets), _spectra(measured))
+              if chart]  # fmt: skip
+    write_page_from(
+        "sets.html.j2",
+        html,
+        fingerprint="measured sets",
+        extractor=measured.extractor,
+        sizes={role: x.shape for role, x in measured.rows.items()},
+        verdict=sets_verdict(measured.found),
+        metrics=_metrics(measured),
+        charts=charts,
+        pairs=_gallery(measured, sets),
+        data={"arms": [], "charts": {"sets": charts}},
     )
-    try:
-        write_atomically(html, page)
-    except OSError as error:
-        raise InputError(f"the page {html} cannot be written: {error.strerror}") from None
 
 
-def _line(measured: Measured, name: str) -> dict[str, str]:
-    found = measured.found[name]
-    interval = "–" if found.interval is None else " … ".join(f"{v:.4g}" for v in found.interval)
-    value = f"{found.value:.4g}" if not math.isnan(found.value) else "–"
-    return {"name": name, "value": value, "interval": interval, "says": METRICS[name].says,
-            "note": found.note, "comparable": found.comparable}  # fmt: skip
+def _metrics(measured: Measured) -> Table:
+    columns = [
+        Column("metric", words=True), Column("value"), Column("95 % interval"),
+        Column("what it says", words=True), Column("how it was taken", words=True),
+    ]  # fmt: skip
+    rows = []
+    for name, found in measured.found.items():
+        low, high = found.interval or (math.nan, math.nan)
+        shown = f"{number(low)} … {number(high)}" if found.interval else "–"
+        taken = f"{found.note}; comparable {found.comparable}"
+        rows.append(Row([
+            words(name), Cell(number(found.value), found.value),
+            Cell(shown, low, (low, high) if found.interval else None), words(METRICS[name].says),
+            words(taken),
+        ]))  # fmt: skip
+    return Table("metrics", "Intervals: 95 %, by the method named in the note", columns, rows)
 
 
 def _gallery(measured: Measured, sets: Sets) -> Picture | None:
@@ -103,59 +96,45 @@ def _gallery(measured: Measured, sets: Sets) -> Picture | None:
     return picture(grid(images, columns), caption, scale=2)
 
 
-def _projection(measured: Measured) -> Figure:
-    import plotly.graph_objects as go
+def _projection(measured: Measured) -> Chart:
     from sklearn.decomposition import PCA
 
     rows = measured.rows
     base = next(role for role in ("reference", "train", "generated") if role in rows)
     count = min(2, *rows[base].shape)
     axes = PCA(count, svd_solver="randomized", random_state=0).fit(rows[base].astype(np.float64))
-    figure = go.Figure()
+    series = []
     for i, (role, x) in enumerate(rows.items()):
-        rng = np.random.default_rng(0)
-        points = axes.transform(x[rng.permutation(len(x))[:POINTS]].astype(np.float64))
-        figure.add_scattergl(
-            x=points[:, 0].tolist(), y=points[:, -1].tolist(), mode="markers", name=role,
-            marker={"color": colour(i), "size": 4, "opacity": 0.5},
-        )  # fmt: skip
-    lay_out(figure, "second principal axis", f"first principal axis of {base}")
-    return figure
+        some = np.random.default_rng(0).permutation(len(x))[:POINTS]
+        points = axes.transform(x[some].astype(np.float64))
+        series.append(series_of(i, role, points[:, 0], points[:, -1]))
+    return {"id": "projection", "kind": "points", "title": "The sets on principal axes",
+            "x": f"first principal axis of {base}", "y": "second principal axis",
+            "series": series}  # fmt: skip
 
 
-def _distances(sets: Sets) -> Figure | None:
-    """Plot the distribution functions of distances to the nearest row of another set."""
-    import plotly.graph_objects as go
-
+def _distances(sets: Sets) -> Chart | None:
+    """Return the distribution functions of distances to the nearest row of another set."""
     if not sets.has("train") and not sets.has("reference"):
         return None
-    figure = go.Figure()
     pairs = (("generated", "train"), ("reference", "train"), ("generated", "reference"),
              ("reference", "generated"))  # fmt: skip
-    for i, (of, to) in enumerate(pairs):
-        if not (sets.has(of) and sets.has(to)):
-            continue
-        values = np.quantile(nearest_distances_of(sets, of, to), np.linspace(0, 1, 201))
-        figure.add_scatter(
-            x=values.tolist(), y=np.linspace(0, 1, 201).tolist(), mode="lines",
-            name=f"{of} to {to}", line={"color": colour(i)},
-        )  # fmt: skip
-    lay_out(figure, "share of rows", "distance to the nearest row")
-    return figure
+    at = np.linspace(0, 1, 101)
+    series = [
+        series_of(i, f"{of} to {to}", np.quantile(nearest_distances_of(sets, of, to), at), at)
+        for i, (of, to) in enumerate(pairs)
+        if sets.has(of) and sets.has(to)
+    ]
+    return {"id": "distances", "kind": "lines", "title": "Share of rows within a distance",
+            "x": "distance to the nearest row", "zero": True, "series": series}  # fmt: skip
 
 
-def _spectra(measured: Measured) -> Figure:
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
+def _spectra(measured: Measured) -> Chart | None:
+    series = []
     for i, (role, x) in enumerate(measured.rows.items()):
         if len(x) < 2 or x.shape[1] > 4096:
             continue
         values = spectrum(x)[:VALUES]
-        figure.add_scatter(
-            x=list(range(1, len(values) + 1)), y=np.maximum(values, 1e-30).tolist(), mode="lines",
-            name=role, line={"color": colour(i)},
-        )  # fmt: skip
-    figure.update_yaxes(type="log")
-    lay_out(figure, "eigenvalue of the covariance", "rank")
-    return figure
+        series.append(series_of(i, role, np.arange(1, len(values) + 1), np.maximum(values, 1e-30)))
+    return {"id": "spectra", "kind": "lines", "title": "Eigenvalues of the covariance", "log": True,
+            "x": "rank", "series": series} if series else None  # fmt: skip

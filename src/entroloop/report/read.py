@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from entroloop.data import split_order
 from entroloop.errors import InputError
+from entroloop.features import Extractor, extractor_for
 from entroloop.samples import Array, RealData
 from entroloop.store.folder import Store
 from entroloop.store.records import load_records
@@ -76,6 +78,17 @@ class StudyView:
         keys = self.keys(arm, seed)
         history = [k["samples"] for k in keys]
         return read_training_set(self.store, keys[generation - 1]["training_set"], history).data
+
+    def real_rows(self, seed: int) -> tuple[Array, Array]:
+        """Return the indices of a run's real training rows, and those of its held-out rows."""
+        order = split_order(len(self.real.data), self.real.labels, seed)
+        held_out = self.n_train + int(self.config["data"]["n_reference"])
+        return order[: self.n_train], order[self.n_train : held_out]
+
+    def extractor(self, seed: int) -> Extractor:
+        """Return the features that a run is measured in."""
+        found = extractor_for(self.config["metrics"]["features"]).seeing(self.real.decoder)
+        return found.fitted_to(np.asarray(self.real.data[self.real_rows(seed)[0]]))
 
     def as_images(self, rows: Array) -> Array | None:
         """Return rows as uint8 images (n, h, w) or (n, h, w, 3), or None if they are not images."""

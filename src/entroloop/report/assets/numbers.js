@@ -1,0 +1,38 @@
+// Numbers as the page writes them: report/numbers.py says how.
+
+function shown(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  let text;
+  if (size === 0) return "0";
+  if (size >= 999.5 && size < 1e9) text = Math.round(value).toLocaleString("en");
+  else if (size >= 1e-3 && size < 1e9) text = String(Number(value.toPrecision(3)));
+  else text = value.toExponential(2).replace("e+", "e");
+  return text.replaceAll("-", "−");
+}
+
+// Places for the marks of an axis between two values: steps of 1, 2 or 5 times a power of ten.
+function ticksBetween(low, high, about, whole) {
+  const rough = (high - low) / about;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  let step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  if (whole) step = Math.max(1, Math.round(step));
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+  return found;
+}
+
+// The same where equal ratios have equal lengths: powers of ten, and 2 and 5 times them if few; over
+// less than that the places of a linear axis.
+function logTicksBetween(low, high) {
+  const found = [];
+  const factors = high / low > 200 ? [1] : [1, 2, 5];
+  for (let p = Math.floor(Math.log10(low)); p <= Math.ceil(Math.log10(high)); p++) {
+    for (const factor of factors) {
+      const value = factor * 10 ** p;
+      if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+    }
+  }
+  return found.length > 2 ? found : ticksBetween(low, high, 4).filter((value) => value > 0);
+}

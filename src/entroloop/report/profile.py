@@ -1,0 +1,202 @@
+"""The collapse profile: how far each definition of collapse in use has gone by the last generation.
+
+Variance, entropy, Fréchet distance, coverage of real modes, tails, memorization: a study can have
+collapsed by one and not by another (arXiv 2503.03150 counts eight definitions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from entroloop.metrics.tails import QUANTILE, tail_share
+from entroloop.report.arms import ShownArm, study_titles
+from entroloop.report.claims import t_interval
+from entroloop.report.numbers import MISSING, change_of, number, percent
+from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.read import StudyView
+from entroloop.samples import as_vectors
+
+TAILS = "tail_share"
+ROWS = 5000  # of a set, at most, where a figure is taken with the page
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition of collapse, by a column of the records.
+
+    real: the column that real rows have the same figure in, if any. collapse: 1 where it is a rise,
+    −1 where it is a fall. form: how a change is told: "ratio" (of the value), "nats" or "share".
+    """
+
+    heading: str
+    says: str
+    column: str
+    real: str
+    collapse: int
+    form: str
+
+
+DEFINITIONS = (
+    Definition("variance", "total variance of samples", "total_variance", "", -1, "ratio"),
+    Definition(
+        "entropy", "Kozachenko–Leonenko estimate for samples", "entropy_samples",
+        "entropy_train", -1, "nats",
+    ),
+    Definition(
+        "Fréchet distance", "to held-out real rows", "frechet_distance",
+        "frechet_distance_floor", 1, "ratio",
+    ),
+    Definition(
+        "coverage of real modes", "share of held-out rows near which a sample lies", "coverage",
+        "coverage_floor", -1, "share",
+    ),
+    Definition(
+        "coverage of real modes", "mean distance of a held-out row to its nearest sample",
+        "coverage_distance", "", 1, "ratio",
+    ),
+    Definition(
+        "tails", "share of samples farther out than 95 % of held-out rows", TAILS, "", -1, "share",
+    ),
+    Definition(
+        "memorization", "share of samples with d₁/d₂ < 1/3", "memorized_fraction", "", 1, "share",
+    ),
+)  # fmt: skip
+
+
+def profile(
+    arms: Sequence[ShownArm], views: Sequence[StudyView], failed: Sequence[bool]
+) -> Table | None:
+    """Return the profile of all arms: a row a definition, None for studies of one generation.
+
+    failed: for each study, whether generation 1 cannot be judged; its cells are greyed.
+    """
+    known = {arm.index: _with_tails(arm) for arm in arms if arm.records["generation"].max() > 1}
+    if not known:
+        return None
+    titles = study_titles(views)
+    real = [f"real rows of {title}" for title in titles] if len(views) > 1 else ["real rows"]
+    columns = [
+        Column("definition", words=True),
+        *(Column(heading) for heading in real),
+        *(Column(arm.label, arm=arm.index) for arm in arms if arm.index in known),
+    ]
+    rows = [
+        Row([
+            Cell(definition.heading, detail=definition.says),
+            *(_real(definition, i, arms, known) for i in range(len(views))),
+            *(_cell(definition, known[arm.index], failed[arm.study]) for arm in arms
+              if arm.index in known),
+        ])
+        for definition in _measured(known)
+    ]  # fmt: skip
+    caption = (
+        "Change from generation 1 to the last, mean over seeds with its 95 % interval; below it "
+        "the two values. Beyond the spread over seeds: ▲ collapse, ▽ the opposite, which may be "
+        "straying"
+    )
+    return Table("profile", caption, columns, rows)
+
+
+def _measured(known: dict[int, pd.DataFrame]) -> list[Definition]:
+    """Return the definitions that some arm has; one of coverage: the share where it is there."""
+    found: dict[str, Definition] = {}
+    for definition in DEFINITIONS:
+        if any(definition.column in rows for rows in known.values()):
+            found.setdefault(definition.heading, definition)
+    return list(found.values())
+
+
+def _with_tails(arm: ShownArm) -> pd.DataFrame:
+    """Return the records of generation 1 and the last, with the tails where they cost little."""
+    rows, last = arm.records, int(arm.view.records["generation"].max())
+    rows = rows[rows["generation"].isin([1, last])]
+    if TAILS in rows or arm.view.config["metrics"]["features"] != "raw":
+        return rows
+    return rows.assign(**{TAILS: [
+        _tails(arm, int(seed), int(generation))
+        for seed, generation in zip(rows["seed"], rows["generation"], strict=True)
+    ]})  # fmt: skip
+
+
+def _tails(arm: ShownArm, seed: int, generation: int) -> float:
+    view = arm.view
+    extractor, held_out = view.extractor(seed), np.sort(view.real_rows(seed)[1][:ROWS])
+    return tail_share(
+        generated=extractor(view.samples(arm.name, seed, generation)[:ROWS]),
+        reference=extractor(np.asarray(view.real.data[held_out])),
+    )
+
+
+def _cell(definition: Definition, rows: pd.DataFrame, failed: bool) -> Cell:
+    """Return the change of an arm, paired within each run."""
+    if definition.column not in rows or rows["generation"].nunique() < 2:
+        return words("")
+    table = rows.pivot(index="seed", columns="generation", values=definition.column).dropna()
+    first, last = (table.iloc[:, i].to_numpy(np.float64) for i in (0, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effects = np.log(last / first) if definition.form == "ratio" else last - first
+    effects = effects[np.isfinite(effects)]
+    if not len(effects):
+        return words("")
+    mean, (low, high) = float(effects.mean()), t_interval(list(effects))
+    beyond = 1 if low > 0 else -1 if high < 0 else 0
+    kind = {definition.collapse: "worse", -definition.collapse: "opposite"}.get(beyond, "")
+    shown = _told(mean, definition.form)
+    if math.isfinite(low):
+        bare = [_told(x, definition.form).split(" ")[0] for x in (low, high)]
+        shown += f" [{bare[0]}, {bare[1]}]"
+    values = [_level(x.mean(), definition.form) for x in (first, last)]
+    return Cell(
+        shown, _exported(mean, definition.form),
+        (_exported(low, definition.form), _exported(high, definition.form)),
+        f"{values[0]} → {values[1]}", "greyed" if failed else kind,
+    )  # fmt: skip
+
+
+def _told(effect: float, form: str) -> str:
+    if form == "ratio":
+        return f"{change_of(effect)} %"
+    if form == "nats":
+        return f"{'+' if effect > 0 else ''}{number(effect)} nats"
+    return f"{'+' if effect > 0 else ''}{number(100 * effect)} points"
+
+
+def _exported(effect: float, form: str) -> float:
+    """Return what a file gets: a share of the first value, nats, or a difference of shares."""
+    return math.expm1(effect) if form == "ratio" else effect
+
+
+def _level(value: float, form: str) -> str:
+    return percent(float(value)) if form == "share" else number(float(value))
+
+
+def _real(
+    definition: Definition, study: int, arms: Sequence[ShownArm], known: dict[int, pd.DataFrame]
+) -> Cell:
+    """Return what real rows have: of the runs' own records, or of the real rows themselves."""
+    own = next((arm for arm in arms if arm.study == study and arm.index in known), None)
+    if own is None:
+        return words("")
+    one = known[own.index][known[own.index]["generation"] == 1]
+    if definition.column == "total_variance":
+        value = _variance(own)
+    elif definition.column == TAILS:
+        value = 1 - QUANTILE
+    elif definition.real in one:
+        value = float(one[definition.real].mean())
+    else:
+        return words("")
+    return Cell(_level(value, definition.form) if math.isfinite(value) else MISSING, value)
+
+
+def _variance(arm: ShownArm) -> float:
+    """Return the total variance of a run's held-out rows."""
+    held_out = np.sort(arm.view.real_rows(arm.seed)[1][:ROWS])
+    rows = np.asarray(arm.view.real.data[held_out])
+    x = as_vectors(arm.view.extractor(arm.seed)(rows)).astype(np.float64)
+    return float(x.var(axis=0, ddof=1).sum())

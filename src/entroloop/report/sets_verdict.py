@@ -1,0 +1,74 @@
+"""What opens the page of measured sets: memorized? covers? like real? each in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from entroloop.metrics.measure import Measurement
+from entroloop.report.numbers import number, percent
+
+NO_REFERENCE = "not asked: it takes held-out real rows (--reference)"
+
+
+def sets_verdict(found: Mapping[str, Measurement]) -> list[tuple[str, str]]:
+    """Return three questions with their answers, of what was measured and its intervals alone."""
+    return [
+        ("Memorized?", _memorized(found)),
+        ("Covers?", _covers(found)),
+        ("Like real?", _like_real(found)),
+    ]
+
+
+def _memorized(found: Mapping[str, Measurement]) -> str:
+    """Judge by C_T, which has held-out rows as its null; tell the share of copies beside it."""
+    if "memorized_fraction" not in found:
+        return "not asked: it takes the training rows (--train)"
+    share = found["memorized_fraction"]
+    told = (
+        f"{percent(share.value)}{_between(share, percent)} of generated rows are three times "
+        "nearer to one training row than to the next"
+    )
+    nearer = found.get("c_t")
+    if nearer is None or nearer.interval is None:
+        return f"{told}; give held-out rows (--reference) to judge it"
+    low, high = nearer.interval
+    side = (
+        "yes: they lie nearer to training rows than held-out rows do" if high < 0
+        else "no: they lie farther from training rows than held-out rows do" if low > 0
+        else "not seen: they lie as near to training rows as held-out rows do"
+    )  # fmt: skip
+    return f"{side} (C_T {number(nearer.value)}{_between(nearer, number)}); {told}"
+
+
+def _covers(found: Mapping[str, Measurement]) -> str:
+    if "coverage" not in found:
+        return NO_REFERENCE
+    share = found["coverage"]
+    best = (
+        ""
+        if share.floor is None
+        else f"; one draw of them covers {percent(share.floor)} of another"
+    )
+    return (
+        f"{percent(share.value)}{_between(share, percent)} of held-out rows have a generated row "
+        f"in their neighbourhood{best}"
+    )
+
+
+def _like_real(found: Mapping[str, Measurement]) -> str:
+    if "frechet_distance" not in found:
+        return NO_REFERENCE
+    distance = found["frechet_distance"]
+    floor = "" if distance.floor is None else f" ({number(distance.floor)} between real draws)"
+    precise = found.get("precision")
+    within = ""
+    if precise is not None:
+        share = f"{percent(precise.value)}{_between(precise, percent)}"
+        within = f"; {share} of generated rows lie within a real neighbourhood"
+    return f"Fréchet distance {number(distance.value)}{_between(distance, number)}{floor}{within}"
+
+
+def _between(found: Measurement, told: Callable[[float], str]) -> str:
+    if found.interval is None:
+        return ""
+    return f" [{told(found.interval[0])}, {told(found.interval[1])}]"
