@@ -21,7 +21,7 @@ import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 
 import entroloop as el
-from entroloop.data.sets import read_set
+from entroloop.data.loading import read_set
 
 
 def images(path: Path | None) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 import entroloop as el
 from entroloop.cleaning.audit import copies
-from entroloop.data.sets import read_set
+from entroloop.data.loading import read_set
 
 
 def verdicts_of(found, *parts):
