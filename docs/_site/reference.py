@@ -51,8 +51,8 @@ def pages():
         name: (row.says, _metric(name, row)) for name, row in METRICS.items()
     })  # fmt: skip
     made |= _folder("generators", "Generators", GENERATOR_INTRO, {
-        name: (_sentence_of(_module(home).__doc__), _generator(name, home))
-        for name, home in GENERATORS.items()
+        name: (_sentence_of(_module(settings).__doc__), _generator(name, settings))
+        for name, settings in GENERATORS.items()
     })  # fmt: skip
     return made
 
@@ -159,12 +159,11 @@ def _metric(name, row):
     return "\n".join(text) + "\n"
 
 
-def _generator(name, home):
-    settings = getattr(_module(home), home.split(":")[1])
+def _generator(name, settings):
     text = [
         f"# {name}",
         "",
-        _prose(_module(home).__doc__),
+        _prose(_module(settings).__doc__),
         "",
         _prose(_own_doc(settings), list(settings.model_fields)),
         "",
@@ -294,5 +293,5 @@ def _sentence_of(text):
     return re.split(r"(?<=[.;])\s", " ".join((text or "").split()), maxsplit=1)[0]
 
 
-def _module(home):
-    return import_module(home.split(":")[0])
+def _module(settings):
+    return import_module(settings.__module__)
