@@ -33,6 +33,7 @@ FAMILIES = {  # file of src/entroloop/metrics: what its metrics cost for n rows 
     "moments": "covariances, n d², and a decomposition, d³",
     "neighbourhood": "exact neighbours, n² d, by matrix multiplies",
     "sliced": "256 projections and sorts: 256 n (d + log n)",
+    "tails": "one pass, n d",
 }
 ROLES = {
     "generated": "generated rows", "train": "training rows", "reference": "held-out real rows",

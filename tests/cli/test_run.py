@@ -131,6 +131,17 @@ def test_a_folder_that_cannot_be_written_is_one_line(entroloop, tmp_path, out):
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 
+def test_a_study_folder_within_its_data_is_one_line(entroloop_here, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    answer = entroloop_here(
+        "run", "mnist-tiny", "--set", "data.path=images", "--out", "images/study"
+    )
+    assert answer.returncode == 2
+    assert "lies in the folder of the data, data.path=images" in answer.stderr
+    assert list(images.iterdir()) == []
+
+
 def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop_here, tmp_path, tiny):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")

@@ -198,6 +198,7 @@ def prepare(
     config = load_config(study, overrides or {})
     check_installed(config.trackers)
     built = build(config)
+    _refuse_out_in_data(config, out)
     real = built.load()
     check_data(built, real)
     key = real_key(real)
@@ -212,6 +213,19 @@ def prepare(
     prepared = Study(built, real, key, store, chosen, plan(built, key, chosen))
     prepared.look()
     return prepared
+
+
+def _refuse_out_in_data(config: StudyConfig, out: str | Path | None) -> None:
+    """Refuse a study folder within the folder of its data, which would be read as data itself."""
+    given, place = config.data.get("path"), str(out or Path("runs") / config.name)
+    if not isinstance(given, str) or "://" in place:
+        return
+    data = Path(given).expanduser().resolve()
+    if data.is_dir() and data in Path(place).expanduser().resolve().parents:
+        raise InputError(
+            f"--out {place} lies in the folder of the data, data.path={given}; choose a folder "
+            "outside of it"
+        )
 
 
 def run_study(
