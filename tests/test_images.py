@@ -102,6 +102,7 @@ def test_bad_sources_are_told(parquet, changes, message):
         Parquet(**{**source, **changes}).load()
 
 
+@pytest.mark.slow
 def test_a_preset_of_images_runs_from_the_command_line(entroloop, tmp_path, rng):
     cells = [{"bytes": encoded(x), "path": ""} for x in rng.integers(0, 256, (140, 20, 20),
                                                                      dtype=np.uint8)]  # fmt: skip

@@ -151,7 +151,8 @@ class Killing(el.RayEngine):
         return hosts
 
 
-def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, monkeypatch):
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_actors_killed_at_random_rounds_change_nothing(cluster, pool, monkeypatch, kills):
     from importlib import import_module
 
     monkeypatch.setattr(
@@ -159,7 +160,7 @@ def test_actors_killed_at_twenty_random_rounds_change_nothing(cluster, pool, mon
     )
     killed, seed, pool = 0, 0, pool[:3000]
     alone = {s: el.select(pool, 600, s) for s in ("greedy", "threshold_decay")}
-    while killed < 20:
+    while killed < kills:
         for strategy, expected in alone.items():
             engine = Killing(2, seed, 0.25 if strategy == "greedy" else 0.08)
             found = el.select(pool, 600, strategy, engine=engine)
@@ -197,6 +198,7 @@ def test_a_study_on_ray_has_the_records_of_the_local_engine(cluster, tmp_path):
     assert stages[0] == stages[1]  # each made once, and no more than once
 
 
+@pytest.mark.slow
 def test_two_processes_train_together_inside_a_task(cluster, tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
@@ -367,6 +369,7 @@ def read(path):
     return pd.read_parquet(path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_study_on_ray_and_the_same_command_goes_on(tmp_path):
     (tmp_path / "study.yaml").write_text(json.dumps(STUDY | {"seeds": [0, 1, 2]}))
     command = ["run", "study.yaml", "--engine", "ray", "--workers", "2", "--out", "s"]

@@ -36,7 +36,7 @@ def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entr
     assert (tmp_path / summary["out"] / "records.parquet").is_file()
     assert summary["out"] == "runs/digits"
     page = (tmp_path / summary["report"]).read_text()
-    assert "<h2>Verdict</h2>" in page
+    assert 'id="collapse">Collapse profile' in page
     assert "generation 2" in answer.stderr
     again = entroloop("run", *FAST)
     assert json.loads(again.stdout) == summary

@@ -65,7 +65,7 @@ def test_a_signal_ends_a_study_in_one_line_without_orphans_and_the_same_command_
     assert 2 <= found < 50
     # What is there is found again; the rest is made by the same command.
     plan = json.loads(entroloop_here("run", "study.yaml", "--out", "s", "--dry-run").stdout)
-    assert plan["stages_reused"]["record"] >= found
+    assert plan["stages_reused"]["record"] >= found - 1  # both arms have one first record
 
 
 @pytest.mark.slow

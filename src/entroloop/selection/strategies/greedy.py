@@ -27,7 +27,7 @@ from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.stopping import Watch
 
 BLOCK_ROWS = 320
-TREE_PICKS = 4096  # made between two reports of progress
+TREE_PICKS = 512  # made between two reports of progress
 WIDE, WIDE_BLOCK_ROWS = 1024, 768  # rows of so many values cost more to fetch: fetch them less
 
 
