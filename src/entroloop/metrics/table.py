@@ -83,7 +83,7 @@ class Metric:
     of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
     metric (−inf: not at all). smooth: how much of the second-order part of halves is taken off the
     variance: all of it for smooth functions of moments with little bias of their own, a quarter
-    where simulated coverage asks for that (benchmarks/coverage.py). fewest: rows that an interval
+    where simulated coverage asks for that (benchmarks/intervals.py). fewest: rows that an interval
     takes, by the same simulation. pairs_within: the role whose near-copies of one another take its
     interval away. beside: metrics to show with it where the sets allow: its null or its floor.
     comparable: the figures it can be compared with.

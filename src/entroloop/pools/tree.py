@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,19 @@ class PickedInTree:
 
 
 @cache
-def _is_there() -> bool:
-    return find_spec("numba") is not None
+def _compiles() -> bool:
+    """Whether numba is there and works: it refuses versions of NumPy that it does not know."""
+    try:
+        import_module(KERNELS)
+    except Exception:  # whatever it is, blocks make the same picks
+        return False
+    return True
 
 
 def pays(m: int, d: int, picks: int) -> bool:
     """Whether a tree is the least work for so many picks of m rows of d values."""
     worth = WORTH / 100 if KERNELS in sys.modules else WORTH
-    return d <= WIDEST and m * picks >= worth and _is_there()
+    return d <= WIDEST and m * picks >= worth and _compiles()
 
 
 def tree_bytes(m: int, d: int) -> int:
@@ -70,10 +75,8 @@ class Tree:
     """
 
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
-        # Here, since what is compiled is loaded only by those who need it.
-        from entroloop.pools import tree_kernels
-
-        self._kernels, self._weighted = tree_kernels, weights is not None
+        self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
+        self._weighted = weights is not None
         self._boxes = self._grown(rows, index, weights)
         self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
         self.set_order(np.empty(0, dtype=np.int64))

@@ -7,9 +7,9 @@ metric at these numbers of rows, over everything drawn, or, for what asks after 
 training set. The former is the mean over all repetitions; the latter the mean over the repetitions
 that share a training set.
 
-    python benchmarks/coverage.py --out coverage.json [--repetitions 500] [--rows 200 1000]
+    python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
     … --only effective_rank vendi_score                      # takes these anew, in every case
-    python benchmarks/coverage.py --table coverage.json      # writes the table in docs/metrics.md
+    python benchmarks/intervals.py --table coverage.json      # writes the table in docs/metrics.md
 """
 
 from __future__ import annotations
