@@ -243,10 +243,12 @@ def extent(x: Array) -> Extent:
     total, low, high = np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf)
     block = max(1, PAIR_BYTES // (x.dtype.itemsize * max(1, d)))
     for start in range(0, len(x), block):
-        part = x[start : start + block]
-        total += part.sum(axis=0, dtype=np.float64)
-        low = np.minimum(low, part.min(axis=0))
-        high = np.maximum(high, part.max(axis=0))
+        # Columns of their own: along few values a row NumPy reduces ten times slower.
+        columns = np.ascontiguousarray(x[start : start + block].T) if d <= 16 else None
+        part, axis = (x[start : start + block], 0) if columns is None else (columns, 1)
+        total += part.sum(axis=axis, dtype=np.float64)
+        low = np.minimum(low, part.min(axis=axis))
+        high = np.maximum(high, part.max(axis=axis))
     return Extent(total, len(x), low, high)
 
 

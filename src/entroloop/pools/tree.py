@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from entroloop.samples import Array, Float64
 
-WIDEST = 10  # values of a row: boxes of more leave too many rows to look at
+WIDEST = 7  # values of a row: boxes of more leave too many rows to look at
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
 KERNELS = "entroloop.pools.tree_kernels"
 Index = NDArray[np.int64]
