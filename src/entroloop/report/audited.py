@@ -10,7 +10,7 @@ import numpy as np
 from entroloop.cleaning.audit import VERDICTS, FalseAlarms
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, grid, no_wider, picture
+from entroloop.report.images import Picture, above_nearest, grid, picture, tiles
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.samples import Array
 
@@ -102,16 +102,5 @@ def _picture(audited: Audited, rows: Array, verdict: str) -> Picture | None:
     own, real = audited.made.images(rows), audited.real.images(audited.found.nearest[rows])
     if own is None or real is None:
         return None
-    lines = []
-    for start in range(0, len(rows), COLUMNS):
-        for images in (own, real):
-            part = images[start : start + COLUMNS]
-            blank = np.full((COLUMNS - len(part), *part.shape[1:]), 128, dtype=np.uint8)
-            lines += [part, blank]
     caption = f"{verdict}: generated samples, each above its nearest real one"
-    return picture(grid(_tiles(np.concatenate(lines)), COLUMNS), caption, scale=2)
-
-
-def _tiles(images: Array) -> Array:
-    """Return images of at most 96 pixels a side, as `grid` takes them."""
-    return no_wider(images[..., 0] if images.shape[3] == 1 else images, 96)
+    return picture(grid(tiles(above_nearest(own, real, COLUMNS)), COLUMNS), caption, scale=2)

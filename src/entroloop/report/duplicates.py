@@ -9,7 +9,7 @@ import numpy as np
 
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, grid, no_wider, picture
+from entroloop.report.images import Picture, grid, picture, tiles
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 
 if TYPE_CHECKING:
@@ -83,9 +83,4 @@ def _picture(found: FoundDuplicates, rows: Any, names: list[str]) -> Picture | N
     images = found.pools.images(rows)
     if images is None:
         return None
-    return picture(grid(_tiles(images), len(rows)), ", ".join(names), scale=2)
-
-
-def _tiles(images: Any) -> Any:
-    """Return images of at most 96 pixels a side, as `grid` takes them."""
-    return no_wider(images[..., 0] if images.shape[3] == 1 else images, 96)
+    return picture(grid(tiles(images), len(rows)), ", ".join(names), scale=2)

@@ -44,6 +44,25 @@ def no_wider(images: Array, side: int) -> Array:
     ])  # fmt: skip
 
 
+def tiles(images: Array, side: int = 96) -> Array:
+    """Return uint8 images (n, h, w, c) as `grid` takes them, of at most `side` pixels a side."""
+    return no_wider(images[..., 0] if images.shape[3] == 1 else images, side)
+
+
+def above_nearest(own: Array, nearest: Array, columns: int) -> Array:
+    """Return images line by line of a grid: each line of `own` above its line of `nearest`.
+
+    Both (n, h, w, c) uint8; what is left of a last line is grey.
+    """
+    lines = []
+    for start in range(0, len(own), columns):
+        for images in (own, nearest):
+            part = images[start : start + columns]
+            blank = np.full((columns - len(part), *part.shape[1:]), 128, dtype=np.uint8)
+            lines += [part, blank]
+    return np.concatenate(lines)
+
+
 def data_url(canvas: Array) -> str:
     """Return a canvas as a PNG in a data URL."""
     buffer = BytesIO()

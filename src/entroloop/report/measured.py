@@ -13,7 +13,7 @@ from entroloop.metrics.moments import spectrum
 from entroloop.metrics.neighbourhood import nearest_distances_of
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, grid, picture
+from entroloop.report.images import Picture, above_nearest, grid, picture
 from entroloop.report.numbers import number
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.sets_verdict import sets_verdict
@@ -80,13 +80,7 @@ def _gallery(measured: Measured, sets: Sets) -> Picture | None:
     generated = measured.sets["generated"].data[order]
     train = measured.sets["train"].data[found.indices[order, 0]]
     columns = 16
-    rows = []
-    for start in range(0, len(order), columns):
-        part = slice(start, start + columns)
-        missing = columns - len(generated[part])
-        for images in (generated[part], train[part]):
-            rows += [*images, *[np.full_like(images[0], 128)] * missing]
-    images = np.stack(rows)
+    images = above_nearest(generated, train, columns)
     images = images[..., 0] if images.shape[3] == 1 else images
     shown = ", ".join(f"{r:.2f}" for r in ratio[order[:8]])
     caption = (
