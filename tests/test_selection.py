@@ -216,7 +216,7 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
 @pytest.mark.parametrize("sketched", [False, True])
 def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
     import entroloop.distances.table as table
-    from entroloop.distances.multipliers import CudaMultiplier, NumpyMultiplier, TorchMultiplier
+    from entroloop.distances.multipliers import CudaMultiplier, NumpyMultiplier
     from entroloop.pools import bounds, sketches
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
@@ -225,27 +225,31 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
         monkeypatch.setattr(sketches, "WORK", 2)
         monkeypatch.setattr(bounds, "AGAIN", 2000)
     answers = []
-    for multiplier in (NumpyMultiplier(), TorchMultiplier(), CudaMultiplier("torch cpu")):
+    for multiplier in (NumpyMultiplier(), CudaMultiplier("torch cpu")):
         monkeypatch.setattr(table, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 600, first=0).indices)
     assert np.array_equal(answers[0], answers[1])
-    assert np.array_equal(answers[0], answers[2])
 
 
-@pytest.mark.parametrize("name", ["NumpyMultiplier", "TorchMultiplier", "CudaMultiplier"])
+@pytest.mark.parametrize("name", ["NumpyMultiplier", "CudaMultiplier"])
 def test_a_multiplier_computes_what_its_interface_says(name, rng):
     import entroloop.distances.multipliers as multipliers
 
     made = getattr(multipliers, name)
     multiplier = made("torch cpu") if name == "CudaMultiplier" else made()
     x, y = (rng.integers(-4, 5, (k, 7)).astype(np.float32) for k in (40, 9))  # exact in float32
-    rows, skip, squares = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(axis=1)
-    products = x[rows] @ y.T
-    values = np.where(np.arange(9) < skip[:, None], np.inf, squares - 2 * products)
+    rows, skip, halves = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(1) / 2
+    products, floor = x[rows] @ y.T, rng.integers(-20, 9, 25).astype(float)
+    gains = products - halves
     held = multiplier.load(x)
-    least, where, second = multiplier.least_two(multiplier.gather(held, rows), y, squares, skip)
-    assert np.array_equal(np.sort(values, axis=1)[:, :2], np.stack([least, second], axis=1))
-    assert np.array_equal(values[np.arange(25), where], least)
+    near, (most, where, next_most) = multiplier.nearest_two(
+        multiplier.gather(held, rows), y, halves, skip, floor
+    )
+    assert np.array_equal(near, np.flatnonzero(gains.max(axis=1) >= floor))
+    assert 5 < len(near) < 25
+    gains = np.where(np.arange(9) < skip[:, None], -np.inf, gains)[near]
+    assert np.array_equal(np.sort(gains, axis=1)[:, :-3:-1], np.stack([most, next_most], axis=1))
+    assert np.array_equal(gains[np.arange(len(near)), where], most)
     limit = rng.integers(-9, 9, 25).astype(float)
     i, j = multiplier.within(multiplier.gather(held, rows), y, limit)
     assert np.array_equal(np.stack([i, j]), np.nonzero(products <= limit[:, None]))

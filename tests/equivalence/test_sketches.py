@@ -78,17 +78,17 @@ def test_a_sketch_spares_most_full_distances_of_rows_near_a_plane(monkeypatch):
     x = (rng.standard_normal((9000, 6)) @ plane).astype(np.float32)
     x += 0.01 * rng.standard_normal(x.shape, dtype=np.float32)
     multiplied = [0]
-    least_two, products = NumpyMultiplier.least_two, NumpyMultiplier.products
+    nearest_two, products = NumpyMultiplier.nearest_two, NumpyMultiplier.products
 
-    def counted(self, handle, picks, squares, skip):
+    def counted(self, handle, picks, *others):
         multiplied[0] += len(handle) * len(picks)
-        return least_two(self, handle, picks, squares, skip)
+        return nearest_two(self, handle, picks, *others)
 
     def pairs_counted(self, handle, i, picks, j):
         multiplied[0] += len(i)
         return products(self, handle, i, picks, j)
 
-    monkeypatch.setattr(NumpyMultiplier, "least_two", counted)
+    monkeypatch.setattr(NumpyMultiplier, "nearest_two", counted)
     monkeypatch.setattr(NumpyMultiplier, "products", pairs_counted)
     with_sketch = el.select(x, 3000, "greedy", device="cpu", first=0)
     spared, multiplied[0] = multiplied[0], 0

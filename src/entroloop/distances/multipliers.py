@@ -1,14 +1,13 @@
-"""Matrix-multiply back ends: NumPy or torch on the CPU, whichever is faster, or torch on a GPU.
+"""Matrix-multiply back ends: NumPy on the CPU, torch on a GPU.
 
-They compute the least and second least of |y|² − 2 x·y over a block of picks y, the pairs whose
-product is at most a limit, and products of single pairs. Back ends differ in rounding only, within
+They compute the two nearest of a block of picks, the pairs whose product is at most a limit, and
+products of single pairs. Back ends differ in rounding only, within
 the bound that `rounding` states, so that no decision depends on which one is used.
 """
 
 from __future__ import annotations
 
-import time
-from functools import cache
+import threading
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +16,6 @@ from entroloop.samples import Array
 from entroloop.system.devices import device_for
 
 WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
-WORTH_A_TRIAL = 5e12
 PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
 LeastTwo = tuple[Array, Array, Array]
 
@@ -33,11 +31,15 @@ class Multiplier(Protocol):
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows of a handle."""
 
-    def least_two(self, handle: Any, picks: Array, squares: Array, skip: Array) -> LeastTwo:
-        """Return (least, where, second least) over picks j ≥ skip_i of squares_j − 2 x_i·y_j.
+    def nearest_two(
+        self, handle: Any, picks: Array, halves: Array, skip: Array, floor: Array
+    ) -> tuple[Array, LeastTwo]:
+        """Return the rows with a gain x_i·y_j − halves_j ≥ floor_i, and of each its largest gain
+        over picks j ≥ skip_i, the j that reaches it, and its second largest.
 
-        picks (p, d) and squares (p,) in the dtype of the rows, skip (m,) int64 below p; results
-        (m,), `where` int64. The second is inf where there is one pick.
+        picks (p, d) and halves (p,) in the dtype of the rows, skip (m,) int64 below p, floor (m,)
+        float64. With halves_j = |y_j|²/2 the squared distance is |x_i|² − 2 gain. A row may be
+        returned for a pick that it skips. The second is −inf where there is one pick.
         """
 
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
@@ -80,13 +82,15 @@ class NumpyMultiplier:
         handle.take(index, axis=0, out=rows, mode="clip")
         return rows
 
-    def least_two(self, handle: Array, picks: Array, squares: Array, skip: Array) -> LeastTwo:
+    def nearest_two(
+        self, handle: Array, picks: Array, halves: Array, skip: Array, floor: Array
+    ) -> tuple[Array, LeastTwo]:
         """See `Multiplier`."""
-        tile = self._tile.array((len(handle), len(picks)), handle.dtype)
+        gains = self._tile.array((len(handle), len(picks)), handle.dtype)
         with _padding_ignored():
-            np.matmul(handle, (-2 * picks).T, out=tile)
-        tile += squares
-        return least_two_of(tile, skip)
+            np.matmul(handle, picks.T, out=gains)
+        gains -= halves
+        return nearest_two_of(gains, skip, floor)
 
     def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
@@ -119,8 +123,8 @@ def _padding_ignored() -> np.errstate:
     return np.errstate(invalid="ignore")
 
 
-class _Workspace:
-    """Reused memory: fresh megabytes cost a page fault per 4 KiB."""
+class _Workspace(threading.local):
+    """Reused memory, each thread's own: fresh megabytes cost a page fault per 4 KiB."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, dtype=np.uint8)
@@ -132,25 +136,6 @@ class _Workspace:
             self._memory = np.empty(size + size // 4, dtype=np.uint8)
         array: Array = self._memory[:size].view(dtype).reshape(shape)
         return array
-
-
-class TorchMultiplier(NumpyMultiplier):
-    """torch's multiply on the CPU; arrays share their memory with it."""
-
-    name = "torch"
-
-    def least_two(self, handle: Array, picks: Array, squares: Array, skip: Array) -> LeastTwo:
-        """See `Multiplier`."""
-        import torch
-
-        x, y, bias = (torch.from_numpy(a) for a in (handle, picks, squares))
-        return least_two_of(torch.addmm(bias, x, y.T, alpha=-2).numpy(), skip)
-
-    def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
-        """See `Multiplier`."""
-        import torch
-
-        return _within((torch.from_numpy(handle) @ torch.from_numpy(columns).T).numpy(), limit)
 
 
 class CudaMultiplier:
@@ -169,18 +154,22 @@ class CudaMultiplier:
         """Return some rows, on the GPU."""
         return handle.index_select(0, on_device(index, self._device))
 
-    def least_two(self, handle: Any, picks: Array, squares: Array, skip: Array) -> LeastTwo:
+    def nearest_two(
+        self, handle: Any, picks: Array, halves: Array, skip: Array, floor: Array
+    ) -> tuple[Array, LeastTwo]:
         """See `Multiplier`."""
         import torch
 
-        y, bias, first = (on_device(a, self._device) for a in (picks, squares, skip))
-        tile = torch.addmm(bias, handle, y.T, alpha=-2)
+        y, bias, first, least = (on_device(a, self._device) for a in (picks, halves, skip, floor))
+        gains = torch.addmm(bias, handle, y.T, beta=-1)
+        rows = torch.nonzero(gains.amax(dim=1) >= least)[:, 0]
+        own = gains[rows]
         if skip.any():
-            tile[torch.arange(len(picks), device=tile.device) < first[:, None]] = torch.inf
-        least, where = tile.min(dim=1)
-        tile.scatter_(1, where[:, None], torch.inf)
-        both = torch.stack([least, tile.amin(dim=1)]).cpu().numpy()
-        return both[0], where.cpu().numpy(), both[1]
+            own[torch.arange(len(picks), device=own.device) < first[rows, None]] = -torch.inf
+        largest, where = own.max(dim=1)
+        own.scatter_(1, where[:, None], -torch.inf)
+        both = torch.stack([largest, own.amax(dim=1)]).cpu().numpy()
+        return rows.cpu().numpy(), (both[0], where.cpu().numpy(), both[1])
 
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
@@ -213,53 +202,29 @@ def _rounded_up(limit: Array, dtype: Any) -> Array:
     return rounded
 
 
-def least_two_of(tile: Array, skip: Array) -> LeastTwo:
-    """Return (least, where, second least) of each row from column skip_i on; changes the tile."""
+def nearest_two_of(gains: Array, skip: Array, floor: Array) -> tuple[Array, LeastTwo]:
+    """Return what `Multiplier.nearest_two` does, of all gains (m, p)."""
+    # One pass over all gains finds the few rows that matter; what follows sees those only.
+    where = gains.argmax(axis=1)
+    rows = np.flatnonzero(gains[np.arange(len(gains)), where] >= floor)
+    own, where, lines = gains[rows], where[rows], np.arange(len(rows))
     if skip.any():
-        tile[np.arange(tile.shape[1]) < skip[:, None]] = np.inf
-    lines = np.arange(len(tile))
-    where = tile.argmin(axis=1)
-    least = tile[lines, where]
-    tile[lines, where] = np.inf
-    return least, where, tile[lines, tile.argmin(axis=1)]
-
-
-def fastest_on_cpu() -> Multiplier:
-    """Return the faster of NumPy and torch on this machine, found by one half-second trial.
-
-    Each call returns a new object: its working memory must not be shared between threads.
-    """
-    return _faster_on_cpu()()
-
-
-@cache
-def _faster_on_cpu() -> type[NumpyMultiplier]:
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((2048, 384), dtype=np.float32)
-    picks = rng.standard_normal((256, 384), dtype=np.float32)
-    squares, skip = np.square(picks).sum(axis=1), np.zeros(len(rows), dtype=np.int64)
-    candidates: list[Multiplier] = [NumpyMultiplier(), TorchMultiplier()]
-    seconds = []
-    for multiplier in candidates:
-        time.sleep(0.25)  # the idle threads of the other library spin for a while, and would count
-        trials = []
-        for _ in range(6):
-            start = time.perf_counter()
-            multiplier.least_two(rows, picks, squares, skip)
-            trials.append(time.perf_counter() - start)
-        seconds.append(min(trials))
-    return (NumpyMultiplier, TorchMultiplier)[int(np.argmin(seconds))]
+        own[np.arange(own.shape[1]) < skip[rows, None]] = -np.inf
+        where = own.argmax(axis=1)
+    largest = own[lines, where]
+    own[lines, where] = -np.inf
+    return rows, (largest, where, own.max(axis=1))
 
 
 def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     """Return the back end for a device and an amount of work in multiplications.
 
-    device: "auto" (a CUDA GPU if torch sees one), "cpu" or "cuda". Work too small to pay for
-    torch's import and a trial of both goes to NumPy. Raises InputError for "cuda" without a GPU.
+    device: "auto" (a CUDA GPU if torch sees one and the work is worth its start), "cpu" or "cuda".
+    Raises InputError for "cuda" without a GPU.
     """
     if device_for("cpu" if device == "auto" and work < WORTH_A_GPU else device) == "cuda":
         return CudaMultiplier()
-    return NumpyMultiplier() if work < WORTH_A_TRIAL else fastest_on_cpu()
+    return NumpyMultiplier()
 
 
 def on_device(rows: Array, device: str) -> Any:

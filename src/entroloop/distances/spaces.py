@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from entroloop.distances.multipliers import LeastTwo, Multiplier, least_two_of, rounding
+from entroloop.distances.multipliers import LeastTwo, Multiplier, nearest_two_of, rounding
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 
 PAIR_BYTES = 16 * 2**20  # of one block of differences
+SAMPLE = 64  # rows of a set that tell where most of it lies
+Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 
 
 class Space(Protocol):
@@ -35,19 +37,30 @@ class Space(Protocol):
     def exact(self, a: Array, b: Array) -> Float64:
         """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
 
-    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+    def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """Return rows in the form that `least_two` takes, and the size of each for its bound."""
 
-    def least_two(self, handle: Any, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
-        """Return (least value, where, second least) for held rows of these sizes over picks, the
-        first `skip` (m,) of which do not count.
+    def least_two(
+        self, handle: Any, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
+    ) -> tuple[Array, LeastTwo]:
+        """Return the held rows of these sizes to which a pick is at most `limit` (m,), and of each
+        (least value, where, second least) over the picks, the first `skip` (m,) left out.
+
+        Rows to which only a pick left out is that near may be among them. Without a second pick the
+        second least is inf.
         """
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """Return all values of prepared rows of these sizes and prepared picks, over `unit`."""
 
-    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+    def bound(self, sizes: Float64, largest: Float64 | float, dtype: Any) -> Float64:
         """Return how far values of rows of these sizes and picks up to `largest` can be off."""
+
+    def reach(self, sizes: Float64, least: Float64, dtype: Any) -> Float64 | float:
+        """Return beyond which size a pick is certainly farther from a row than its nearest one.
+
+        least: the values of rows of these sizes to their nearest picks, as approximated.
+        """
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """Return all values among rows, float64, and how far they can be off."""
@@ -87,7 +100,7 @@ class Euclidean:
         """See `Space`."""
         return _sums_of(np.square, a, b)
 
-    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+    def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the length of the centred, scaled row."""
         centred: Array = np.empty(rows.shape, dtype=dtype)
         squares = np.empty(len(rows))
@@ -102,12 +115,20 @@ class Euclidean:
             squares[part] = _squared_lengths(centred[part])
         return centred, np.sqrt(squares)
 
-    def least_two(self, handle: Any, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
-        """See `Space`."""
-        squares = _squared_lengths(picks)
-        least, where, second = self.multiplier.least_two(handle, picks, squares, skip)
+    def least_two(
+        self, handle: Any, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
+    ) -> tuple[Array, LeastTwo]:
+        """See `Space`: ‖x − y‖² = ‖x‖² − 2 gain, gain = x·y − ‖y‖²/2."""
+        rows, lengths = picks
+        halves = (np.square(lengths) / 2).astype(rows.dtype)
         own = np.square(sizes)
-        return (least + own) * self.unit, where, (second + own) * self.unit
+        floor = (own - limit / self.unit) / 2
+        found, (most, where, next_most) = self.multiplier.nearest_two(
+            handle, rows, halves, skip, floor
+        )
+        own = own[found]
+        least, second = ((own - 2.0 * gain) * self.unit for gain in (most, next_most))
+        return found, (least, where, second)
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
@@ -117,12 +138,29 @@ class Euclidean:
         values += np.square(sizes)[:, None].astype(values.dtype)
         return values
 
-    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+    def bound(self, sizes: Float64, largest: Float64 | float, dtype: Any) -> Float64:
         """See `Space`; the definition's own rounding is within it."""
-        d = len(self._centre)
-        kappa = rounding(d, dtype) + rounding(d, np.float64)
-        underflow = 4 * d * float(np.finfo(dtype).tiny)
-        return (kappa * np.square(sizes + largest) + underflow) * self.unit
+        underflow = 4 * len(self._centre) * float(np.finfo(dtype).tiny)
+        bound: Float64 = (self._kappa(dtype) * np.square(sizes + largest) + underflow) * self.unit
+        return bound
+
+    def _kappa(self, dtype: Any) -> float:
+        return rounding(len(self._centre), dtype) + rounding(len(self._centre), np.float64)
+
+    def reach(self, sizes: Float64, least: Float64, dtype: Any) -> Float64 | float:
+        """See `Space`.
+
+        A pick of size s is at least s − ‖x‖ away, and by products at least
+        (s − ‖x‖)² − κ (s + ‖x‖)². That exceeds least + 2 bound, bound = κ (‖x‖ + s)², from
+        s − ‖x‖ = √least + c (s + ‖x‖), c = (1 + √2) √κ, on.
+        """
+        slack = 2.5 * np.sqrt(self._kappa(dtype))
+        if slack > 0.5:
+            return np.inf
+        # Twice the underflow, which is far below what two values can differ by elsewhere.
+        underflow = 8 * len(self._centre) * float(np.finfo(dtype).tiny)
+        farthest = np.sqrt(np.maximum(least / self.unit, 0) + underflow)
+        return ((1 + slack) * sizes + farthest) / (1 - slack)
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""
@@ -183,23 +221,33 @@ class Manhattan:
         """See `Space`."""
         return _sums_of(np.abs, a, b)
 
-    def prepare(self, rows: Array, dtype: Any) -> tuple[Array, Float64]:
+    def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the Manhattan length of the row."""
         x = np.asarray(rows).astype(np.float64)
         return x, np.abs(x).sum(axis=1)
 
-    def least_two(self, handle: Array, sizes: Float64, picks: Array, skip: Array) -> LeastTwo:
+    def least_two(
+        self, handle: Array, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
+    ) -> tuple[Array, LeastTwo]:
         """See `Space`."""
-        return least_two_of(self.tile(handle, sizes, picks), skip)
+        values = self.tile(handle, sizes, picks[0])
+        found, (most, where, next_most) = nearest_two_of(
+            np.negative(values, out=values), skip, -limit
+        )
+        return found, (-most, where, -next_most)
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
         """See `Space`."""
         values: Float64 = cdist(rows, picks, "cityblock")
         return values
 
-    def bound(self, sizes: Float64, largest: float, dtype: Any) -> Float64:
+    def bound(self, sizes: Float64, largest: Float64 | float, dtype: Any) -> Float64:
         """See `Space`."""
         return 2 * rounding(self._d, np.float64) * (sizes + largest)
+
+    def reach(self, sizes: Float64, least: Float64, dtype: Any) -> float:
+        """See `Space`: no bound here, whose rounding grows with sizes, not with their squares."""
+        return np.inf
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""
@@ -211,12 +259,16 @@ class Manhattan:
 
 @dataclass(frozen=True)
 class Extent:
-    """Sum, number, least and largest values of rows; the sum of two extents covers both."""
+    """Sum, number, least and largest values of rows, and some of them (`sample`).
+
+    The sum of two extents covers both.
+    """
 
     total: Float64
     count: int
     low: Float64
     high: Float64
+    sample: Float64
 
     def __add__(self, other: Extent) -> Extent:
         return Extent(
@@ -224,11 +276,28 @@ class Extent:
             self.count + other.count,
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
+            np.concatenate([self.sample, other.sample]),
         )
 
+    @property
+    def mean(self) -> Float64:
+        """The mean row."""
+        mean: Float64 = self.total / max(self.count, 1)
+        return mean
+
+    def _centre(self) -> Float64:
+        """Return the mean row, or, where a few rows far away move it, the median of each value."""
+        if not len(self.sample):
+            return self.mean
+        median = np.median(self.sample, axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            most = [np.quantile(np.square(self.sample - centre).sum(axis=1), 0.9)
+                    for centre in (self.mean, median)]  # fmt: skip
+        return median if most[1] < most[0] / 4 else self.mean
+
     def centre_and_reach(self) -> tuple[Float64, float]:
-        """Return the mean row, and a bound of the distance of any row from it."""
-        centre = self.total / max(self.count, 1)
+        """Return a row in the middle of most rows, and a bound of any row's distance from it."""
+        centre = self._centre()
         span = np.maximum(self.high - centre, centre - self.low)
         with np.errstate(over="ignore"):  # such rows are refused by name where they are used
             largest = float(span.max(initial=0))
@@ -249,10 +318,11 @@ def extent(x: Array) -> Extent:
         total += part.sum(axis=axis, dtype=np.float64)
         low = np.minimum(low, part.min(axis=axis))
         high = np.maximum(high, part.max(axis=axis))
-    return Extent(total, len(x), low, high)
+    some = np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)) if len(x) else slice(0)
+    return Extent(total, len(x), low, high, np.asarray(x[some], dtype=np.float64))
 
 
 def centre_and_reach(*sets: Array) -> tuple[Float64, float]:
-    """Return the mean row of all sets, and a bound of the distance of any row from it."""
+    """Return a row in the middle of most rows of all sets, and a bound of the distances from it."""
     first, *others = map(extent, sets)
     return sum(others, first).centre_and_reach()

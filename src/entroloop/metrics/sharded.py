@@ -68,7 +68,7 @@ class ShardedSet:
     def moments(self) -> tuple[Float64, Float64]:
         """Return the mean (d,) and the covariance (d, d) with divisor n − 1."""
         first, *others = self.shards.ask(Shard.extent)
-        centre = sum(others, first).centre_and_reach()[0]
+        centre = sum(others, first).mean
         found = self.shards.ask(Shard.moments, centre)
         n = sum(count for count, _, _ in found)
         if n < 2:

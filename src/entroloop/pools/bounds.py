@@ -20,6 +20,7 @@ from entroloop.distances.spaces import Euclidean, Space
 from entroloop.pools.sketches import Sketches, sketch_for
 from entroloop.samples import Array, Float64
 from entroloop.system.memory import cache_bytes
+from entroloop.system.threads import in_threads, products_in_one_thread
 
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
@@ -110,6 +111,8 @@ class Bounds:
         prepared, sizes = self.space.prepare(self.picks, self.dtype)
         self._prepared_picks = np.empty(self._picks.shape, dtype=prepared.dtype)
         self._prepared_picks[: self.count] = prepared
+        self._pick_sizes = np.empty(len(self._picks))
+        self._pick_sizes[: self.count] = sizes
         if self._sketches is not None:
             self._sketches.add(slice(0, self.count), prepared, sizes)
         self._largest = float(sizes.max(initial=0))
@@ -142,7 +145,7 @@ class Bounds:
             self.count += len(rows)
             return
         prepared, sizes = self.space.prepare(rows, self.dtype)
-        self._prepared_picks[new] = prepared
+        self._prepared_picks[new], self._pick_sizes[new] = prepared, sizes
         if self._sketches is not None:
             self._sketches.add(new, prepared, sizes)
         self.count += len(rows)
@@ -202,6 +205,7 @@ class Bounds:
         values = np.maximum(self.least[index] - self.error[index], 0.0)
         return self.weighted(values, index)
 
+    @products_in_one_thread()
     def refresh(self, index: NDArray[np.int64]) -> None:
         """Bring rows up to date with all picks, those that know least first."""
         if not self._ready:
@@ -212,20 +216,22 @@ class Bounds:
         stale = stale[np.argsort(self.seen[stale], kind="stable")]
         itemsize = np.dtype(self.dtype).itemsize
         chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
-        for start in range(0, len(stale), chunk):
-            self._refresh_chunk(stale[start : start + chunk])
+        chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
+        in_threads(self._refresh_chunk, chunks)
 
     def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
         """Bring up to date rows that are sorted by how many picks they have seen."""
         seen = self.seen[index]
         least, second, where = self.least[index], self.second[index], self.where[index]
-        self.error[index] = error = self.space.bound(self.sizes[index], self._largest, self.dtype)
+        sizes, largest = self.sizes[index], self._largest_near(index, least)
+        self.error[index] = error = self.space.bound(sizes, largest, self.dtype)
         for first, stop in _windows(seen, self.count):
             q = int(np.searchsorted(seen, stop))  # those that miss some of these picks
             skip = np.maximum(seen[:q] - first, 0)
             # A pick farther than this can be neither the nearest nor a rival in doubt.
             limit = least[:q] + 2 * error[:q]
-            near, (new, at, next_new) = self._nearest(index[:q], slice(first, stop), skip, limit)
+            some = slice(first, stop)
+            near, (new, at, next_new) = self._nearest(index[:q], some, skip, limit, largest[:q])
             old = least[near]
             better = new < old
             runner_up = np.where(better, old, new)
@@ -239,31 +245,44 @@ class Bounds:
             self.selectable[index], np.minimum(upper, self.upper[index]), -np.inf
         )
 
+    def _largest_near(self, index: NDArray[np.int64], least: Float64) -> Float64:
+        """Return the largest size of a pick whose rounding counts for each row: one of a size
+        beyond its `reach` is farther than its nearest pick, and comes out so however it is rounded.
+        """
+        reach = self.space.reach(self.sizes[index], least, self.dtype)
+        return np.minimum(self._largest, np.broadcast_to(reach, index.shape))
+
     def _nearest(
-        self, index: NDArray[np.int64], some: slice, skip: NDArray[np.int64], limit: Float64
+        self,
+        index: NDArray[np.int64],
+        some: slice,
+        skip: NDArray[np.int64],
+        limit: Float64,
+        largest: Float64,
     ) -> tuple[NDArray[np.int64], LeastTwo]:
         """Return the positions in `index` of rows that a pick of `some` may be nearer to than
         `limit`, the first `skip_i` picks left out, and the least two values of each over those.
         """
-        picks = self._prepared_picks[some]
+        picks = self._prepared_picks[some], self._pick_sizes[some]
         if self._sketches is None or not self._sketches.pay or not some.start:
-            sizes = self.sizes[index]
-            least = self.space.least_two(self._gather(index), sizes, picks, skip)
-            return np.arange(len(index)), least
-        i, j = self._sketches.near(index, self.sizes[index], limit, self._largest, some)
+            return self.space.least_two(self._gather(index), self.sizes[index], picks, skip, limit)
+        i, j = self._sketches.near(index, self.sizes[index], limit, largest, some)
         if skip.any():
             new = np.flatnonzero(j >= skip[i])
             i, j = i[new], j[new]
         starts = np.flatnonzero(np.diff(i, prepend=-1))
         near = i[starts]
-        whole = PAIR + len(picks)  # all distances of a row, the first of which must be fetched
+        whole = PAIR + len(picks[0])  # all distances of a row, the first of which must be fetched
         single = len(i) * PAIR < len(near) * whole
         self._sketches.note(len(i) * PAIR if single else len(near) * whole, len(index) * whole)
         rows = index[i] if single else index[near]
         sizes = self.sizes[rows]
         if single:
-            return near, self._sketches.least_two(rows, sizes, picks, some, j, starts)
-        return near, self.space.least_two(self._gather(rows), sizes, picks, skip[near])
+            return near, self._sketches.least_two(rows, sizes, picks[0], some, j, starts)
+        found, least = self.space.least_two(
+            self._gather(rows), sizes, picks, skip[near], limit[near]
+        )
+        return near[found], least
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._centred_copy:
@@ -314,8 +333,8 @@ class Bounds:
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
-            every = slice(0, self.count)
-            pairs = self._sketches.near(index, self.sizes[index], limit, self._largest, every)
+            every, largest = slice(0, self.count), self._largest_near(index, self.least[index])
+            pairs = self._sketches.near(index, self.sizes[index], limit, largest, every)
         if pairs is None or len(pairs[0]) * PAIR > len(index) * self.count:
             prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])

@@ -21,6 +21,7 @@ from entroloop.distances.ranges import RangeIndex, Values, as_float64
 from entroloop.distances.spaces import Extent, extent
 from entroloop.distances.table import DISTANCES, Transform
 from entroloop.pools.bounds import LARGEST, Bounds
+from entroloop.pools.copies import copies_among
 from entroloop.pools.rows import Rows
 from entroloop.pools.tree import PickedInTree, Tree
 from entroloop.samples import Array, Float64, nonfinite_rows
@@ -182,6 +183,15 @@ class Shard:
     def exclude(self, index: Index) -> None:
         """Take those of these rows that are here out of what can be picked."""
         self.bounds.exclude(self._own(index))
+
+    def set_aside_copies(self) -> None:
+        """Leave out rows that equal another one, which come after it whatever is picked: they have
+        no larger value, and a pick of either leaves both at distance 0.
+        """
+        bounds = self.bounds
+        copies = copies_among(bounds.rows, np.flatnonzero(bounds.selectable), bounds.weights)
+        bounds.exclude(copies)
+        self._unpicked[copies] = False
 
     def farthest(self, target: int) -> Candidates:
         """Return about `target` rows of largest value, and a level that no other row exceeds."""

@@ -12,6 +12,7 @@ so far need a distance of full length. On isotropic data nothing is gained, and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class Sketch:
         r = np.sqrt(np.maximum(left, 0) + 2.1 * _coordinate_error() * np.square(sizes))
         return p, (r * (1 + 2 * np.finfo(np.float32).eps)).astype(np.float32)
 
-    def doubt(self, sizes: Float64, largest: float) -> Float64:
+    def doubt(self, sizes: Float64, largest: Float64 | float) -> Float64:
         """Return how far above a squared distance the bound can come out, by rounding alone.
 
         Inner products of coordinates are off by 2.1 η |x||y|, η their relative error, and the
@@ -94,6 +95,7 @@ class Sketches:
         self._squares = np.empty(capacity)
         self._trial = TRIAL * len(prepared)
         self._whole = self._done = 0
+        self._noting = Lock()  # parts of a refresh run in threads
 
     def add(self, new: slice, prepared: Array, sizes: Float64) -> None:
         """Make sketches of picks."""
@@ -101,11 +103,11 @@ class Sketches:
         self._squares[new] = np.square(sizes)
 
     def near(
-        self, index: Index, sizes: Float64, limit: Float64, largest: float, some: slice
+        self, index: Index, sizes: Float64, limit: Float64, largest: Float64, some: slice
     ) -> tuple[Index, Index]:
         """Return (i, j), sorted, of all rows and picks whose value can be at most limit_i.
 
-        largest: of the sizes of the picks.
+        largest (m,): of the sizes of the picks that can be that near.
         """
         products = limit / self._space.unit - np.square(sizes)
         products += self._sketch.doubt(sizes, largest)
@@ -133,8 +135,9 @@ class Sketches:
 
     def note(self, done: int, whole: int) -> None:
         """Record the work that was done after a sketch, and what it would have been without."""
-        self._done += done
-        self._whole += whole
+        with self._noting:
+            self._done += done
+            self._whole += whole
 
     @property
     def pay(self) -> bool:

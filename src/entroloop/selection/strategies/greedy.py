@@ -19,18 +19,21 @@ from collections.abc import Callable
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.pools.shard import Shard
 from entroloop.pools.tree import PickedInTree, Tree
 from entroloop.samples import Array
 from entroloop.selection.block import Block
 from entroloop.selection.budget import SHARDED_BLOCK_ROWS
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.stopping import Watch
+from entroloop.system.threads import products_in_one_thread
 
 BLOCK_ROWS = 320
 TREE_PICKS = 512  # made between two reports of progress
 WIDE, WIDE_BLOCK_ROWS = 1024, 768  # rows of so many values cost more to fetch: fetch them less
 
 
+@products_in_one_thread()
 def greedy(state: SelectionState, *, first: int | None = None) -> Picks:
     """Pick, n times, the row whose nearest chosen row is farthest; the lowest index wins ties.
 
@@ -48,6 +51,8 @@ def greedy(state: SelectionState, *, first: int | None = None) -> Picks:
     if state.in_tree:
         pick_in_tree(state, picks, state.selectable, Tree.farthest)
         return picks
+    if state.groups is None and watch is None:  # they fill quotas, and count as covered
+        pool.sharded.tell(Shard.set_aside_copies)
     target = block_rows(state)
     while picks.missing and not (watch and watch.enough):
         found = pool.farthest(target)

@@ -19,6 +19,7 @@ from entroloop.selection.block import Block
 from entroloop.selection.pool import only, visited_then
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies.greedy import TREE_PICKS, greedy, pick_in_tree, take_first
+from entroloop.system.threads import products_in_one_thread
 
 BLOCK = 512  # rows that are visited at once
 SHARDED_BLOCK = 1536  # of a pool over several shards: fewer rounds
@@ -26,6 +27,7 @@ LARGEST_DECAY = 1 - 1e-7
 DECAYS_AT_ONCE = 4096
 
 
+@products_in_one_thread()
 def threshold_decay(
     state: SelectionState,
     *,

@@ -1,0 +1,36 @@
+"""Exact copies among the rows of a pool: greedy needs one of each, until only copies are left."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from entroloop.samples import Array, Float64
+
+Index = NDArray[np.int64]
+BLOCK = 8192  # rows at once
+
+
+def copies_among(rows: Array, index: Index, weights: Float64 | None) -> Index:
+    """Return those of some rows (their indices) that equal another of larger weight, or of the same
+    weight and a lower index. A few may be missed, none is wrong.
+
+    Equal rows have equal products with two fixed directions, unless a matrix product rounds them
+    differently at the edge of a block; rows with equal products are compared.
+    """
+    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 2)).astype(np.float32)
+    marks = np.empty((len(rows), 2), dtype=np.float32)
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, start + BLOCK)
+        with np.errstate(over="ignore", invalid="ignore"):
+            marks[part] = rows[part].astype(np.float32, copy=False) @ directions
+    marks = marks[index]
+    own = np.zeros(len(index)) if weights is None else -weights[index]
+    order = np.lexsort((index, own, marks[:, 1], marks[:, 0]))
+    marks, index = marks[order], index[order]
+    same = np.flatnonzero((marks[1:] == marks[:-1]).all(axis=1))
+    found = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(same), BLOCK):
+        first, second = (index[same[start : start + BLOCK] + k] for k in (0, 1))
+        found.append(second[(rows[first] == rows[second]).all(axis=1)])
+    return np.sort(np.concatenate(found))

@@ -1,0 +1,64 @@
+"""Parts of one computation in threads, each of which multiplies matrices by itself.
+
+A matrix library that splits each product among its own threads makes them wait for each other at
+every product, spinning, and what lies between products runs in one of them: beside other programs
+such a computation all but stops. Here each thread takes the next part when it is ready.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_threads: ContextVar[int] = ContextVar("threads", default=1)
+
+
+@contextmanager
+def products_in_one_thread() -> Iterator[None]:
+    """Let matrix products run in the thread that asks for them, and `in_threads` in as many threads
+    as a product could use before.
+    """
+    libraries = _libraries()
+    before = max((library.num_threads for library in libraries.lib_controllers), default=1)
+    token = _threads.set(max(before, _threads.get()))
+    try:
+        with libraries.limit(limits=1):
+            yield
+    finally:
+        _threads.reset(token)
+
+
+def in_threads(function: Callable[[T], None], parts: Sequence[T]) -> None:
+    """Call a function with each part, within `products_in_one_thread` in several threads.
+
+    Which thread takes which part is left to chance: parts must not depend on each other.
+    """
+    threads = min(_threads.get(), len(parts))
+    if threads < 2:
+        for part in parts:
+            function(part)
+        return
+    for _ in _pool(threads).map(function, parts):
+        pass
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="entroloop")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not outlive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
