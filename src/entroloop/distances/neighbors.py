@@ -19,6 +19,7 @@ from entroloop.distances.spaces import Euclidean, centre_and_reach
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system.devices import device_for
+from entroloop.system.threads import in_threads, products_in_one_thread
 
 TILE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
@@ -93,7 +94,7 @@ class _Chunk:
 
     def __init__(self, space: Euclidean, rows: Array, start: int, device: str) -> None:
         self.space, self.rows, self.start = space, rows, start
-        self._device = device
+        self._device, self.on_gpu = device, device != "cpu"
         self._prepared: dict[Any, tuple[Any, Float64]] = {}
 
     def prepared(self, dtype: Any) -> tuple[Any, Float64]:
@@ -120,7 +121,7 @@ class _Chunk:
         block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
         for start in range(0, len(x), block):
             part = slice(start, start + block)
-            choose = _candidates if self._device == "cpu" else _candidates_on_gpu
+            choose = _candidates_on_gpu if self.on_gpu else _candidates
             left_out = None if skip is None else skip[part]
             i, j = choose(on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
             if left_out is not None:
@@ -134,7 +135,8 @@ def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) 
     """Merge the nearest rows of a chunk into the best so far (squared distances)."""
     m, k = len(chunk.rows), best.distances.shape[1]
     block = max(1, min(4096, TILE_BYTES // (4 * m)))
-    for start in range(0, len(queries), block):
+
+    def search(start: int) -> None:
         part = np.arange(start, min(start + block, len(queries)))
         left_out = None if skip is None else skip[part]
         here = min(k, m)
@@ -157,6 +159,15 @@ def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) 
         first = np.searchsorted(i[order], np.arange(len(part)))
         chosen = order[first[:, None] + np.arange(k)]
         best.distances[part], best.indices[part] = values[chosen], j[chosen]
+
+    starts = range(0, len(queries), block)
+    if chunk.on_gpu:
+        for start in starts:
+            search(start)
+        return
+    with products_in_one_thread():
+        chunk.prepared(np.float32)  # once, before the threads ask for it
+        in_threads(search, starts)
 
 
 def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tuple[Index, Index]:

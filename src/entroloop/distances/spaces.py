@@ -160,7 +160,8 @@ class Euclidean:
         # Twice the underflow, which is far below what two values can differ by elsewhere.
         underflow = 8 * len(self._centre) * float(np.finfo(dtype).tiny)
         farthest = np.sqrt(np.maximum(least / self.unit, 0) + underflow)
-        return ((1 + slack) * sizes + farthest) / (1 - slack)
+        reach: Float64 = ((1 + slack) * sizes + farthest) / (1 - slack)
+        return reach
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""

@@ -250,7 +250,8 @@ class Bounds:
         beyond its `reach` is farther than its nearest pick, and comes out so however it is rounded.
         """
         reach = self.space.reach(self.sizes[index], least, self.dtype)
-        return np.minimum(self._largest, np.broadcast_to(reach, index.shape))
+        largest: Float64 = np.minimum(self._largest, np.broadcast_to(reach, index.shape))
+        return largest
 
     def _nearest(
         self,

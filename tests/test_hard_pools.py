@@ -1,0 +1,146 @@
+"""Greedy's picks are the definition's on pools that float32, bounds and threads find hard."""
+
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
+
+import entroloop as el
+from entroloop.distances.spaces import centre_and_reach
+from entroloop.pools import bounds, shard
+from entroloop.pools.copies import copies_among
+from entroloop.selection import block
+from entroloop.system import threads
+
+
+def greedy_by_definition(x, n, picks, weights):
+    """The fifteen lines, with weights; rows at distance 0 last, in index order."""
+    x, w = x.astype(np.float64), np.square(weights)
+    near = np.full(len(x), np.inf)
+    for p in picks:
+        near = np.minimum(near, np.square(x - x[p]).sum(axis=1))
+    chosen = list(picks)
+    open_ = np.ones(len(x), dtype=bool)
+    open_[chosen] = False
+    for _ in range(n):
+        best = int(np.where(open_, near * w, -1).argmax())
+        chosen.append(best)
+        open_[best] = False
+        near = np.minimum(near, np.square(x - x[best]).sum(axis=1))
+    return chosen[len(picks) :]
+
+
+POOLS = {
+    "sizes over twelve orders": lambda rng: (
+        rng.standard_normal((120, 4)) * 10 ** rng.uniform(-6, 6, (120, 1))
+    ),
+    "one in twenty at 1e6": lambda rng: (
+        rng.standard_normal((120, 20)) * np.where(np.arange(120) % 20, 1, 1e6)[:, None]
+    ),
+    "copies of a third": lambda rng: rng.standard_normal((40, 5))[rng.integers(0, 40, 120)],
+    "copies of rows far away": lambda rng: (
+        rng.standard_normal((30, 6)) + 1e4 * (np.arange(30) % 3)[:, None]
+    )[rng.integers(0, 30, 120)],
+    "a lattice with signed zeros": lambda rng: rng.integers(-1, 2, (120, 3)) * -0.5,
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@given(seed=st.integers(0, 2**32 - 1), narrow=st.booleans(), weighted=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_hard_pools_give_the_definitions_picks(pool, seed, narrow, weighted):
+    rng = np.random.default_rng(seed)
+    x = POOLS[pool](rng).astype(np.float32 if narrow else np.float64)
+    weights = rng.integers(1, 4, len(x)) / 2 if weighted else np.ones(len(x))
+    initial = rng.permutation(len(x))[: rng.integers(1, 30)].tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "AGAIN", (0, 2**16)[seed % 2])
+        for module in (block, shard):  # rows in doubt at once, beyond which float64 decides
+            patch.setattr(module, "LARGEST", (4, 2048)[seed // 2 % 2])
+        found = el.select(
+            x, len(x) - len(initial), initial=initial, weights=weights if weighted else None
+        )
+    expected = greedy_by_definition(x, len(x) - len(initial), initial, weights)
+    assert found.indices.tolist() == expected
+
+
+def test_a_few_rows_far_away_do_not_cost_float64(rng):
+    x = rng.standard_normal((3000, 24)).astype(np.float32)
+    x[::500] *= 1e6
+    assert el.select(x, 400, first=1).precision == "float32"
+
+
+def test_copies_do_not_cost_float64(rng):
+    x = np.repeat(rng.standard_normal((1500, 16)).astype(np.float32), 3, axis=0)
+    found = el.select(x, 3000, first=0)
+    assert found.precision == "float32"
+    assert found.duplicates == 1500
+    assert sorted(found.indices[:1500]) == list(range(0, 4500, 3))
+
+
+def test_rows_are_centred_in_the_middle_of_most_of_them(rng):
+    x = rng.standard_normal((1000, 8)) + 5
+    assert np.allclose(centre_and_reach(x)[0], x.mean(axis=0))
+    x[::100] += 1e6
+    centre, reach = centre_and_reach(x)
+    assert np.abs(centre - 5).max() < 2
+    assert np.linalg.norm(x - centre, axis=1).max() <= reach
+
+
+@given(seed=st.integers(0, 2**32 - 1), weighted=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_copies_are_rows_that_come_after_an_equal_one(seed, weighted):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-1, 2, (60, 3)).astype(rng.choice(["float32", "float64", "int8"]))
+    index = np.sort(rng.permutation(60)[:40])
+    weights = rng.integers(1, 3, 60).astype(float)
+    found = copies_among(x, index, weights if weighted else None)
+    rank = np.lexsort((np.arange(60), -weights if weighted else np.zeros(60)))
+    first: dict[tuple, int] = {}
+    for i in rank:
+        if i in index:
+            first.setdefault(tuple(x[i].tolist()), int(i))
+    assert found.tolist() == [i for i in index.tolist() if i not in first.values()]
+
+
+def in_three_threads(patch):
+    """Let products of matrices seem to run in three threads."""
+    libraries = threads._libraries()
+    fake = SimpleNamespace(lib_controllers=[SimpleNamespace(num_threads=3)], limit=libraries.limit)
+    patch.setattr(threads, "_libraries", lambda: fake)
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "threshold_decay"])
+def test_threads_change_nothing(strategy, rng, monkeypatch):
+    x = rng.standard_normal((3000, 40)).astype(np.float32)
+    monkeypatch.setattr(bounds, "TILE_BYTES", 2**14)
+    alone = el.select(x, 600, strategy, seed=1)
+    names = set()
+    refresh = bounds.Bounds._refresh_chunk
+
+    def noted(self, index):
+        names.add(threading.current_thread().name)
+        return refresh(self, index)
+
+    monkeypatch.setattr(bounds.Bounds, "_refresh_chunk", noted)
+    in_three_threads(monkeypatch)
+    together = el.select(x, 600, strategy, seed=1)
+    assert len(names & {f"entroloop_{i}" for i in range(3)}) > 1
+    assert np.array_equal(alone.indices, together.indices)
+    assert np.array_equal(alone.radii, together.radii)
+
+
+def test_the_threads_of_products_are_given_back_after_an_error():
+    def numbers():
+        libraries = ThreadpoolController().select(user_api="blas")
+        return [library.num_threads for library in libraries.lib_controllers]
+
+    before = numbers()
+    with pytest.raises(ZeroDivisionError), threads.products_in_one_thread():
+        assert set(numbers()) == {1}
+        threads.in_threads(lambda part: 1 / part, [1, 0, 1])
+    assert numbers() == before
