@@ -1,13 +1,16 @@
 """Selection against the reference code, the peers and the machine's multiply rate, in one run.
 
-python benchmarks/selection.py [core] [decay] [shapes] [uint8] [memmap] [growth] [assign] [cuda]
+python benchmarks/selection.py [core] [decay] [shapes] [busy] [uint8] [memmap] [growth] [assign] [cuda]
 --repeats K, --reference-seconds S. Prints ratios; a figure is the median of K runs [min, max].
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -221,6 +224,34 @@ def _shape(
     )
 
 
+def busy(options: argparse.Namespace) -> None:
+    """Greedy alone and beside four processes that compute: how many times as long it takes, and that
+    over what the share of the processors that is left to its threads would make it take.
+    """
+    processors = len(os.sched_getaffinity(0))
+    threads = min(processors, torch.get_num_threads())
+    left = min(1.0, processors / (threads + 4))  # of a processor, for each thread
+    pools = (("isotropic 20,000 × 384", isotropic(20_000, 384), 10_000),
+             ("clustered 16,384 × 384", clustered(16_384, 384), 8_192))  # fmt: skip
+    for name, x, n in pools:
+
+        def work(x: np.ndarray = x, n: int = n) -> object:
+            return el.select(x, n, first=0)
+
+        work()
+        alone = [timed(work) for _ in range(options.repeats)]
+        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+        try:
+            beside = [timed(work, 0) for _ in range(options.repeats)]
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+        slower = [b / np.median(alone) for b in beside]
+        print(f"{name} → {n:,}: alone {shown(alone)} s, beside four {shown(beside)} s: {shown(slower)} times, "
+              f"{shown([s * left for s in slower])} of its share's")  # fmt: skip
+
+
 def _fpsample_seconds(x: np.ndarray, n: int) -> float:
     """Return the time of fpsample's k-d line at its best height; not a number without fpsample."""
     if not _installed("fpsample"):
@@ -333,7 +364,9 @@ def _version(package: str) -> str:
         return "-"
 
 
-WORKLOADS = {f.__name__: f for f in (core, decay, shapes, uint8, memmap, growth, assign, cuda)}
+WORKLOADS = {
+    f.__name__: f for f in (core, decay, shapes, busy, uint8, memmap, growth, assign, cuda)
+}
 
 if __name__ == "__main__":
     main()
