@@ -77,7 +77,7 @@ def _fresh_expected() -> tuple[Float64, Float64]:
 
 _at = np.arange(1.0, GENERATIONS + 1)
 _kept: Array = np.cumprod([1 - 1 / N] * GENERATIONS)
-_kept_all: Float64 = np.cumprod(1 - 1 / (N * _at**2))
+_kept_all: Array = np.cumprod(1 - 1 / (N * _at**2))
 _held, _off = _fresh_expected()
 
 GAUSSIAN = Case(
