@@ -85,12 +85,12 @@ def test_blocks_and_memory_maps_change_nothing(rng, tmp_path, monkeypatch):
     assert fkea(mapped, bandwidth=1.0, frequencies=64) == pytest.approx(whole, abs=1e-12)
 
 
-def test_the_bandwidth_is_half_the_median_distance_to_others(rng):
+def test_the_bandwidth_is_the_median_distance_to_others(rng):
     x = rng.standard_normal((101, 3))
     distances = np.linalg.norm(x[:, None] - x, axis=-1)
     np.fill_diagonal(distances, np.nan)
     others = np.sort(distances, axis=1)[:, :100]
-    assert bandwidth(x) == pytest.approx(np.median(others[:, 49]) / 2)
+    assert bandwidth(x) == pytest.approx(np.median(others[:, 49]))
     assert bandwidth(3 * x) == pytest.approx(3 * bandwidth(x))
 
 

@@ -26,9 +26,10 @@ RATIO = 2.0  # a mode is new where it is more than so many times as frequent
 
 
 def bandwidth(x: Array, *, seed: int = 0) -> float:
-    """Return half the median distance among rows x (n, d), of a seeded draw of 500 of them.
+    """Return the median distance among rows x (n, d), of a seeded draw of 500 of them.
 
-    The median over rows of the median distance to the others, by exact neighbours.
+    The median over rows of the median distance to the others, by exact neighbours. KEN takes it
+    as it is, FKEA, which is to tell modes of one set apart, half of it.
 
     Raises InputError for fewer than 3 rows, or if most rows are equal.
     """
@@ -38,10 +39,10 @@ def bandwidth(x: Array, *, seed: int = 0) -> float:
         drawn = rng_for(seed, 0, "bandwidth").choice(len(x), SCALE_ROWS, replace=False)
         x = x[np.sort(drawn)]
     found = nearest(x, x, len(x) // 2, exclude_same_index=True).distances[:, -1]
-    half = float(np.median(found)) / 2
-    if half == 0:
+    width = float(np.median(found))
+    if width == 0:
         raise InputError("most rows are equal, so that they give a kernel no bandwidth")
-    return half
+    return width
 
 
 def fkea(
@@ -76,8 +77,9 @@ def fkea(
 
 
 def fkea_of(sets: Sets, order: int = 1) -> float:
-    """Return FKEA of the generated rows, at the bandwidth of the reference."""
-    return fkea(sets["generated"], bandwidth=bandwidth_of(sets), order=order, seed=sets.seed)
+    """Return FKEA of the generated rows, at half the bandwidth of the reference."""
+    width = bandwidth_of(sets) / 2
+    return fkea(sets["generated"], bandwidth=width, order=order, seed=sets.seed)
 
 
 def ken(
