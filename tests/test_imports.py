@@ -21,7 +21,7 @@ ROOMS = [
     ["system"],
     ["distances"],
     ["pools"],
-    ["data", "features", "generators", "metrics"],
+    ["data", "features", "generators", "metrics", "theory"],
     ["selection"],
     ["monitor"],
     ["cleaning"],

@@ -11,6 +11,7 @@ import pytest
 
 import entroloop as el
 from entroloop.commands.run import run_study
+from entroloop.metrics.frequencies import high_frequency_loss
 from entroloop.metrics.tails import tail_share
 from entroloop.report.arms import shown_arms
 from entroloop.report.claims import t_interval
@@ -128,7 +129,7 @@ def test_the_profile_is_the_change_within_runs_with_its_interval(view):
     assert cell.interval == pytest.approx((np.expm1(low), np.expm1(high)))
     assert cell.kind == "worse"
     assert list(rows) == ["variance", "entropy", "Fréchet distance", "coverage of real modes",
-                          "tails", "memorization"]  # fmt: skip
+                          "tails", "fine detail", "memorization"]  # fmt: skip
     assert "share of held-out rows" in rows["coverage of real modes"][0].detail
     samples = view.samples("greedy", 1, 3)
     held_out = np.asarray(view.real.data[np.sort(view.real_rows(1)[1])])
@@ -137,6 +138,17 @@ def test_the_profile_is_the_change_within_runs_with_its_interval(view):
              for seed in range(3) for g in (1, 3)]  # fmt: skip
     assert tail_share(generated=samples, reference=held_out) in tails
     assert rows["tails"][3].value == pytest.approx(np.mean(tails[1::2]) - np.mean(tails[::2]))
+    detail = rows["fine detail"]
+    assert "nats" in detail[3].text
+    losses = [
+        high_frequency_loss(
+            generated=view.as_images(view.samples("greedy", seed, g)),
+            reference=view.as_images(np.asarray(view.real.data[np.sort(view.real_rows(seed)[1])])),
+        )
+        for seed in range(3) for g in (1, 3)
+    ]  # fmt: skip
+    assert detail[3].value == pytest.approx(np.mean(losses[1::2]) - np.mean(losses[::2]))
+    assert abs(detail[1].value) < 0.1 < abs(losses[0])  # real rows beside held-out ones
 
 
 def test_a_profile_of_a_generator_that_failed_is_greyed_and_one_seed_has_no_sign(view):

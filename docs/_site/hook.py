@@ -29,7 +29,7 @@ SECTIONS = {
         "studies.md", "figures.md", "monitor.md", "selecting.md", "guarded.md", "loading.md",
         "measuring.md", "auditing.md", "duplicates.md", "cleaning.md", "extending.md", "scale.md",
     ],
-    "Understand": ["concepts.md", "gallery.md", "results.md", "selection-engine.md"],
+    "Understand": ["concepts.md", "gallery.md", "results.md", "theory.md", "selection-engine.md"],
     "Look up": [
         "reference/strategies/index.md", "metrics.md", "reference/metrics/index.md",
         "reference/generators/index.md", "reference/commands.md", "api.md", "reliability.md",

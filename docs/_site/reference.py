@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from entroloop.cli.examples import EXAMPLES
 from entroloop.metrics import METRICS
-from entroloop.metrics.table import WIDE
+from entroloop.metrics.metric import WIDE
 from entroloop.selection.strategies import STRATEGIES
 from entroloop.study.build import GENERATORS
 
@@ -28,17 +28,19 @@ FAMILIES = {  # file of src/entroloop/metrics: what its metrics cost for n rows 
     "copying": "exact neighbours, n² d, by matrix multiplies; fld fits bandwidths besides",
     "drift": "exact neighbours, n² d, by matrix multiplies",
     "entropy": "exact neighbours within the set, n² d, by matrix multiplies",
+    "fourier": "512 random frequencies: n d, and covariances of 1,024 features, n · 1024²",
+    "frequencies": "one transform an image, n d log d",
     "kernels": "kernels of all pairs, n² d; scores take a decomposition, at most d³",
     "manifold": "exact neighbours, n² d, by matrix multiplies",
     "moments": "covariances, n d², and a decomposition, d³",
     "neighbourhood": "exact neighbours, n² d, by matrix multiplies",
     "sliced": "256 projections and sorts: 256 n (d + log n)",
-    "tails": "one pass, n d",
+    "tails": "one pass, n d; tail_coverage exact neighbours, n² d",
 }
 ROLES = {
     "generated": "generated rows", "train": "training rows", "reference": "held-out real rows",
     "unselected": "unselected rows (studies)", "real": "real training rows (studies)",
-    "probabilities": "class probabilities", "train_whole": "training rows",
+    "probabilities": "class probabilities", "images": "images", "train_whole": "training rows",
 }  # fmt: skip
 
 

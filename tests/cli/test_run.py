@@ -62,6 +62,11 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(entroloop_here, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_seeds_count_from_0(entroloop_here):
+    plan = json.loads(entroloop_here("run", "--dry-run", "--seeds", 3, *FAST).stdout)
+    assert plan["seeds"] == [0, 1, 2]
+
+
 def test_a_study_file_runs(entroloop, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
     answer = entroloop("run", "my.yaml", "--out", "here", "--workers", 1)

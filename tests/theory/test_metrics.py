@@ -184,6 +184,8 @@ DIRECTIONS = {
     "generalization_score_unselected": "-", "generalization_ratio_real": "+",
     "memorized_fraction_real": "-", "c_t_unselected": "-", "drift_novelty_unselected": "+",
     "frechet_distance_floor": "=", "kernel_distance_floor": "=", "coverage_floor": "=",
+    "tail_coverage": "-", "tail_coverage_floor": "=", "high_frequency_loss": "+", "fkea": "-",
+    "fkea_rke": "-", "ken": "-", "ken_floor": "=", "ken_lost": "+",
 }  # fmt: skip
 
 
@@ -200,9 +202,13 @@ def test_a_metric_that_swaps_generated_and_train_is_found(name):
     reference, unselected = rng.standard_normal((2, 300, 4))
     others = {"reference": reference, "unselected": unselected, "real": train}
     certain, vague = rng.dirichlet(np.full(4, 0.1), 300), rng.dirichlet(np.full(4, 30), 300)
+    images = {"reference": rng.standard_normal((300, 8, 8))}
+    images |= {"generated": images["reference"].cumsum(axis=1), "train": images["reference"]}
+    twisted = images | {"generated": images["train"], "train": images["generated"]}
     value = METRICS[name].value
-    right = value(Sets(generated=generated, train=train, probabilities=certain, **others))
-    swapped = value(Sets(generated=train, train=generated, probabilities=vague, **others))
+    right = Sets(generated=generated, train=train, probabilities=certain, images=images, **others)
+    swapped = Sets(generated=train, train=generated, probabilities=vague, images=twisted, **others)
+    right, swapped = value(right), value(swapped)
     assert {1: "+", 0: "=", -1: "-"}[int(np.sign(right - swapped))] == DIRECTIONS[name]
 
 

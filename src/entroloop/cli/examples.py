@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "entroloop run",
         "entroloop run digits --set seeds=[0,1,2] --out runs/three",
         "entroloop run my.yaml --dry-run",
+        "entroloop run theory --seeds 2000",
         "torchrun --nproc-per-node 4 -m entroloop run my.yaml",
     ),
     "watch": (

@@ -11,6 +11,7 @@ import typer
 
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.theory import run_bench
 from entroloop.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,14 +20,23 @@ if TYPE_CHECKING:
     from entroloop.commands.run import Study
 
 
+THEORY = "theory"  # what is run instead of a study: the bench of closed forms
+
+
 def run(
-    study: Annotated[str, typer.Argument(help="preset name or YAML study file")] = "digits",
+    context: typer.Context,
+    study: Annotated[
+        str, typer.Argument(help="preset name or YAML study file; theory: the theory bench")
+    ] = "digits",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting; VALUE is YAML"),
     ] = None,
     out: Annotated[
         str | None, typer.Option(help="study folder or s3://… URL (default: runs/<name>)")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="how many seeds: 0 … SEEDS − 1; of theory: loops")
     ] = None,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
@@ -55,6 +65,10 @@ def run(
 
     Under `torchrun --nproc-per-node K -m entroloop run …`, K processes train each network together.
     """
+    if study == THEORY:
+        _check_options(context)
+        run_bench(out, seeds, json_)
+        return
     from entroloop.commands.run import prepare, run_opened
     from entroloop.engines.ranks import is_follower
     from entroloop.study.config import parse_overrides
@@ -66,6 +80,8 @@ def run(
         raise InputError("--ranks, --gpus and --memory apply to Ray workers; add --engine ray")
     register_options(plugin)
     overrides = parse_overrides(set_ or [])
+    if seeds is not None:
+        overrides["seeds"] = list(range(seeds))
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
     if dry_run:
@@ -95,6 +111,17 @@ def run(
             for record in made:
                 progress.record(record)
     _finish(prepared, console, json_)
+
+
+def _check_options(context: typer.Context) -> None:
+    """Refuse options of studies that the theory bench has no use for."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and option.name not in ("study", "out", "seeds", "json_"):
+            raise InputError(
+                f"run theory takes --out, --seeds and --json; it has no {option.opts[0]}"
+            )
 
 
 @contextmanager

@@ -197,6 +197,7 @@ def _measured(
         train=rows.get("train"),
         reference=rows.get("reference"),
         probabilities=probabilities,
+        images={role: s.data for role, s in sets.items() if len(s.data.shape) == 4},
         metrics=metrics,
         seed=seed,
         device=device if device != "auto" else "cpu",

@@ -8,14 +8,14 @@ the very distances that a search of their own gives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.neighbors import Neighbors, count_within, nearest
 from entroloop.metrics.sets import NEIGHBOURS, ROLES, Own, Sets
-from entroloop.samples import Float64
+from entroloop.samples import Array, Float64
 
 BETWEEN, WITHIN, REACH = 16, 64, 32  # the whole's lists: fewer than k in a half once in 10³ rows
 MOST_PAIRS = 200  # pairs a row that are kept; beyond, every half counts for itself
@@ -84,6 +84,10 @@ class Half(Sets):
             self._found[key] = Own(every, every, found)
         result: Own = self._found[key]
         return result
+
+    def per_image(self, role: str, name: str, make: Callable[[Array], Array]) -> Array:
+        """See `Sets`; of the whole, so that each image is looked at once."""
+        return self._whole.per_image(role, name, make)[self._index[role]]
 
     def within(self, queries: str, rows: str, radii: Float64) -> Index:
         """See `Sets`; the whole's pairs reach to its own neighbours that are REACH apart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import has_near_copies
 from entroloop.metrics.halves import halved
+from entroloop.metrics.metric import BESIDES, WIDE, Metric, RowStatistic
 from entroloop.metrics.sets import Sets
-from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS, WIDE, Metric, RowStatistic
+from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
 from entroloop.samples import Float64
 from entroloop.seeding import rng_for
@@ -54,6 +55,7 @@ def measure(
     train: Any = None,
     reference: Any = None,
     probabilities: Any = None,
+    images: Mapping[str, Any] | None = None,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -62,9 +64,9 @@ def measure(
     """Return the metrics of generated rows, by name, in the order of the table.
 
     generated, train, reference: (n, d) in one feature space. probabilities: class probabilities,
-    one line per generated row. metrics: names (default: all that the given sets allow, except
-    those that take minutes). progress_of: takes the name of the next metric and returns a function
-    of (metrics done, total).
+    one line per generated row. images: by role, where rows stand for images. metrics: names
+    (default: all that the given sets allow, except those on request). progress_of: takes the name
+    of the next metric and returns a function of (metrics done, total).
 
     Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on
     the number of rows use as many rows of each set as the smallest has, by a seeded draw, and
@@ -79,6 +81,7 @@ def measure(
         train=train,
         reference=reference,
         probabilities=probabilities,
+        images=images,
         seed=seed,
         device=device,
     )
@@ -87,7 +90,7 @@ def measure(
             raise InputError(f"{role} holds {n} rows; at least 2 are needed")
     for name in metrics or ():
         needs = METRICS.find(name).needs
-        missing = [r for r in needs if r != "probabilities" and not sets.has(r)]
+        missing = [r for r in needs if r not in BESIDES and not sets.has(r)]
         if missing:
             raise InputError(f"the metric {name} needs the set '{missing[0]}', which is not given")
     own = [name for name in METRICS.own if _by_default(METRICS[name], sets)]
@@ -156,7 +159,7 @@ def _given(metric: Metric) -> str:
 
 
 def _by_default(metric: Metric, sets: Sets) -> bool:
-    roles = [role for role in metric.needs if role != "probabilities"]
+    roles = [role for role in metric.needs if role not in BESIDES]
     return not metric.on_request and all(sets.has(role) for role in roles)
 
 

@@ -50,8 +50,9 @@ class Sets:
     The roles are generated, train, reference (held-out real rows) and, in a study, unselected (rows
     of the generations that the training set came from, which nothing was trained on) and real (the
     real training rows of generation 1); train_whole is the whole training set if `train` is only a
-    draw from it. probabilities: class probabilities, one line per generated row. seed: determines
-    every random draw in a metric.
+    draw from it. probabilities: class probabilities, one line per generated row. images: of each
+    role, where rows stand for images, (n, h, w[, c]). seed: determines every random draw in a
+    metric.
 
     Raises InputError for invalid rows, rows of different width, and access to a missing role.
     """
@@ -66,6 +67,7 @@ class Sets:
         unselected: Any = None,
         real: Any = None,
         probabilities: Any = None,
+        images: Any = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -80,6 +82,7 @@ class Sets:
             self._rows["train_whole"] = self._rows["train"]
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
+        self._images = dict(images or {})
         self.seed, self.device = seed, device
         self._found: dict[tuple[Any, ...], Any] = {}
         self._found_before = self._found  # of the rows without the generated ones
@@ -124,6 +127,7 @@ class Sets:
     def drawn(self, n: int, rng: np.random.Generator) -> Sets:
         """Return n rows of each role, drawn without replacement and kept in order."""
         some: dict[str, Any] = {}
+        images: dict[str, Array] = {}
         for role in ROLES:
             if role not in self._rows:
                 continue
@@ -135,7 +139,9 @@ class Sets:
             some[role] = rows if len(rows) == n else rows[index]
             if role == "generated" and self.probabilities is not None:
                 some["probabilities"] = self.probabilities[index]
-        return Sets(**some, seed=self.seed, device=self.device)
+            if role in self._images:
+                images[role] = self._images[role][index]
+        return Sets(**some, images=images, seed=self.seed, device=self.device)
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Found]) -> Found:
         """Return what `make` finds, kept under a key: a name, ids of arrays of rows, numbers."""
@@ -145,6 +151,15 @@ class Sets:
             kept[key] = make()
         found: Found = kept[key]
         return found
+
+    def per_image(self, role: str, name: str, make: Callable[[Array], Array]) -> Array:
+        """Return what `make` says of each image of a role, a line an image, kept under a name.
+
+        Raises InputError where the rows of the role are no images.
+        """
+        if role not in self._images:
+            raise InputError(f"{role} rows are no images, which this metric is about")
+        return self.once((name, id(self[role])), lambda: make(self._images[role]))
 
     def distinct(self, role: str) -> bool:
         """Return whether no two rows of a role are equal."""

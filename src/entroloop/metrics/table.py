@@ -6,7 +6,6 @@ One row here and one function in a family's file add a metric to records, `measu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,8 +29,23 @@ from entroloop.metrics.entropy import (
     intrinsic_dimension_mle_of,
     intrinsic_dimension_of,
 )
+from entroloop.metrics.fourier import fkea_of, ken_of
+from entroloop.metrics.frequencies import high_frequency_loss_of
 from entroloop.metrics.kernels import inception_score_of, kernel_distance_of, vendi_score_of
 from entroloop.metrics.manifold import K, balls, coverage_rows_of
+from entroloop.metrics.metric import (
+    ANY,
+    BESIDES,
+    REAL,
+    UNSELECTED,
+    G,
+    Metric,
+    R,
+    RowStatistic,
+    T,
+    floor_of,
+    mean_of,
+)
 from entroloop.metrics.moments import (
     effective_rank,
     frechet_distance_infinity_of,
@@ -47,99 +61,9 @@ from entroloop.metrics.neighbourhood import (
 )
 from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.sliced import sliced_wasserstein_of
-from entroloop.metrics.tails import tail_share_of
+from entroloop.metrics.tails import tail_coverage_rows_of, tail_share_of
 from entroloop.plugins import Plugin, PluginError, Table
 from entroloop.samples import Array, Float64
-
-G, T, R = "generated", "train", "reference"
-UNSELECTED, REAL = "unselected", "real"  # in studies only
-OWN = "with no other library"
-ANY = (float("-inf"), float("inf"))
-WIDE = 1024  # features; beyond this, costly eigendecompositions run on request only
-
-
-@dataclass(frozen=True)
-class RowStatistic:
-    """One value per row of a role, and the statistic of these values or of a resample of them.
-
-    resampled: takes a generator and a number, and returns so many bootstraps of the statistic;
-    without it, values are drawn with replacement.
-    """
-
-    values: Float64
-    statistic: Callable[[Array], float]
-    resampled: Callable[[np.random.Generator, int], Float64] | None = None
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is computed.
-
-    needs: the roles it uses. value: computes the metric from sets. says: its meaning, in a clause.
-    rows, resampled: the metric as a statistic of the rows of a role (or two), which are resampled
-    for the interval, given the other sets; without them the interval comes from half-samples of
-    all sets, unless `counted`. every_row: use
-    all rows given; otherwise use as many rows of each set as the smallest has. bounds: the range
-    of possible values. pairs: for metrics of copying, how strongly each generated row triggers the
-    metric (−inf: not at all). smooth: how much of the second-order part of halves is taken off the
-    variance: all of it for smooth functions of moments with little bias of their own, a quarter
-    where simulated coverage asks for that (benchmarks/intervals.py). fewest: rows that an interval
-    takes, by the same simulation. pairs_within: the role whose near-copies of one another take its
-    interval away. beside: metrics to show with it where the sets allow: its null or its floor.
-    comparable: the figures it can be compared with.
-    """
-
-    needs: tuple[str, ...]
-    value: Callable[[Sets], float]
-    says: str
-    rows: Callable[[Sets], RowStatistic] | None = None
-    resampled: str = ""
-    every_row: bool = False
-    counted: bool = False
-    bounds: tuple[float, float] = (0.0, float("inf"))
-    pairs: Callable[[Sets], Float64] | None = None
-    on_request: bool = False
-    smooth: float = 0.0
-    fewest: int = 8
-    pairs_within: str = ""
-    beside: tuple[str, ...] = ()
-    wide: str = ""  # at d > WIDE: "no interval", or "on request"
-    comparable: str = OWN
-    note: Callable[[Sets], str] = lambda sets: ""  # noqa: ARG005
-
-
-def _mean_of(
-    needs: tuple[str, ...],
-    resampled: str,
-    rows: Callable[[Sets], Array],
-    says: str,
-    *,
-    scale: float = 1.0,
-    every_row: bool = True,
-    bounds: tuple[float, float] = (0.0, float("inf")),
-    pairs: Callable[[Sets], Float64] | None = None,
-    on_request: bool = False,
-    beside: tuple[str, ...] = (),
-    comparable: str = OWN,
-) -> Metric:
-    """Return a metric equal to scale times the mean of one value per row."""
-
-    def statistic(values: Array) -> float:
-        return scale * float(values.mean())
-
-    return Metric(
-        needs,
-        lambda sets: statistic(rows(sets).astype(np.float64)),
-        says,
-        lambda sets: RowStatistic(rows(sets).astype(np.float64), statistic),
-        resampled,
-        every_row,
-        bounds=bounds,
-        pairs=pairs,
-        on_request=on_request,
-        beside=beside,
-        comparable=comparable,
-    )
 
 
 def _nearness(sets: Sets) -> Float64:
@@ -164,15 +88,6 @@ def _where(flagged: Callable[[Sets], Array]) -> Callable[[Sets], Float64]:
 def _copying_rows(sets: Sets, held_out: str = R) -> RowStatistic:
     found = c_t_of(sets, held_out)
     return RowStatistic(found.distances, lambda _: found.statistic(), found.resampled)
-
-
-def _floor_of(value: Callable[[Sets], float], says: str) -> Metric:
-    """Return a metric between the real training rows and the reference: what real data have."""
-    return Metric(
-        (REAL, R),
-        lambda sets: value(Sets(generated=sets[REAL], reference=sets[R], seed=sets.seed)),
-        f"the same of real rows: {says}", bounds=ANY, counted=True,
-    )  # fmt: skip
 
 
 def _coverage(sets: Sets) -> float:
@@ -232,16 +147,16 @@ _OWN: dict[str, Metric] = {
         "the same by maximum likelihood over 20 neighbours", pairs_within=G,
         fewest=500,
     ),
-    "generalization_score": _mean_of(
+    "generalization_score": mean_of(
         (G, T), G, lambda s: nearest_distances_of(s, G, T),
         "mean distance to the nearest training row; low means memorization",
         beside=("generalization_score_reference", "generalization_score_unselected"),
     ),
-    "generalization_score_reference": _mean_of(
+    "generalization_score_reference": mean_of(
         (R, T), R, lambda s: nearest_distances_of(s, R, T),
         "the same for held-out real rows: what a perfect generator would score",
     ),
-    "generalization_score_unselected": _mean_of(
+    "generalization_score_unselected": mean_of(
         (UNSELECTED, T), UNSELECTED, lambda s: nearest_distances_of(s, UNSELECTED, T),
         "the same for unselected rows like the training set's: its null after generation 1",
     ),
@@ -250,7 +165,7 @@ _OWN: dict[str, Metric] = {
         "how near samples lie to the real training rows, over these rows' own spacing",
         every_row=True, counted=True,
     ),
-    "memorized_fraction_real": _mean_of(
+    "memorized_fraction_real": mean_of(
         (G, REAL), G, lambda s: memorized_rows_of(s, of=REAL),
         "share of generated rows three times nearer to one real training row than to the next",
         bounds=(0.0, 1.0),
@@ -260,12 +175,12 @@ _OWN: dict[str, Metric] = {
         "the score over the training set's own leave-one-out distance; it does not fall with scale",
         _ratio_rows, G, every_row=True,
     ),
-    "memorized_fraction": _mean_of(
+    "memorized_fraction": mean_of(
         (G, T), G, memorized_rows_of,
         "share of generated rows three times nearer to one training row than to the next",
         bounds=(0.0, 1.0), pairs=_where(memorized_rows_of),
     ),
-    "auth_pct": _mean_of(
+    "auth_pct": mean_of(
         (G, T), G, auth_rows_of,
         "percentage farther from the nearest training row than that row is from its neighbour",
         scale=100.0, bounds=(0.0, 100.0), pairs=_where(lambda s: ~auth_rows_of(s)),
@@ -283,7 +198,7 @@ _OWN: dict[str, Metric] = {
         lambda s: _copying_rows(s, UNSELECTED), f"{G} and {UNSELECTED}",
         every_row=True, bounds=ANY,
     ),
-    "fld": _mean_of(
+    "fld": mean_of(
         (G, T, R), R, fld_rows_of,
         "likelihood of held-out rows lost by modelling with generated rows, not training rows",
         bounds=ANY, pairs=_nearness, on_request=True,
@@ -304,7 +219,7 @@ _OWN: dict[str, Metric] = {
         wide="no interval", comparable=FID, note=_rank_note, smooth=1.0,
         beside=("frechet_distance_floor",),
     ),
-    "frechet_distance_floor": _floor_of(frechet_distance_of, "its bias at these numbers"),
+    "frechet_distance_floor": floor_of(frechet_distance_of, "its bias at these numbers"),
     "frechet_distance_infinity": Metric(
         (G, R), frechet_distance_infinity_of,
         "the same, extrapolated to infinitely many generated rows",
@@ -318,7 +233,7 @@ _OWN: dict[str, Metric] = {
         comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
         bounds=ANY, smooth=1.0, beside=("kernel_distance_floor",),
     ),
-    "kernel_distance_floor": _floor_of(kernel_distance_of, "0 up to chance"),
+    "kernel_distance_floor": floor_of(kernel_distance_of, "0 up to chance"),
     "inception_score": Metric(
         (G, "probabilities"), inception_score_of,
         "is each row's class certain, and do the rows cover many classes?",
@@ -345,7 +260,7 @@ _OWN: dict[str, Metric] = {
         (G, R), _coverage, "share of real rows with a generated row in their neighbourhood",
         comparable=PRDC, bounds=(0.0, 1.0), beside=("coverage_floor",),
     ),
-    "coverage_floor": _floor_of(_coverage, "the most to hope for"),
+    "coverage_floor": floor_of(_coverage, "the most to hope for"),
     "coverage_distance": Metric(
         (G, R), lambda s: float(nearest_distances_of(s, R, G).mean()),
         "mean distance from a real row to its nearest generated row",
@@ -354,6 +269,19 @@ _OWN: dict[str, Metric] = {
         (G, R), tail_share_of,
         "share of rows beyond the 95 % quantile of real distances to the mean; 0.05 is right",
         bounds=(0.0, 1.0), on_request=True,
+    ),
+    "tail_coverage": mean_of(
+        (G, R), R, tail_coverage_rows_of,
+        "share of real rows in the tails with a generated row in their neighbourhood",
+        every_row=False, bounds=(0.0, 1.0), on_request=True, beside=("tail_coverage_floor",),
+    ),
+    "tail_coverage_floor": floor_of(
+        lambda s: float(tail_coverage_rows_of(s).mean()), "the most to hope for"
+    ),
+    "high_frequency_loss": Metric(
+        (G, R, "images"), high_frequency_loss_of,
+        "by how much the share of power in fine detail is below that of real images, in nats",
+        bounds=ANY, on_request=True, smooth=1.0,
     ),
     "total_variance": Metric(
         (G,), lambda s: total_variance(s[G]), "trace of the covariance of generated rows",
@@ -371,6 +299,25 @@ _OWN: dict[str, Metric] = {
     "rke": Metric(
         (G,), lambda s: vendi_score_of(s, 2.0), "effective number of modes (order 2)",
         wide="no interval", comparable="with vendi-score of order 2 on the same features",
+    ),
+    "fkea": Metric(
+        (G, R), fkea_of,
+        "entropy of the Gaussian kernel's spectrum, at the scale of real rows, in nats",
+        on_request=True, smooth=0.25,
+    ),
+    "fkea_rke": Metric(
+        (G, R), lambda s: fkea_of(s, 2), "the same of order 2, which counts modes, in nats",
+        bounds=ANY, on_request=True,
+    ),
+    "ken": Metric(
+        (G, R), ken_of, "entropy of modes more than twice as frequent as among real rows, in nats",
+        on_request=True, beside=("ken_floor",),
+    ),
+    "ken_floor": floor_of(ken_of, "what two draws of them show"),
+    "ken_lost": Metric(
+        (G, R), lambda s: ken_of(s, R, G),
+        "entropy of modes of real rows less than half as frequent among generated ones, in nats",
+        on_request=True, beside=("ken_floor",),
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
@@ -411,7 +358,7 @@ _OWN: dict[str, Metric] = {
 def _adopted(plugin: Plugin, found: object) -> Metric:
     if not isinstance(found, Metric):
         raise PluginError(f"{plugin} is no entroloop.metrics.Metric")
-    if unknown := set(found.needs) - {*ROLES, "train_whole", "probabilities"}:
+    if unknown := set(found.needs) - {*ROLES, "train_whole", *BESIDES}:
         valid = ", ".join(ROLES)
         raise PluginError(f"{plugin} needs '{min(unknown)}', which is no role; valid: {valid}")
     return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from entroloop.errors import InputError
+from entroloop.metrics.manifold import K, coverage_rows_of
 from entroloop.metrics.sets import Sets
-from entroloop.samples import Array, as_vectors, check_rows
+from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 QUANTILE = 0.95  # of the distances of real rows, beyond which the tails lie
 
@@ -23,11 +25,36 @@ def tail_share(*, generated: Array, reference: Array) -> float:
     rows, real = (as_vectors(np.asarray(x)).astype(np.float64) for x in (generated, reference))
     check_rows(rows, "generated")
     check_rows(real, "reference")
-    centre = real.mean(axis=0)
-    ours, theirs = (np.linalg.norm(x - centre, axis=1) for x in (rows, real))
+    ours, theirs = (_distances(x, real) for x in (rows, real))
     return float((ours > np.quantile(theirs, QUANTILE)).mean())
 
 
 def tail_share_of(sets: Sets) -> float:
     """Return the tail share of the generated rows."""
     return tail_share(generated=sets["generated"], reference=sets["reference"])
+
+
+def tail_coverage(*, generated: Array, reference: Array, k: int = K) -> float:
+    """Return the share of real rows in the tails that have a generated row in their neighbourhood.
+
+    `coverage` (Naeem et al. 2020) of the reference rows farther from their mean than 95 % of them
+    are. A set that has lost its rare rows falls to 0 here while `coverage` hardly moves.
+    """
+    return float(tail_coverage_rows_of(Sets(generated=generated, reference=reference), k).mean())
+
+
+def tail_coverage_rows_of(sets: Sets, k: int = K) -> Float64:
+    """Return for each reference row in the tails whether a generated row lies near it: 1 or 0."""
+    distances = _distances(sets["reference"], sets["reference"])
+    tail = distances > np.quantile(distances, QUANTILE)
+    if not tail.any():
+        raise InputError("the reference has no tails: all its rows are as far from their mean")
+    return coverage_rows_of(sets, k)[tail].astype(np.float64)
+
+
+def _distances(x: Array, real: Array) -> Float64:
+    """Return the distance of each row to the mean of real rows."""
+    found: Float64 = np.linalg.norm(
+        x.astype(np.float64) - real.mean(axis=0, dtype=np.float64), axis=1
+    )
+    return found

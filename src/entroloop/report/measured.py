@@ -14,6 +14,7 @@ from entroloop.metrics.neighbourhood import nearest_distances_of
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.images import Picture, above_nearest, grid, picture
+from entroloop.report.modes import modes_shown, radial_chart
 from entroloop.report.numbers import number
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.sets_verdict import sets_verdict
@@ -35,8 +36,8 @@ def write_page(measured: Measured, html: Path) -> None:
     sets = Sets(
         generated=rows["generated"], train=rows.get("train"), reference=rows.get("reference")
     )
-    charts = [chart for chart in (_projection(measured), _distances(sets), _spectra(measured))
-              if chart]  # fmt: skip
+    drawn = (_projection(measured), _distances(sets), _spectra(measured), radial_chart(measured))
+    charts = [chart for chart in drawn if chart]
     write_page_from(
         "sets.html.j2",
         html,
@@ -47,6 +48,7 @@ def write_page(measured: Measured, html: Path) -> None:
         metrics=_metrics(measured),
         charts=charts,
         pairs=_gallery(measured, sets),
+        modes=modes_shown(measured, sets),
         data={"arms": [], "charts": {"sets": charts}},
     )
 

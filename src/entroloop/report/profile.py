@@ -1,7 +1,7 @@
 """The collapse profile: how far each definition of collapse in use has gone by the last generation.
 
-Variance, entropy, Fréchet distance, coverage of real modes, tails, memorization: a study can have
-collapsed by one and not by another (arXiv 2503.03150 counts eight definitions).
+Variance, entropy, Fréchet distance, coverage of real modes, tails, detail, memorization: a study
+can have collapsed by one and not by another (arXiv 2503.03150 counts eight definitions).
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from entroloop.errors import InputError
+from entroloop.metrics.frequencies import high_frequency_loss
 from entroloop.metrics.tails import QUANTILE, tail_share
 from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.claims import t_interval
 from entroloop.report.numbers import MISSING, change_of, number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.pictures import shows_images
 from entroloop.report.read import StudyView
-from entroloop.samples import as_vectors
+from entroloop.samples import Array, as_vectors
 
-TAILS = "tail_share"
+TAILS, DETAIL = "tail_share", "high_frequency_loss"
 ROWS = 5000  # of a set, at most, where a figure is taken with the page
 
 
@@ -63,6 +66,10 @@ DEFINITIONS = (
         "tails", "share of samples farther out than 95 % of held-out rows", TAILS, "", -1, "share",
     ),
     Definition(
+        "fine detail", "high-frequency loss: power beyond a quarter of a cycle a pixel", DETAIL,
+        "", 1, "nats",
+    ),
+    Definition(
         "memorization", "share of samples with d₁/d₂ < 1/3", "memorized_fraction", "", 1, "share",
     ),
 )  # fmt: skip
@@ -75,7 +82,7 @@ def profile(
 
     failed: for each study, whether generation 1 cannot be judged; its cells are greyed.
     """
-    known = {arm.index: _with_tails(arm) for arm in arms if arm.records["generation"].max() > 1}
+    known = {arm.index: _with_page(arm) for arm in arms if arm.records["generation"].max() > 1}
     if not known:
         return None
     titles = study_titles(views)
@@ -111,25 +118,49 @@ def _measured(known: dict[int, pd.DataFrame]) -> list[Definition]:
     return list(found.values())
 
 
-def _with_tails(arm: ShownArm) -> pd.DataFrame:
-    """Return the records of generation 1 and the last, with the tails where they cost little."""
+def _with_page(arm: ShownArm) -> pd.DataFrame:
+    """Return the records of generation 1 and the last, with what the page takes by itself."""
     rows, last = arm.records, int(arm.view.records["generation"].max())
     rows = rows[rows["generation"].isin([1, last])]
-    if TAILS in rows or arm.view.config["metrics"]["features"] != "raw":
-        return rows
-    return rows.assign(**{TAILS: [
-        _tails(arm, int(seed), int(generation))
-        for seed, generation in zip(rows["seed"], rows["generation"], strict=True)
-    ]})  # fmt: skip
+    taken = {}
+    if arm.view.config["metrics"]["features"] == "raw":  # elsewhere it would cost a network
+        taken[TAILS] = _tails
+    if shows_images(arm.view):
+        taken[DETAIL] = _detail
+    return rows.assign(**{
+        name: [
+            take(arm, int(seed), int(generation))
+            for seed, generation in zip(rows["seed"], rows["generation"], strict=True)
+        ]
+        for name, take in taken.items() if name not in rows
+    })  # fmt: skip
 
 
 def _tails(arm: ShownArm, seed: int, generation: int) -> float:
-    view = arm.view
-    extractor, held_out = view.extractor(seed), np.sort(view.real_rows(seed)[1][:ROWS])
+    extractor = arm.view.extractor(seed)
     return tail_share(
-        generated=extractor(view.samples(arm.name, seed, generation)[:ROWS]),
-        reference=extractor(np.asarray(view.real.data[held_out])),
+        generated=extractor(arm.view.samples(arm.name, seed, generation)[:ROWS]),
+        reference=extractor(_held_out(arm, seed)),
     )
+
+
+def _detail(arm: ShownArm, seed: int, generation: int) -> float:
+    return _detail_of(arm, seed, arm.view.samples(arm.name, seed, generation)[:ROWS])
+
+
+def _detail_of(arm: ShownArm, seed: int, rows: Array) -> float:
+    """Return the high-frequency loss of rows beside held-out ones, NaN where there is no detail."""
+    images, real = (arm.view.as_images(x) for x in (rows, _held_out(arm, seed)))
+    assert images is not None
+    assert real is not None
+    try:
+        return high_frequency_loss(generated=images, reference=real)
+    except InputError:
+        return math.nan
+
+
+def _held_out(arm: ShownArm, seed: int) -> Array:
+    return np.asarray(arm.view.real.data[np.sort(arm.view.real_rows(seed)[1][:ROWS])])
 
 
 def _cell(definition: Definition, rows: pd.DataFrame, failed: bool) -> Cell:
@@ -187,6 +218,9 @@ def _real(
         value = _variance(own)
     elif definition.column == TAILS:
         value = 1 - QUANTILE
+    elif definition.column == DETAIL and definition.column in one:
+        train = np.sort(own.view.real_rows(own.seed)[0][:ROWS])
+        value = _detail_of(own, own.seed, np.asarray(own.view.real.data[train]))
     elif definition.real in one:
         value = float(one[definition.real].mean())
     else:
@@ -196,7 +230,5 @@ def _real(
 
 def _variance(arm: ShownArm) -> float:
     """Return the total variance of a run's held-out rows."""
-    held_out = np.sort(arm.view.real_rows(arm.seed)[1][:ROWS])
-    rows = np.asarray(arm.view.real.data[held_out])
-    x = as_vectors(arm.view.extractor(arm.seed)(rows)).astype(np.float64)
+    x = as_vectors(arm.view.extractor(arm.seed)(_held_out(arm, arm.seed))).astype(np.float64)
     return float(x.var(axis=0, ddof=1).sum())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from entroloop.data import split_order
 from entroloop.distances.neighbors import nearest
 from entroloop.features import Extractor
-from entroloop.samples import Float64, RealData, SampleSet, as_vectors, concatenate
+from entroloop.samples import Array, Float64, RealData, SampleSet, as_vectors, concatenate
 from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_real, read_training_set
@@ -46,6 +46,14 @@ class History:
     def features(self, extractor: Extractor) -> Extractor:
         """Return an extractor of this study's rows, fitted to the real training data."""
         return extractor.seeing(self._source.decoder).fitted_to(self.real_train().data)
+
+    def images(self, rows: dict[str, Array]) -> dict[str, Array]:
+        """Return sets of rows as images (n, h, w[, c]), none where they stand for none."""
+        source = self._source
+        if source.decoder is not None:
+            return {role: source.decoder(x) for role, x in rows.items()}
+        shape = source.data.shape[1:] if source.data.ndim == 4 else source.image_shape
+        return {role: x.reshape(len(x), *shape) for role, x in rows.items()} if shape else {}
 
     def real_train(self) -> SampleSet:
         """The real training data."""

@@ -138,13 +138,18 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
         rng = rng_for(step.seed, step.generation, "measure")
         drawn = np.sort(rng.choice(len(train), n, replace=False))
     unselected = history.unselected(training_set.provenance)
+    samples = history.samples_of(step.samples, step.generation, n).data
+    images = {}
+    if any("images" in METRICS[name].needs for name in built.config.metrics.extra):
+        images = history.images({"generated": samples, "reference": history.reference().data})
     sets = Sets(
-        generated=extractor(history.samples_of(step.samples, step.generation, n).data),
+        generated=extractor(samples),
         train=train[drawn],
         train_whole=train,
         reference=extractor(history.reference().data),
         unselected=None if unselected is None else extractor(unselected.data),
         real=extractor(history.real_train().data),
+        images=images,
         seed=seed_for(step.seed, step.generation, "measure"),
     )
     values: dict[str, object] = {name: _value_or_nan(name, sets) for name in RECORDED}

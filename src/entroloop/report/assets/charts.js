@@ -161,14 +161,16 @@ function drawLines(chart, series) {
 
 function drawPoints(chart, series) {
   for (const fit of chart.spec.fits ?? []) {
-    if (fit.low) draw(chart.svg, "path", { class: "fit-band", d: chart.band(fit.x, fit.low, fit.high) });
-    draw(chart.svg, "path", { class: "fit", d: chart.path(fit.x, fit.y) });
+    const group = draw(chart.svg, "g", fit.arm === undefined ? {} : { class: armClass(fit.arm) });
+    if (fit.low) draw(group, "path", { class: "fit-band", d: chart.band(fit.x, fit.low, fit.high) });
+    draw(group, "path", { class: "fit", d: chart.path(fit.x, fit.y) });
   }
   for (const one of series) {
     const group = draw(chart.svg, "g", { class: one.arm === null ? "real" : armClass(one.arm) });
     one.y.forEach((value, i) => {
       if (value === null || one.x[i] === null) return;
       const [x, y] = [chart.x(one.x[i]), chart.y(value)];
+      if (one.low) draw(group, "path", { class: "bar", d: `M${x} ${chart.y(one.low[i])}V${chart.y(one.high[i])}` });
       if (one.arm === null) draw(group, "circle", { class: "dot", cx: x.toFixed(1), cy: y.toFixed(1), r: 1.8 });
       else draw(group, "path", { class: "mark full", d: markAt(one.arm, x, y, 2.8) });
     });

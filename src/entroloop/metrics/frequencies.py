@@ -1,0 +1,76 @@
+"""Frequencies of images: whether fine detail is lost, which collapse takes first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from entroloop.errors import InputError
+from entroloop.metrics.sets import Sets
+from entroloop.samples import Array, Float64, check_rows
+
+FINE = 0.25  # cycles a pixel, half of the finest that pixels can hold along an axis
+IMAGES = 256  # whose transforms are held at once
+
+
+def radial_power(images: Array) -> tuple[Float64, Float64]:
+    """Return frequencies (rings,) and the power of each image (n, h, w[, c]) in them, (n, rings).
+
+    Frequencies in cycles a pixel. A ring holds the squared moduli of the discrete Fourier transform
+    whose frequency rounds to it, summed, and averaged over channels; the mean of an image is in
+    none.
+
+    Raises InputError for rows that are no images, or smaller than 2 × 2.
+    """
+    images = np.asarray(images)
+    if images.ndim not in (3, 4) or min(images.shape[1:3]) < 2:
+        raise InputError(
+            "frequencies need images (n, h, w) or (n, h, w, c) of at least 2 × 2 pixels; got shape "
+            f"{images.shape}"
+        )
+    check_rows(images, "images")
+    height, width = images.shape[1:3]
+    side = min(height, width)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    ring = np.rint(frequency * side).astype(int)
+    found = np.zeros((len(images), ring.max() + 1))
+    for start in range(0, len(images), IMAGES):
+        part = images[start : start + IMAGES].astype(np.float64)
+        part = part[..., None] if part.ndim == 3 else part
+        power = np.square(np.abs(np.fft.fft2(part, axes=(1, 2)))).mean(axis=3)
+        power[:, 0, 0] = 0
+        for i, own in enumerate(power):
+            found[start + i] = np.bincount(ring.ravel(), own.ravel())
+    return np.arange(1, ring.max() + 1) / side, found[:, 1:]
+
+
+def high_frequency_loss(*, generated: Array, reference: Array) -> float:
+    """Return how much less of their power generated images have in fine detail, in nats.
+
+    ln(h_R/h_G), h the share of a set's power at more than a quarter of a cycle a pixel, the means
+    of images left out (see `radial_power`). 0: as fine as real images, whatever their contrast.
+    Above 0: a low-pass collapse, as blur shows it; copies of real images stay at 0. Below 0: noise.
+
+    Raises InputError for rows that are no images, or images without any detail.
+    """
+    return _loss(_fine_and_total(generated), _fine_and_total(reference))
+
+
+def high_frequency_loss_of(sets: Sets) -> float:
+    """See `high_frequency_loss`; of the images of generated and reference rows."""
+    generated, reference = (
+        sets.per_image(role, "power", _fine_and_total) for role in ("generated", "reference")
+    )
+    return _loss(generated, reference)
+
+
+def _fine_and_total(images: Array) -> Float64:
+    """Return the power of each image in fine detail, and all of it, (n, 2)."""
+    frequencies, power = radial_power(images)
+    return np.stack([power[:, frequencies > FINE].sum(axis=1), power.sum(axis=1)], axis=1)
+
+
+def _loss(generated: Float64, reference: Float64) -> float:
+    (fine, total), (real_fine, real_total) = generated.sum(axis=0), reference.sum(axis=0)
+    if not (fine > 0 and real_fine > 0):
+        raise InputError("the images of a set have no fine detail at all, so that none can be lost")
+    return float(np.log(real_fine / real_total) - np.log(fine / total))
