@@ -17,6 +17,7 @@ ROOT = Path(entroloop.__file__).parent
 # CONTRIBUTING.md. The first rows are the files at the root that all others stand on.
 ROOMS = [
     ["errors", "seeding"],
+    ["modalities"],
     ["plugins", "samples"],
     ["system"],
     ["distances"],
@@ -41,7 +42,7 @@ HEAVY_ONLY_IN = {
     "torch": {"system", "distances", "engines", "generators", "features", "monitor", "trackers"},
     "diffusers": {"generators"},
     "accelerate": {"generators", "engines"},
-    "transformers": {"features", "monitor"},
+    "transformers": {"features", "generators", "monitor"},
     "lightning": {"monitor"},
     "wandb": {"trackers"},
     "mlflow": {"trackers"},

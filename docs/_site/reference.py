@@ -36,11 +36,18 @@ FAMILIES = {  # file of src/entroloop/metrics: what its metrics cost for n rows 
     "neighbourhood": "exact neighbours, n² d, by matrix multiplies",
     "sliced": "256 projections and sorts: 256 n (d + log n)",
     "tails": "one pass, n d; tail_coverage exact neighbours, n² d",
+    "text": "a pass over all words; for passages all suffixes are sorted, bytes × ln(bytes) × length",
+    "columns": "a sort of each column; all pairs of columns, n c²",
 }
 ROLES = {
     "generated": "generated rows", "train": "training rows", "reference": "held-out real rows",
     "unselected": "unselected rows (studies)", "real": "real training rows (studies)",
     "probabilities": "class probabilities", "images": "images", "train_whole": "training rows",
+    "likelihood": "a language model",
+    "generated text": "generated texts", "train text": "training texts",
+    "reference text": "held-out real texts", "real text": "real training texts (studies)",
+    "generated table": "generated tables", "reference table": "held-out real rows of a table",
+    "real table": "real training rows of a table (studies)",
 }  # fmt: skip
 
 

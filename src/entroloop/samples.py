@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
+from entroloop.modalities.table import Schema
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
@@ -19,16 +20,18 @@ Float64 = NDArray[np.float64]
 class SampleSet:
     """Samples of one or several generations.
 
-    data: (n, d) float vectors, or (n, height, width, channels) uint8 images in 0..255.
+    data: (n, d) float vectors, (n, height, width, channels) uint8 images in 0..255, or (n, length)
+    uint8 texts (see `modalities.text`).
     provenance: (n,) int32, the generation that made each row; 0 is real data.
     source_index: (n,) int64, the row's index within its generation.
-    labels: (n,) int64 or None.
+    labels: (n,) int64 or None. groups: stretches of columns of which a row has one category.
     """
 
     data: Array
     provenance: NDArray[np.int32]
     source_index: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
+    groups: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.data)
@@ -51,7 +54,8 @@ class SampleSet:
     def take(self, rows: Array | slice) -> SampleSet:
         """Return the given rows, in the given order."""
         labels = None if self.labels is None else self.labels[rows]
-        return SampleSet(self.data[rows], self.provenance[rows], self.source_index[rows], labels)
+        own = self.provenance[rows], self.source_index[rows]
+        return SampleSet(self.data[rows], *own, labels, self.groups)
 
     @property
     def ids(self) -> list[str]:
@@ -82,9 +86,11 @@ class Decoder:
 class RealData:
     """All real data of a study: what a source loads, and what a study folder holds.
 
-    data: (n, d) float vectors or (n, h, w, c) uint8 images. labels: (n,) int64 or None.
+    data: (n, d) float vectors, (n, h, w, c) uint8 images or (n, length) uint8 texts. labels: (n,)
+    int64 or None.
     image_shape: (h, w) or (h, w, c) where vectors are images, for showing them. skipped: reason by
-    name of what could not be read. decoder: makes images of rows that stand for images.
+    name of what could not be read. decoder: makes images of rows that stand for images. schema: the
+    columns of rows that stand for those of a table.
     """
 
     data: Array
@@ -92,10 +98,20 @@ class RealData:
     image_shape: tuple[int, ...] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     decoder: Decoder | None = None
+    schema: Schema | None = None
 
     def samples(self) -> SampleSet:
         """Return it as generation 0."""
-        return SampleSet.of_generation(self.data, 0, self.labels)
+        return replace(SampleSet.of_generation(self.data, 0, self.labels), groups=self.groups)
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """See `SampleSet`."""
+        return () if self.schema is None else self.schema.groups
+
+    def valid(self, rows: Array) -> Array:
+        """Return what a model made as rows that real data could be: one category of each group."""
+        return rows if self.schema is None else self.schema.valid(rows)
 
 
 class MixedImages:
@@ -143,6 +159,7 @@ def concatenate(sets: Sequence[SampleSet]) -> SampleSet:
         np.concatenate([s.provenance for s in sets]),
         np.concatenate([s.source_index for s in sets]),
         np.concatenate(labels) if len(labels) == len(sets) else None,
+        sets[0].groups,
     )
 
 

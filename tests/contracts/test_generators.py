@@ -7,6 +7,7 @@ import pytest
 
 import entroloop as el
 from entroloop.generators import draw
+from entroloop.modalities.text import rows_of
 from entroloop.samples import SampleSet
 from entroloop.study.build import GENERATORS
 from entroloop.study.config import validate_settings
@@ -18,7 +19,9 @@ SMALL = {
         "sampling_batch": 64,
     },
 }  # fmt: skip
+SMALL["tiny_lm"] = {"width": 16, "layers": 1, "heads": 2, "epochs": 1, "vocabulary": 300}
 OF_IMAGES = {"unet_diffusion"}
+OF_TEXTS = {"tiny_lm"}
 
 
 def silent(done, total):
@@ -39,6 +42,11 @@ def training_set(request, generator):
         if request.param != "uint8":
             pytest.skip("a generator of images")
         data = rng.integers(0, 256, (40, 9, 10, 1)).astype(np.uint8)
+    elif generator.name in OF_TEXTS:
+        if request.param != "uint8":
+            pytest.skip("a generator of texts")
+        words = rng.choice(["sun ", "moon ", "star ", "sky "], (40, 5))
+        data = rows_of(["".join(row) for row in words], 30)
     elif request.param == "uint8":
         data = rng.integers(0, 256, (40, 3, 3, 2)).astype(np.uint8)
     else:
@@ -102,8 +110,8 @@ def test_rows_that_cannot_be_trained_on_are_refused(generator, bad):
 
 
 def test_equal_rows_are_trained_on_without_a_failure(generator):
-    if generator.name in OF_IMAGES:
-        pytest.skip("a generator of images")
+    if generator.name in OF_IMAGES | OF_TEXTS:
+        pytest.skip("a generator of images or texts")
     rows = draw(
         fit(generator, SampleSet.of_generation(np.full((10, 3), 0.5, np.float32), 0)),
         0, 1, 0, 5, silent,

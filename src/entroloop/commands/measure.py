@@ -18,6 +18,7 @@ from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
 from entroloop.metrics.measure import Measurement
 from entroloop.metrics.measure import measure as measure_rows
+from entroloop.modalities.text import is_text
 from entroloop.samples import Array, as_vectors
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
@@ -198,6 +199,7 @@ def _measured(
         reference=rows.get("reference"),
         probabilities=probabilities,
         images={role: s.data for role, s in sets.items() if len(s.data.shape) == 4},
+        originals={role: s.data for role, s in sets.items() if is_text(s.data)},
         metrics=metrics,
         seed=seed,
         device=device if device != "auto" else "cpu",

@@ -23,6 +23,8 @@ _OWN = {
     "dinov2": "entroloop.features.dinov2:dinov2",
     "clip": "entroloop.features.clip:clip",
     "inception": "entroloop.features.inception:inception",
+    "ngrams": "entroloop.features.ngrams:ngrams",
+    "sentence": "entroloop.features.sentence:sentence",
     "torchscript": "entroloop.features.torchscript:torchscript",
 }
 

@@ -35,25 +35,31 @@ def vision_model(
 
     Raises InputError if transformers is not installed, or the files cannot be obtained.
     """
-    folder = Path(where)
-    local = folder.is_dir()
-    made_by = f"{_version('transformers')} {_version('pillow')}"
-    identity = f"{name} {where} {made_by} on {device}"
-    if local:
-        files = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
-        identity = f"{name} {' '.join(sha256(p) for p in files)} {made_by} on {device}"
-    elif where.startswith((".", "/")):
-        raise InputError(f"features {name}: there is no folder {where}")
-    load = _loader(name, where, device, model_class, processor_class)
+    load = loader(name, where, device, model_class, processor_class, "preprocessor_config.json")
     return Extractor(
         name,
-        identity,
-        resize=_resize(load()[1]) if local else "by the model's own processor",
+        identity_of(name, where, device, "pillow"),
+        resize=_resize(load()[1]) if Path(where).is_dir() else "by the model's own processor",
         comparable=comparable,
         network=_network(load, device, take),
         batch=32,
         lists=True,
     )
+
+
+def identity_of(name: str, where: str, device: str, *packages: str) -> str:
+    """Return what a model's features depend on: its files, or its Hub id, and versions.
+
+    Raises InputError for a folder that is not there.
+    """
+    folder, files = Path(where), where
+    if folder.is_dir():
+        own = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors")]
+        files = " ".join(sha256(p) for p in own)
+    elif where.startswith((".", "/")):
+        raise InputError(f"features {name}: there is no folder {where}")
+    made_by = " ".join(_version(package) for package in ("transformers", *packages))
+    return f"{name} {files} {made_by} on {device}"
 
 
 def _version(package: str) -> str:
@@ -63,9 +69,14 @@ def _version(package: str) -> str:
         return f"no {package}"
 
 
-def _loader(
-    name: str, where: str, device: str, model_class: str, processor_class: str
+def loader(
+    name: str, where: str, device: str, model_class: str, processor_class: str, beside: str
 ) -> Callable[[], tuple[Any, Any]]:
+    """Return what loads a model and its processor, once; beside: the processor's file.
+
+    Raises InputError, when it is called, if transformers or the files are not there.
+    """
+
     @cache
     def load() -> tuple[Any, Any]:
         try:
@@ -81,7 +92,7 @@ def _loader(
             told = one_line(error, 160)
             raise InputError(
                 f"features {name}: {where} cannot be loaded ({told}); give a local folder with "
-                f"config.json, model.safetensors and preprocessor_config.json: {name}:FOLDER"
+                f"config.json, model.safetensors and {beside}: {name.partition(':')[0]}:FOLDER"
             ) from None
         return model.to(device).eval(), processor
 

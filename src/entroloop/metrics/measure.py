@@ -18,7 +18,7 @@ from entroloop.metrics.metric import BESIDES, WIDE, Metric, RowStatistic
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
-from entroloop.samples import Float64
+from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
@@ -56,6 +56,7 @@ def measure(
     reference: Any = None,
     probabilities: Any = None,
     images: Mapping[str, Any] | None = None,
+    originals: Mapping[str, Array] | None = None,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -64,9 +65,10 @@ def measure(
     """Return the metrics of generated rows, by name, in the order of the table.
 
     generated, train, reference: (n, d) in one feature space. probabilities: class probabilities,
-    one line per generated row. images: by role, where rows stand for images. metrics: names
-    (default: all that the given sets allow, except those on request). progress_of: takes the name
-    of the next metric and returns a function of (metrics done, total).
+    one line per generated row. images: by role, where rows stand for images. originals: by role,
+    where they stand for texts. metrics: names (default: all that the given sets allow, except those
+    on request). progress_of: takes the name of the next metric and returns a function of (metrics
+    done, total).
 
     Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on
     the number of rows use as many rows of each set as the smallest has, by a seeded draw, and
@@ -82,6 +84,7 @@ def measure(
         reference=reference,
         probabilities=probabilities,
         images=images,
+        originals=originals,
         seed=seed,
         device=device,
     )

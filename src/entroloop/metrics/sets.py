@@ -19,6 +19,8 @@ from entroloop.distances.neighbors import (
     pairs_within,
 )
 from entroloop.errors import InputError
+from entroloop.modalities.table import Schema
+from entroloop.modalities.text import is_text
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 
 NEIGHBOURS = 20  # within a set: the most that any metric needs
@@ -51,8 +53,10 @@ class Sets:
     of the generations that the training set came from, which nothing was trained on) and real (the
     real training rows of generation 1); train_whole is the whole training set if `train` is only a
     draw from it. probabilities: class probabilities, one line per generated row. images: of each
-    role, where rows stand for images, (n, h, w[, c]). seed: determines every random draw in a
-    metric.
+    role, where rows stand for images, (n, h, w[, c]). originals: the rows as they were before
+    features were taken, by role, for metrics of texts and, with their schema, of tables.
+    likelihood: what a model gives for reference texts, see `perplexity`. seed: determines every
+    random draw in a metric.
 
     Raises InputError for invalid rows, rows of different width, and access to a missing role.
     """
@@ -68,6 +72,9 @@ class Sets:
         real: Any = None,
         probabilities: Any = None,
         images: Any = None,
+        originals: Any = None,
+        likelihood: Any = None,
+        schema: Any = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -83,6 +90,9 @@ class Sets:
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
         self._images = dict(images or {})
+        self._originals: dict[str, Array] = dict(originals or {})
+        self._likelihood: Float64 | None = likelihood
+        self._schema: Schema | None = schema
         self.seed, self.device = seed, device
         self._found: dict[tuple[Any, ...], Any] = {}
         self._found_before = self._found  # of the rows without the generated ones
@@ -112,8 +122,36 @@ class Sets:
                 )
 
     def has(self, role: str) -> bool:
-        """Return whether a role is present."""
-        return role in self._rows or (role == "probabilities" and self.probabilities is not None)
+        """Return whether a role is present; `generated text`, `… table`: whether it is one."""
+        given = {"probabilities": self.probabilities, "likelihood": self._likelihood}
+        if role in given:
+            return given[role] is not None
+        own, _, kind = role.partition(" ")
+        if kind == "text":
+            return own in self._originals and is_text(self._originals[own])
+        if kind == "table":
+            return own in self._originals and self._schema is not None
+        return role in self._rows
+
+    def original(self, role: str) -> Array:
+        """Return the rows of a role as they were before features were taken."""
+        if role not in self._originals:
+            raise InputError(f"the set '{role}' is not given as it was before its features")
+        return self._originals[role]
+
+    @property
+    def schema(self) -> Schema:
+        """The columns of the rows as they were before features were taken."""
+        if self._schema is None:
+            raise InputError("these rows are no table of columns")
+        return self._schema
+
+    @property
+    def likelihood(self) -> Float64:
+        """What a model gives for reference texts."""
+        if self._likelihood is None:
+            raise InputError("no model's likelihood is given")
+        return self._likelihood
 
     def __getitem__(self, role: str) -> Array:
         if role not in self._rows:

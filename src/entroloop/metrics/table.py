@@ -59,6 +59,7 @@ from entroloop.metrics.neighbourhood import (
     memorized_rows_of,
     nearest_distances_of,
 )
+from entroloop.metrics.originals import OF_ORIGINALS
 from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.sliced import sliced_wasserstein_of
 from entroloop.metrics.tails import tail_coverage_rows_of, tail_share_of
@@ -352,13 +353,16 @@ _OWN: dict[str, Metric] = {
         "share of exact copies in the training set",
         every_row=True, counted=True,
     ),
+    **OF_ORIGINALS,
 }  # fmt: skip
 
 
 def _adopted(plugin: Plugin, found: object) -> Metric:
     if not isinstance(found, Metric):
         raise PluginError(f"{plugin} is no entroloop.metrics.Metric")
-    if unknown := set(found.needs) - {*ROLES, "train_whole", *BESIDES}:
+    originals = {f"{role} {kind}" for role in ROLES for kind in ("text", "table")}
+    known = {*ROLES, "train_whole", *BESIDES, "likelihood"} | originals
+    if unknown := set(found.needs) - known:
         valid = ", ".join(ROLES)
         raise PluginError(f"{plugin} needs '{min(unknown)}', which is no role; valid: {valid}")
     return found

@@ -175,7 +175,8 @@ def nearest_first(
 def projections(arms: Sequence[ShownArm], views: Sequence[StudyView]) -> list[dict[str, Any]]:
     """Return, for each study, its samples on the first two principal axes of its real rows.
 
-    For rows that are no images: by arm and generation, beside the real rows.
+    For rows that are no images, in the space of the metrics: by arm and generation, beside the real
+    rows.
     """
     return [
         _projection([arm for arm in arms if arm.study == i], view, title, len(arms))
@@ -191,12 +192,13 @@ def _projection(
 
     last = max(len(arm.keys) for arm in arms)
     count = max(20, min(POINTS, ALL_POINTS // (of_all * last)))
-    real = as_vectors(np.asarray(view.real.data)).astype(np.float64)
-    real = real[np.random.default_rng(0).permutation(len(real))[:1000]]
+    features = view.extractor(int(view.config["seeds"][0]))
+    drawn = np.random.default_rng(0).permutation(len(view.real.data))[:1000]
+    real = as_vectors(features(np.asarray(view.real.data)[drawn])).astype(np.float64)
     axes = PCA(n_components=min(2, *real.shape), svd_solver="full").fit(real)
 
     def points(rows: Array) -> dict[str, list[float]]:
-        found = axes.transform(as_vectors(rows).astype(np.float64))
+        found = axes.transform(rows.astype(np.float64))
         return {"x": [round(x, 3) for x in found[:, 0].tolist()],
                 "y": [round(x, 3) for x in found[:, -1].tolist()]}  # fmt: skip
 
@@ -205,7 +207,7 @@ def _projection(
         "real": points(real[:count]), "seed": int(view.config["seeds"][0]),
         "arms": [
             {"arm": arm.index, "name": arm.label, "generations": [
-                points(view.samples(arm.name, arm.seed, g)[:count])
+                points(as_vectors(features(view.samples(arm.name, arm.seed, g)[:count])))
                 for g in range(1, len(arm.keys) + 1)
             ]}
             for arm in arms

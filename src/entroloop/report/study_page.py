@@ -20,6 +20,8 @@ from entroloop.report.study_tables import (
     last_table,
     memorization_table,
 )
+from entroloop.report.tabular import tabular_tables
+from entroloop.report.texts import texts_tables
 
 
 def study_page(views: Sequence[StudyView]) -> dict[str, Any]:
@@ -75,6 +77,7 @@ def _section(
         "decisions": decisions_table(f"decisions-{number}", view, arms),
         "memorization": memorized,
         "disagree": disagree,
+        "rows": texts_tables(number, view, arms) + tabular_tables(number, view, arms),
         "attenuations": attenuations(view),
         "config": yaml.safe_dump(view.config, sort_keys=False, allow_unicode=True),
         "environment": view.environment,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
+from entroloop.modalities.table import Schema
 from entroloop.samples import Decoder, RealData, SampleSet, concatenate
 from entroloop.selection.decision import Decision
 from entroloop.store.folder import Store
@@ -32,6 +33,8 @@ def real_key(real: RealData) -> str:
         if array is not None:
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
+    if real.schema is not None:
+        digest.update(json.dumps(real.schema.as_json()).encode())
     return digest.hexdigest()[:32]
 
 
@@ -40,9 +43,11 @@ def write_real(store: Store, key: str, real: RealData) -> None:
     if store.intact("real", key):
         return
     store.set_aside("real", key)
-    about = {"image_shape": real.image_shape}
+    about: dict[str, Any] = {"image_shape": real.image_shape}
     if real.decoder is not None:
         about["decoded_shape"] = real.decoder.shape
+    if real.schema is not None:
+        about["schema"] = real.schema.as_json()
     with store.commit("real", key, **about) as folder:
         np.save(folder / "data.npy", real.data)
         if real.labels is not None:
@@ -66,6 +71,7 @@ def read_real(store: Store) -> RealData:
         np.load(labels, allow_pickle=False) if labels.exists() else None,
         tuple(shape) if shape else None,
         decoder=_decoder(folder, tuple(decoded)) if decoded else None,
+        schema=Schema.from_json(info.about["schema"]) if "schema" in info.about else None,
     )
 
 
@@ -166,4 +172,4 @@ def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleS
             labels = None  # kept only if every row has one
         elif labels is not None:
             labels[rows] = known[index[rows]]
-    return SampleSet(data, generations, index, labels)
+    return SampleSet(data, generations, index, labels, real.groups)

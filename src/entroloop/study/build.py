@@ -48,6 +48,10 @@ _SOURCES = {
     "webdataset": "entroloop.data.webdataset:WebDataset",
     "hub": "entroloop.data.hub:Hub",
     "principal_components": "entroloop.data.principal_components:PrincipalComponents",
+    "text": "entroloop.data.texts:Texts",
+    "docstrings": "entroloop.data.docstrings:Docstrings",
+    "table": "entroloop.data.table_rows:Tables",
+    "known_table": "entroloop.data.table_rows:KnownTable",
 }
 _GENERATORS = {
     "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
@@ -55,6 +59,8 @@ _GENERATORS = {
     "unet_diffusion": "entroloop.generators.unet.model:UNetDiffusion",
     "pipeline": "entroloop.generators.pipeline:Pipeline",
     "kde": "entroloop.generators.kde:KDE",
+    "gaussian_copula": "entroloop.generators.gaussian_copula:GaussianCopula",
+    "tiny_lm": "entroloop.generators.tiny_lm.model:TinyLM",
 }
 SOURCES: Table[type[BaseModel]] = Table(
     "sources", _SOURCES, _settings_with("load", "source", "n_train", "n_reference")

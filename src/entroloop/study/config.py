@@ -121,6 +121,8 @@ class StudyConfig(BaseModel):
 
 
 ARM_KEYS = set(ArmConfig.model_fields)
+# The features of arms and metrics where none are named: raw, but for sources of texts.
+FEATURES = {"text": "ngrams", "docstrings": "ngrams"}
 
 
 def presets() -> dict[str, str]:
@@ -247,6 +249,10 @@ def _validated(raw: Settings, where: str) -> StudyConfig:
     arms = raw.get("arms")
     if not isinstance(arms, list) or not arms:
         raise InputError(f"{where} needs `arms`, a list of at least one arm")
+    data, metrics = top.get("data"), top.get("metrics", {})
+    if isinstance(data, dict) and isinstance(metrics, dict) and data.get("source") in FEATURES:
+        features = {"features": FEATURES[data["source"]]}
+        shared, top["metrics"] = features | shared, features | metrics
     top["arms"] = [_full_arm(arm, i, shared, where) for i, arm in enumerate(arms)]
     try:
         return StudyConfig.model_validate(top)

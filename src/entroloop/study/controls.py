@@ -36,9 +36,12 @@ def control_name(arm: str, generator: str) -> str:
 
 
 def has_controls(arm: ArmConfig) -> bool:
-    """Whether an arm's collapse is compared with controls: random samples replace the data."""
+    """Whether an arm's collapse is compared with controls: random samples replace the data.
+
+    A Gaussian of the bytes of texts would be no control of a language model.
+    """
     return (arm.paradigm, arm.strategy) == ("replace", "random") and (
-        arm.generator["name"] not in CONTROLS
+        arm.generator["name"] not in (*CONTROLS, "tiny_lm")
     )
 
 

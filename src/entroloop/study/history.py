@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from entroloop.data import split_order
 from entroloop.distances.neighbors import nearest
 from entroloop.features import Extractor
+from entroloop.modalities.table import Schema
 from entroloop.samples import Array, Float64, RealData, SampleSet, as_vectors, concatenate
 from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
@@ -39,6 +41,15 @@ class History:
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return split_order(len(self.real), self.real.labels, self.step.seed)
+
+    @property
+    def schema(self) -> Schema | None:
+        """The columns of the real data, where it is a table."""
+        return self._source.schema
+
+    def valid(self, rows: Array) -> Array:
+        """Return what a model made as rows that real data could be; see `RealData`."""
+        return self._source.valid(rows)
 
     def _split(self, start: int, stop: int | None) -> SampleSet:
         return self.real.take(self._order[start:stop])
@@ -76,9 +87,10 @@ class History:
     def samples_of(self, key: str, generation: int, n: int) -> SampleSet:
         """The first n samples of a generation."""
         labels = self.store.sample_labels(key)
-        return SampleSet.of_generation(
+        found = SampleSet.of_generation(
             self.store.samples(key)[:n], generation, None if labels is None else labels[:n]
         )
+        return replace(found, groups=self._source.groups)
 
     def generation(self, g: int) -> SampleSet:
         """The candidates that generation g offers: real training data, or its samples."""

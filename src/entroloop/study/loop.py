@@ -13,7 +13,7 @@ from entroloop.generators import Model, draw
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.metrics.measure import with_nulls
 from entroloop.plugins import PluginError, blamed
-from entroloop.samples import concatenate
+from entroloop.samples import Float64, concatenate
 from entroloop.seeding import rng_for, seed_for
 from entroloop.selection import STRATEGIES, select
 from entroloop.selection.realism import realism_weights
@@ -39,7 +39,7 @@ def run_generation(
     if not store.info("record", step.record):
         progress_of("record")(0, 1)
         with store.commit("record", step.record) as folder:
-            values = measure_generation(step, built, history)
+            values = measure_generation(step, built, history, device)
             (folder / "record.json").write_text(to_json(values))
 
 
@@ -100,7 +100,7 @@ def fit_and_sample(
             model = generator.load(folder, device=device, threads=built.config.threads)
             store.add_samples(
                 step.samples,
-                lambda: draw(model, seed, g, have, wanted, progress_of("samples")),
+                lambda: history.valid(draw(model, seed, g, have, wanted, progress_of("samples"))),
                 **_classes(model, seed, g),
             )
 
@@ -128,7 +128,9 @@ def _classes(model: Model, seed: int, generation: int) -> dict[str, object]:
     return {"class_shares": list(model.class_shares), "seed": seed, "generation": generation}
 
 
-def measure_generation(step: Step, built: Built, history: History) -> dict[str, object]:
+def measure_generation(
+    step: Step, built: Built, history: History, device: str
+) -> dict[str, object]:
     """Return the measured part of the record, in the feature space of the metrics."""
     n, extractor = built.config.n_train, history.features(built.extractor)
     training_set = history.training_set()
@@ -138,18 +140,26 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
         rng = rng_for(step.seed, step.generation, "measure")
         drawn = np.sort(rng.choice(len(train), n, replace=False))
     unselected = history.unselected(training_set.provenance)
-    samples = history.samples_of(step.samples, step.generation, n).data
+    originals = {
+        "generated": np.asarray(history.samples_of(step.samples, step.generation, n).data),
+        "train": training_set.data[drawn],
+        "reference": np.asarray(history.reference().data),
+        "real": np.asarray(history.real_train().data),
+    }
     images = {}
     if any("images" in METRICS[name].needs for name in built.config.metrics.extra):
-        images = history.images({"generated": samples, "reference": history.reference().data})
+        images = history.images({role: originals[role] for role in ("generated", "reference")})
     sets = Sets(
-        generated=extractor(samples),
+        generated=extractor(originals["generated"]),
         train=train[drawn],
         train_whole=train,
-        reference=extractor(history.reference().data),
+        reference=extractor(originals["reference"]),
         unselected=None if unselected is None else extractor(unselected.data),
-        real=extractor(history.real_train().data),
+        real=extractor(originals["real"]),
         images=images,
+        originals=originals,
+        schema=history.schema,
+        likelihood=_likelihood(step, built, history, device),
         seed=seed_for(step.seed, step.generation, "measure"),
     )
     values: dict[str, object] = {name: _value_or_nan(name, sets) for name in RECORDED}
@@ -160,6 +170,16 @@ def measure_generation(step: Step, built: Built, history: History) -> dict[str, 
     wanted = [n for n in with_nulls(built.config.metrics.extra, sets) if n not in RECORDED]
     extra = {name: _value_or_nan(name, sets) for name in wanted}
     return values | ({"extra": extra} if extra else {})
+
+
+def _likelihood(step: Step, built: Built, history: History, device: str) -> Float64 | None:
+    """Return what the model gives for held-out texts, if a metric asks and the model can tell."""
+    if not any("likelihood" in METRICS[name].needs for name in built.config.metrics.extra):
+        return None
+    generator, folder = built.arm(step.arm.name).generator, history.store.path("model", step.model)
+    model = generator.load(folder, device=device, threads=built.config.threads)
+    tell = getattr(model, "log_likelihood", None)
+    return None if tell is None else tell(np.asarray(history.reference().data))
 
 
 def _value_or_nan(name: str, sets: Sets) -> float:

@@ -258,7 +258,8 @@ class StoredGeneration:
 
     def draw(self, n: int, device: str = "cpu") -> Array:
         """Return n samples of the model; those that are stored are among them, in their order."""
-        return draw(self.model(device), self.run.seed, self.generation, 0, n, no_progress)
+        rows = draw(self.model(device), self.run.seed, self.generation, 0, n, no_progress)
+        return self.run.study.real.valid(rows)
 
     def pipeline(self) -> Any:
         """Return the model as a diffusers pipeline; raises InputError where it is no U-Net."""
