@@ -377,8 +377,8 @@ def test_what_is_not_of_its_kind_is_told_with_its_name(mine, kind, target, messa
 def test_rows_that_no_study_supplies_are_refused():
     with pytest.raises(PluginError, match="needs 'labels', which no study supplies"):
         el.register("strategies", "odd", Strategy(pick=print, needs=("labels",)), version="1")
-    with pytest.raises(PluginError, match="needs 'images', which is no role"):
-        el.register("metrics", "odd", Metric(("images",), len, ""), version="1")
+    with pytest.raises(PluginError, match="needs 'captions', which is no role"):
+        el.register("metrics", "odd", Metric(("captions",), len, ""), version="1")
 
 
 def test_a_failure_in_a_worker_is_one_line_that_names_the_plugin(entroloop, tmp_path, tiny, mine):

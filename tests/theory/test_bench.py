@@ -19,7 +19,7 @@ from entroloop.theory.bench import BLOCK, COLUMNS, LIMIT, measure_case, verdict
 from entroloop.theory.table import CASES
 from entroloop.theory.weighted import GOLDEN, best_weight
 
-LOOPS = 4000
+LOOPS = 3000
 
 
 @pytest.fixture(scope="module")

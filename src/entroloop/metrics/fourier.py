@@ -63,15 +63,15 @@ def fkea(
     x = as_vectors(np.asarray(x))
     check_rows(x, "x")
     waves = _waves(x.shape[1], bandwidth, frequencies, seed)
+    few = len(x) <= frequencies  # the matrix of rows is smaller, and says the same
     if order == 2:
-        half = frequencies // 2
-        cross = _products(x, waves[:, :half], waves[:, half : 2 * half])
-        return float(-np.log(np.square(cross).sum()))
-    if len(x) <= 2 * frequencies:  # the same eigenvalues from a smaller matrix
-        few = _features(x, waves)
-        values = np.linalg.eigvalsh(few @ few.T / len(x))
-    else:
-        values = np.linalg.eigvalsh(_products(x, waves))
+        halves = waves[:, ::2], waves[:, 1::2]
+        if few:
+            sums = np.prod([_kernel(x, own) for own in halves], axis=0).sum()
+        else:
+            sums = np.square(_products(x, *halves)).sum()
+        return float(-np.log(sums))
+    values = np.linalg.eigvalsh(_kernel(x, waves) if few else _products(x, waves))
     values = values[values > 1e-15]
     return float(-(values * np.log(values)).sum())
 
@@ -214,6 +214,13 @@ def _features(x: Array, waves: Float64) -> Float64:
     angles = x.astype(np.float64) @ waves
     both = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     found: Float64 = both / np.sqrt(waves.shape[1])
+    return found
+
+
+def _kernel(x: Array, waves: Float64) -> Float64:
+    """Return the approximate kernel matrix of few rows over their number, (n, n)."""
+    own = _features(x, waves)
+    found: Float64 = own @ own.T / len(own)
     return found
 
 
