@@ -13,6 +13,8 @@ import pytest
 import entroloop as el
 from entroloop.cli import main
 from entroloop.commands.run import run_study
+from entroloop.commands.theory import run_theory
+from entroloop.report.theory import theory_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 AXE = "4.14.1"
@@ -36,7 +38,10 @@ MANY = [
     for strategy in ("greedy", "threshold_decay", "kmeans", "guarded", "composable_coreset",
                      "center_matching")
 ]  # fmt: skip
-PAGES = ("default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies", "sets")
+PAGES = (
+    "default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies", "sets",
+    "theory",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +67,15 @@ def pages(tmp_path_factory):
         files[shown] = el.render_report([folder], root / f"{folder.name}.html")
     both = [root / "default", root / "one-seed"]
     files["two studies"] = el.render_report(both, root / "two.html")
-    for name in ("generated", "train"):
+    run_theory(root / "theory", 1000, page=theory_page)
+    files["theory"] = root / "theory/report.html"
+    for name in ("generated", "train", "reference"):
         np.save(root / f"{name}.npy", rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
     files["sets"] = root / "sets.html"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr("sys.argv", ["entroloop", "measure", "--generated",
                                    str(root / "generated.npy"), "--train", str(root / "train.npy"),
+                                   "--reference", str(root / "reference.npy"),
                                    "--html", str(files["sets"])])  # fmt: skip
         main()
     return files
@@ -364,3 +372,11 @@ def test_headings_have_links_of_their_own(visit):
     )
     assert {link.removeprefix("#") for link in links} <= set(ids)
     assert tab.locator("h2 .permalink").count() == tab.locator("h2").count()
+
+
+def test_every_mean_of_the_theory_bench_is_drawn_over_its_form(visit):
+    tab = visit("theory")
+    chart = tab.locator("#regression-0")
+    assert chart.locator(".fit").count() == 3
+    assert chart.locator(".bar").count() == chart.locator(".mark.full").count() == 30
+    assert tab.locator("details .sheet").count() == 8
