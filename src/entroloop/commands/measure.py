@@ -198,7 +198,7 @@ def _measured(
         train=rows.get("train"),
         reference=rows.get("reference"),
         probabilities=probabilities,
-        images={role: s.data for role, s in sets.items() if len(s.data.shape) == 4},
+        images=_images(sets) if any("images" in METRICS[n].needs for n in metrics or ()) else None,
         originals={role: s.data for role, s in sets.items() if is_text(s.data)},
         metrics=metrics,
         seed=seed,
@@ -206,6 +206,11 @@ def _measured(
         progress_of=progress_of,
     )
     return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
+
+
+def _images(sets: dict[str, FileSet]) -> dict[str, Array]:
+    """Return the sets that are images of one shape."""
+    return {role: np.asarray(s.data) for role, s in sets.items() if len(s.data.shape) == 4}
 
 
 def _check_fits(generated: FileSet, role: str, found: FileSet, mixed: bool) -> None:

@@ -196,7 +196,10 @@ class Sets:
         Raises InputError where the rows of the role are no images.
         """
         if role not in self._images:
-            raise InputError(f"{role} rows are no images, which this metric is about")
+            raise InputError(
+                f"{role} rows are no images, which this metric is about; give images, or leave it "
+                "out"
+            )
         return self.once((name, id(self[role])), lambda: make(self._images[role]))
 
     def distinct(self, role: str) -> bool:
