@@ -179,10 +179,10 @@ def test_spectral_metrics_move_the_right_way_as_modes_are_dropped(rng):
 
 
 def test_radial_power_holds_all_of_the_variance(rng):
-    images = rng.standard_normal((5, 12, 9, 3)) + 4
+    images = rng.standard_normal((5, 24, 9, 3)) + 4
     frequencies, power = radial_power(images)
     assert power.shape == (5, len(frequencies))
-    variance = images.var(axis=(1, 2)).mean(axis=1) * (12 * 9) ** 2  # Parseval
+    variance = images.var(axis=(1, 2)).mean(axis=1) * (24 * 9) ** 2  # Parseval
     assert power.sum(axis=1) == pytest.approx(variance)
     wave = np.cos(2 * np.pi * 3 * np.arange(16) / 16)[None, None] * np.ones((1, 16, 1))
     frequencies, power = radial_power(wave)

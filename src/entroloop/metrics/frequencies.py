@@ -9,7 +9,7 @@ from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64, check_rows
 
 FINE = 0.25  # cycles a pixel, half of the finest that pixels can hold along an axis
-IMAGES = 256  # whose transforms are held at once
+VALUES = 2**20  # of images whose transforms are held at once
 
 
 def radial_power(images: Array) -> tuple[Float64, Float64]:
@@ -29,18 +29,20 @@ def radial_power(images: Array) -> tuple[Float64, Float64]:
         )
     check_rows(images, "images")
     height, width = images.shape[1:3]
-    side = min(height, width)
+    side = max(height, width)  # so that no frequency rounds to 0
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
     ring = np.rint(frequency * side).astype(int)
-    found = np.zeros((len(images), ring.max() + 1))
-    for start in range(0, len(images), IMAGES):
-        part = images[start : start + IMAGES].astype(np.float64)
+    order = np.argsort(ring, axis=None, kind="stable")
+    rings, first = np.unique(ring.ravel()[order], return_index=True)
+    found = np.zeros((len(images), len(rings)))
+    block = max(1, VALUES // images[0].size)
+    for start in range(0, len(images), block):
+        part = images[start : start + block].astype(np.float64)
         part = part[..., None] if part.ndim == 3 else part
         power = np.square(np.abs(np.fft.fft2(part, axes=(1, 2)))).mean(axis=3)
-        power[:, 0, 0] = 0
-        for i, own in enumerate(power):
-            found[start + i] = np.bincount(ring.ravel(), own.ravel())
-    return np.arange(1, ring.max() + 1) / side, found[:, 1:]
+        power = power.reshape(len(power), -1)[:, order]
+        found[start : start + block] = np.add.reduceat(power, first, axis=1)
+    return rings[1:] / side, found[:, 1:]
 
 
 def high_frequency_loss(*, generated: Array, reference: Array) -> float:

@@ -26,6 +26,7 @@ from entroloop.samples import Array, as_vectors
 
 TAILS, DETAIL = "tail_share", "high_frequency_loss"
 ROWS = 5000  # of a set, at most, where a figure is taken with the page
+IMAGES = 1000  # the same, of images whose frequencies are taken
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,12 @@ def _tails(arm: ShownArm, seed: int, generation: int) -> float:
 
 
 def _detail(arm: ShownArm, seed: int, generation: int) -> float:
-    return _detail_of(arm, seed, arm.view.samples(arm.name, seed, generation)[:ROWS])
+    return _detail_of(arm, seed, arm.view.samples(arm.name, seed, generation))
 
 
 def _detail_of(arm: ShownArm, seed: int, rows: Array) -> float:
     """Return the high-frequency loss of rows beside held-out ones, NaN where there is no detail."""
-    images, real = (arm.view.as_images(x) for x in (rows, _held_out(arm, seed)))
+    images, real = (arm.view.as_images(x[:IMAGES]) for x in (rows, _held_out(arm, seed)))
     assert images is not None
     assert real is not None
     try:
@@ -219,7 +220,7 @@ def _real(
     elif definition.column == TAILS:
         value = 1 - QUANTILE
     elif definition.column == DETAIL and definition.column in one:
-        train = np.sort(own.view.real_rows(own.seed)[0][:ROWS])
+        train = np.sort(own.view.real_rows(own.seed)[0][:IMAGES])
         value = _detail_of(own, own.seed, np.asarray(own.view.real.data[train]))
     elif definition.real in one:
         value = float(one[definition.real].mean())
