@@ -20,7 +20,7 @@ from entroloop.seeding import rng_for
 if TYPE_CHECKING:
     from entroloop.commands.measure import Measured
 
-ROWS = 4000  # of a set whose modes are looked for
+ROWS, WIDEST = 4000, 4096  # rows of a set whose modes are looked for, and values a row
 EXAMPLES, COUNT = 12, 4
 
 
@@ -40,9 +40,10 @@ def modes_shown(measured: Measured, sets: Sets) -> list[Modes]:
     """Return the modes that are new in generated rows, and those that are lost, with examples.
 
     Those that are heavier than any mode of one half of the reference beside the other. Empty where
-    there is no reference, or too few rows for halves.
+    there is no reference, too few rows for halves, or rows so wide that it would take minutes.
     """
-    if not sets.has("reference") or min(sets.sizes().values()) < 2 * EXAMPLES:
+    few = min(sets.sizes().values()) < 2 * EXAMPLES
+    if not sets.has("reference") or few or sets["reference"].shape[1] > WIDEST:
         return []
     rng = rng_for(sets.seed, 0, "modes")
     at = {role: _some(len(sets[role]), rng) for role in ("generated", "reference")}
