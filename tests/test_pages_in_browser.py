@@ -36,7 +36,16 @@ MANY = [
     for strategy in ("greedy", "threshold_decay", "kmeans", "guarded", "composable_coreset",
                      "center_matching")
 ]  # fmt: skip
-PAGES = ("default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies", "sets")
+STUDIES = ("default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies")
+COMMANDS = {  # pages of other commands: what is called, on files that `write_sets` writes
+    "sets": ["measure", "--generated", "made.npy", "--train", "real.npy"],
+    "selected": ["select", "--pool", "real.npy", "--pool", "made.npy", "-n", 30, "--out", "s"],
+    "selected vectors": ["select", "--pool", "vectors.npy", "-n", 30, "--out", "v"],
+    "duplicates": ["duplicates", "--pool", "real.npy", "--pool", "made.npy", "--threshold", 900,
+                   "--out", "d"],
+    "audit": ["audit", "real.npy", "made.npy", "--level", 0.1, "--out", "a"],
+}  # fmt: skip
+PAGES = (*STUDIES, *COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +71,24 @@ def pages(tmp_path_factory):
         files[shown] = el.render_report([folder], root / f"{folder.name}.html")
     both = [root / "default", root / "one-seed"]
     files["two studies"] = el.render_report(both, root / "two.html")
-    for name in ("generated", "train"):
-        np.save(root / f"{name}.npy", rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
-    files["sets"] = root / "sets.html"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr("sys.argv", ["entroloop", "measure", "--generated",
-                                   str(root / "generated.npy"), "--train", str(root / "train.npy"),
-                                   "--html", str(files["sets"])])  # fmt: skip
-        main()
+    write_sets(root, rng)
+    for shown, arguments in COMMANDS.items():
+        files[shown] = root / f"{shown.replace(' ', '-')}-page.html"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.chdir(root)
+            command = ["entroloop", *map(str, arguments), "--html", str(files[shown])]
+            patch.setattr("sys.argv", command)
+            main()
+        assert not ended.value.code, shown
     return files
+
+
+def write_sets(root, rng):
+    """Write real images, made ones of which some are copies of them, and vectors."""
+    real = rng.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8)
+    made = np.concatenate([real[:10], rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)])
+    for name, rows in {"real": real, "made": made, "vectors": rng.random((200, 4))}.items():
+        np.save(root / f"{name}.npy", rows)
 
 
 @pytest.fixture(scope="module")
@@ -316,7 +334,7 @@ def test_downloads_hold_full_numbers_and_no_formula(visit, pages, tmp_path):
     )
 
 
-@pytest.mark.parametrize("shown", ["default", "twelve arms", "names", "sets"])
+@pytest.mark.parametrize("shown", ["default", "twelve arms", "names", *COMMANDS])
 def test_print_holds_every_column(visit, shown, tmp_path):
     pypdf = pytest.importorskip("pypdf", reason="no pypdf: pip install -e '.[browser]'")
     tab = visit(shown)

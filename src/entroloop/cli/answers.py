@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from entroloop.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +26,17 @@ def tell(answer: Answer, as_json: bool, show: Callable[[Answer, Console], None])
     from rich.console import Console
 
     show(answer, Console(highlight=False))
+
+
+def check_page(html: Path | None) -> None:
+    """Refuse, before anything is computed, a page that could not be written."""
+    if html is None:
+        return
+    from entroloop.report import refuse_foreign
+
+    if not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    refuse_foreign(html)
 
 
 def show_selection(answer: Answer, console: Console) -> None:
@@ -51,6 +65,8 @@ def show_selection(answer: Answer, console: Console) -> None:
     for reason, count in (answer.get("skipped_by_reason") or {}).items():
         console.print(plain(f"skipped {count:,}: {reason}"))
     console.print(plain(f"in {answer['out']}: selection.parquet, summary.json"))
+    if "page" in answer:
+        console.print(plain(f"page {answer['page']}"))
 
 
 def show_measures(answer: Answer, console: Console) -> None:

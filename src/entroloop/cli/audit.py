@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page
 from entroloop.errors import InputError
 
 
@@ -39,8 +40,7 @@ def audit(
 
     if len(sets) < 2:
         raise InputError("audit needs real sets and then the generated one: REAL… MADE")
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
     request = AuditRequest(
         real=sets[:-1],
         made=sets[-1],

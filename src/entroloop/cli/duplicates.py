@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page
 from entroloop.cli.engine import check_engine, cluster_for
-from entroloop.errors import InputError
 
 
 def duplicates(
@@ -48,8 +48,7 @@ def duplicates(
     from entroloop.commands.duplicates import DuplicatesRequest, find_duplicates
 
     check_engine(engine, address)
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
     with cluster_for(engine, address, workers, {}) as cluster:
         request = DuplicatesRequest(
             pools=pool,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.errors import InputError
 
 
 def measure(
@@ -46,8 +46,7 @@ def measure(
     register_options(plugin)
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
     with ProgressLine() as line:
         measured = measure_files(
             sets,
