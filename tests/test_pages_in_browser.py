@@ -210,6 +210,18 @@ def test_the_legend_hides_and_shows_an_arm_everywhere(visit):
     assert lines.count() == 3
 
 
+def test_where_the_generator_failed_this_stands_first_and_its_arms_are_grey(visit):
+    tab = visit("failed")
+    places = tab.evaluate(
+        "['.failed', '#first-generation-0', '.answer', '#arms-0'].map(place => "
+        "document.querySelector(place).getBoundingClientRect().top)"
+    )
+    assert places == sorted(places)
+    assert tab.locator("#frechet_distance .grey .line").count() == 3
+    assert tab.locator("#claims-0 .supported, #claims-0 .against").count() == 0
+    assert visit("default").locator(".grey").count() == 0
+
+
 def test_an_axis_is_switched_to_logarithmic_and_back(visit):
     tab = visit("default")
     path = "document.querySelector('#frechet_distance .line').getAttribute('d')"

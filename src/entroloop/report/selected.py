@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def _counts(chosen: Chosen) -> list[Table]:
     return tables
 
 
-def _counted(chosen: Chosen, name: str, kinds: list[tuple[str, ...]]) -> Table:
+def _counted(chosen: Chosen, name: str, kinds: Sequence[tuple[str, ...]]) -> Table:
     picked = chosen.selection.indices.tolist()
     rows, taken = Counter(kinds), Counter(kinds[i] for i in picked)
     places = {s.name: i for i, s in enumerate(chosen.pools.sets)}
