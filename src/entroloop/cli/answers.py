@@ -98,7 +98,8 @@ def show_measures(answer: Answer, console: Console) -> None:
     for role, skipped in answer.get("skipped", {}).items():
         console.print(plain(f"{role}: {len(skipped):,} images skipped"))
     if "page" in answer:
-        console.print(plain(f"page {answer['page']}"))
+        beside = f", all pairs {answer['pairs']}" if "pairs" in answer else ""
+        console.print(plain(f"page {answer['page']}{beside}"))
     console.print("notes, pairs and more: --json")
 
 

@@ -47,6 +47,10 @@ def measure(
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     check_page(html)
+    if html is not None and train is not None:
+        from entroloop.report.memorized_pairs import pairs_file
+
+        pairs_file(html)
     with ProgressLine() as line:
         measured = measure_files(
             sets,
@@ -64,6 +68,6 @@ def measure(
     if html is not None:
         from entroloop.report.measured import write_page
 
-        write_page(measured, html)
-        answer["page"] = str(html)
+        pairs = write_page(measured, html)
+        answer |= {"page": str(html)} | ({"pairs": str(pairs)} if pairs else {})
     tell(answer, json_, show_measures)

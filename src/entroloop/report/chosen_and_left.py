@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from entroloop.report.images import Picture, picture, tiles
+from entroloop.report.images import Picture, tile_of
 from entroloop.report.page_tables import Cell, Column, Row, Table, figure, words
 from entroloop.report.took_and_left import spread_out
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from entroloop.commands.chosen import Chosen
 
 CHOSEN, LEFT = 48, 32  # rows of each
-TILE = 72  # pixels
 
 
 def _name(chosen: Chosen, row: int) -> str:
@@ -24,8 +23,7 @@ def _name(chosen: Chosen, row: int) -> str:
 
 def _image(chosen: Chosen, row: int, name: str) -> Picture:
     [(found, own)] = chosen.pools.chosen(np.array([row]))
-    tile = tiles(np.asarray(found.data[own])[None], TILE)[0]
-    return picture(tile, name, scale=max(1, TILE // tile.shape[1]))
+    return tile_of(np.asarray(found.data[own]), name)
 
 
 def first_picks(chosen: Chosen) -> list[dict[str, Any]]:

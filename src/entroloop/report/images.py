@@ -73,3 +73,9 @@ def data_url(canvas: Array) -> str:
 def picture(canvas: Array, caption: str, scale: int = 2) -> Picture:
     """Return a canvas as a picture with `scale` screen pixels per pixel."""
     return Picture(data_url(canvas), canvas.shape[1] * scale, caption)
+
+
+def tile_of(image: Array, caption: str, side: int = 72) -> Picture:
+    """Return an image (h, w, c) uint8 as a tile of about `side` screen pixels."""
+    tile = tiles(image[None], side)[0]
+    return picture(tile, caption, scale=max(1, side // tile.shape[1]))
