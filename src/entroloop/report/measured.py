@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 POINTS = 2000  # per set in the projection
 VALUES = 200  # eigenvalues per spectrum
+SMALLEST = 1e-12  # of them, of the largest
 
 
 def write_page(measured: Measured, html: Path) -> Path | None:
@@ -118,6 +119,7 @@ def _spectra(measured: Measured) -> Chart | None:
         if len(x) < 2 or x.shape[1] > 4096:
             continue
         values = spectrum(x)[:VALUES]
-        series.append(series_of(i, role, np.arange(1, len(values) + 1), np.maximum(values, 1e-30)))
+        values[values < SMALLEST * values.max()] = np.nan  # 0 up to rounding
+        series.append(series_of(i, role, np.arange(1, len(values) + 1), values))
     return {"id": "spectra", "kind": "lines", "title": "Eigenvalues of the covariance", "log": True,
             "x": "rank", "series": series} if series else None  # fmt: skip
