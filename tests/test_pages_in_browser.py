@@ -339,7 +339,7 @@ def test_downloads_hold_full_numbers_and_no_formula(visit, pages, tmp_path):
     assert lines[1] == "\\begin{tabular}{lrrr}"
     assert lines[-1] == "\\end{tabular}"
     body = lines[lines.index("\\midrule") + 1 : lines.index("\\bottomrule")]
-    assert len(body) == 6
+    assert len(body) == 7
     assert all(line.count(" & ") == 3 and line.endswith("\\\\") for line in body)
     assert all(
         "%" not in line.replace("\\%", "") and "_" not in line.replace("$_", "") for line in body
@@ -382,7 +382,7 @@ def test_without_scripts_the_answer_is_there_and_what_is_missing_is_told(visit):
     tab = visit("default", java_script_enabled=False)
     assert "Scripts are off" in tab.locator("noscript").inner_text()
     assert tab.locator(".answer").is_visible()
-    assert tab.locator("#profile tbody tr").count() == 6
+    assert tab.locator("#profile tbody tr").count() == 7
 
 
 def test_headings_have_links_of_their_own(visit):

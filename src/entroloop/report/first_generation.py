@@ -54,7 +54,8 @@ def first_generation_table(name: str, view: StudyView) -> Table | None:
         Row([words(who), *(Cell(told(pair[i]), pair[i]) for pair, told in figures)])
         for i, who in enumerate(("generation 1", "held-out real rows"))
     ]
-    return Table(name, "Did the generator learn? Means over seeds", columns, rows)
+    caption = f"Did the generator learn?{' Means over seeds' if len(one) > 1 else ''}"
+    return Table(name, caption, columns, rows)
 
 
 def _recorded(one: pd.DataFrame, column: str, beside: str) -> Pair:
