@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from entroloop.cli.answers import check_page
+from entroloop.cli.answers import check_page, show_audit, tell
 from entroloop.errors import InputError
 
 
@@ -32,6 +31,7 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Tell which generated samples are copies, near-copies or strays, and which may be kept."""
     from entroloop.commands.audit import AuditRequest, audit_files
@@ -60,4 +60,4 @@ def audit(
 
         write_audit_page(found, html)
         answer["page"] = str(html)
-    print(json.dumps(answer))
+    tell(answer, json_, show_audit)

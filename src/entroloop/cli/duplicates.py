@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from entroloop.cli.answers import check_page
+from entroloop.cli.answers import check_page, show_duplicates, tell
 from entroloop.cli.engine import check_engine, cluster_for
 
 
@@ -43,6 +42,7 @@ def duplicates(
         str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="of feature networks: auto, cpu, cuda")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Find near-duplicates: all pairs within a distance, their groups, one row to keep of each."""
     from entroloop.commands.duplicates import DuplicatesRequest, find_duplicates
@@ -70,4 +70,4 @@ def duplicates(
 
         write_duplicates_page(found, html)
         answer["page"] = str(html)
-    print(json.dumps(answer))
+    tell(answer, json_, show_duplicates)
