@@ -212,7 +212,8 @@ def _projection(chosen: Chosen) -> Chart:
     both = np.concatenate([left, shown])
     rows = context.take(both).astype(np.float64)
     count = min(2, *rows.shape)
-    axes = PCA(count, svd_solver="randomized", random_state=0).fit(rows)
+    with np.errstate(invalid="ignore"):  # rows that are all equal have no variance to share
+        axes = PCA(count, svd_solver="randomized", random_state=0).fit(rows)
     points = axes.transform(rows)
     place = {"not chosen": np.arange(len(left))}
     names = chosen.pools.names[shown]
