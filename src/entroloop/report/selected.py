@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COUNTS = 200  # lines of the table of pools and classes
 RADII = 300  # points of the curve of radii
+LOOKED_AT = 20_000  # picks, and real rows, of which outliers are told
 POINTS = 2000  # rows of a kind in the projection
 REAL = "real"  # the pool of real rows, by its name
 
@@ -165,7 +166,7 @@ def _marks(chosen: Chosen) -> list[dict[str, Any]]:
 
 
 def _known(chosen: Chosen) -> NDArray[np.int64]:
-    """Return rows of the pool, drawn at random, whose values are at hand."""
+    """Return the rows of the pool whose values are at hand: all, or some drawn at random."""
     context, selection = chosen.context, chosen.selection
     m = len(context.candidates)
     if context.fetched is None:
@@ -175,21 +176,24 @@ def _known(chosen: Chosen) -> NDArray[np.int64]:
 
 def _outlying(chosen: Chosen) -> tuple[Outlying | None, str]:
     """Return how many picks are outliers of real rows, and which rows those are."""
-    context, picked = chosen.context, chosen.selection.indices
-    known = _known(chosen)
+    context, seed = chosen.context, chosen.selection.seed
+    picked, known = _some(chosen.selection.indices, seed), _known(chosen)
     named = known[chosen.pools.names[known] == REAL]
-    own = np.full(len(picked), -1)
     guard = chosen.guard_transformed()
     if guard is not None:
-        real, beside = guard, "guard"
+        real, beside, own = guard, "guard", np.full(len(picked), -1)
     else:
         beside = "pool" if len(named) else "all"
-        known = named if len(named) else known
+        known = _some(named if len(named) else known, seed)
         real = context.take(known)
         place = np.minimum(np.searchsorted(known, picked), len(known) - 1)
         own = np.where(known[place] == picked, place, -1)
-    picks = context.take(picked)
-    return outlying(picks, real, own, context.distance, chosen.selection.seed), beside
+    return outlying(context.take(picked), real, own, context.distance, seed), beside
+
+
+def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return at most so many rows, drawn at random, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:LOOKED_AT])
 
 
 def _told(found: Outlying, beside: str) -> str:
