@@ -6,7 +6,9 @@ import pytest
 import entroloop as el
 from entroloop.commands.run import run_study
 from entroloop.features import extractor_for
+from entroloop.metrics.manifold import coverage, precision
 from entroloop.report.answer import _expected, _spread, answer
+from entroloop.report.first_generation import first_generation_table
 from entroloop.report.read import StudyView
 from entroloop.selection.spread import spread_beside
 from entroloop.store.folder import Store
@@ -81,6 +83,41 @@ def test_a_generator_that_learned_nothing_is_told_first(folder, distance, failed
     found = answer(view_with(folder, change))
     assert found.failed == failed
     assert found.learned.startswith("Generation 1 can" + ("not" if failed else " "))
+
+
+def test_generation_1_stands_beside_held_out_rows_in_the_same_figures(folder):
+    view = StudyView.open(folder)
+    table = first_generation_table("first", view)
+    assert [c.heading for c in table.columns[1:]] == [
+        "precision", "coverage", "Fréchet distance", "GS"
+    ]  # fmt: skip
+    expected = []
+    for seed in (0, 1, 2):
+        held_out = np.asarray(view.real.data[view.real_rows(seed)[1]])
+        judges, others = held_out[:150], held_out[150:250]
+        expected.append([
+            [of(generated=rows, reference=judges) for of in (precision, coverage)]
+            for rows in (view.samples("random", seed, 1), others)
+        ])  # fmt: skip
+    for row, values in zip(table.rows, np.mean(expected, axis=0), strict=True):
+        assert [cell.value for cell in row.cells[1:3]] == pytest.approx(values.tolist())
+    one = view.records[(view.records["generation"] == 1) & (view.records["arm"] == "random")]
+    shown = [[cell.value for cell in row.cells[3:]] for row in table.rows]
+    assert shown == [
+        pytest.approx([one["frechet_distance"].mean(), one["generalization_score"].mean()]),
+        pytest.approx([one["frechet_distance_floor"].mean(),
+                       one["generalization_score_reference"].mean()]),
+    ]  # fmt: skip
+    page = el.render_report([folder], folder.parent / "page.html").read_text()
+    assert page.index('class="answer"') < page.index('id="first-generation-0"')
+    assert page.index('id="first-generation-0"') < page.index('id="arms-0"')
+
+
+def test_too_few_held_out_rows_leave_what_the_records_hold(folder):
+    view = StudyView.open(folder)
+    view.config["data"]["n_reference"] = 8
+    table = first_generation_table("first", view)
+    assert [c.heading for c in table.columns[1:]] == ["Fréchet distance", "GS"]
 
 
 class Scaled(StudyView):

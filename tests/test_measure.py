@@ -1,7 +1,9 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 
 import entroloop as el
 from entroloop.metrics import METRICS
@@ -214,11 +216,43 @@ def test_the_page_shows_pairs_projection_and_distances(entroloop, tmp_path, rng)
     printed = json.loads(answer.stdout)
     assert printed["page"] == "page.html"
     assert printed["metrics"]["memorized_fraction"]["pairs"][0][:2] == ["4", "9"]
+    assert printed["pairs"] == "page-pairs.parquet"
+    pairs = pd.read_parquet(tmp_path / "page-pairs.parquet")
+    assert pairs.iloc[0, :3].tolist() == ["4", "9", 0.0]
+    rows = [x.reshape(len(x), -1).astype(float) for x in (generated, train)]
+    d = np.sort(cdist(*rows), axis=1)[pairs["generated"].astype(int)]
+    assert pairs["distance"].to_numpy() == pytest.approx(d[:, 0])
+    assert pairs["next_distance"].to_numpy() == pytest.approx(d[:, 1])
+    assert sorted(pairs["generated"].astype(int)) == list(range(50))
+    assert pairs["ratio"].is_monotonic_increasing
     page = (tmp_path / "page.html").read_text()
     assert "most memorized first" in page
     for part in ("projection", "distances", "spectra", "entropy_samples"):
         assert f'"{part}"' in page or f">{part}<" in page
     assert "http://" not in page.split("</script>", 1)[1]
+    assert page.count("<img src=") == 2 * 48
+    shown = " ".join(page.split())
+    assert "4<br>near 9<br>distance 0, d₁/d₂ 0<" in shown
+
+
+def test_pairs_of_vectors_are_a_table_and_no_file_of_others_is_overwritten(
+    entroloop_here, tmp_path, rng
+):
+    for name in ("g", "t"):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((30, 3)))
+    call = ["measure", "--generated", "g.npy", "--train", "t.npy", "--html", "page.html"]
+    other = tmp_path / "page-pairs.parquet"
+    pd.DataFrame({"mine": [1]}).to_parquet(other)
+    before = other.read_bytes()
+    refused = entroloop_here(*call)
+    assert (refused.returncode, "holds no pairs" in refused.stderr) == (2, True)
+    assert other.read_bytes() == before
+    assert not (tmp_path / "page.html").exists()
+    other.unlink()
+    for _ in range(2):  # its own file is replaced
+        assert entroloop_here(*call).returncode == 0
+    assert "All 30 generated rows" in (tmp_path / "page.html").read_text()
+    assert len(pd.read_parquet(other)) == 30
 
 
 def test_hubs_put_a_warning_on_metrics_of_neighbours(rng):

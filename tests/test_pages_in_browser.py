@@ -38,10 +38,16 @@ MANY = [
     for strategy in ("greedy", "threshold_decay", "kmeans", "guarded", "composable_coreset",
                      "center_matching")
 ]  # fmt: skip
-PAGES = (
-    "default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies", "sets",
-    "theory",
-)  # fmt: skip
+STUDIES = ("default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies")
+COMMANDS = {  # pages of other commands: what is called, on files that `write_sets` writes
+    "sets": ["measure", "--generated", "made.npy", "--train", "real.npy"],
+    "selected": ["select", "--pool", "real.npy", "--pool", "made.npy", "-n", 30, "--out", "s"],
+    "selected vectors": ["select", "--pool", "vectors.npy", "-n", 30, "--out", "v"],
+    "duplicates": ["duplicates", "--pool", "real.npy", "--pool", "made.npy", "--threshold", 900,
+                   "--out", "d"],
+    "audit": ["audit", "real.npy", "made.npy", "--level", 0.1, "--out", "a"],
+}  # fmt: skip
+PAGES = (*STUDIES, *COMMANDS, "theory")
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +75,24 @@ def pages(tmp_path_factory):
     files["two studies"] = el.render_report(both, root / "two.html")
     run_theory(root / "theory", 1000, page=theory_page)
     files["theory"] = root / "theory/report.html"
-    for name in ("generated", "train", "reference"):
-        np.save(root / f"{name}.npy", rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
-    files["sets"] = root / "sets.html"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr("sys.argv", ["entroloop", "measure", "--generated",
-                                   str(root / "generated.npy"), "--train", str(root / "train.npy"),
-                                   "--reference", str(root / "reference.npy"),
-                                   "--html", str(files["sets"])])  # fmt: skip
-        main()
+    write_sets(root, rng)
+    for shown, arguments in COMMANDS.items():
+        files[shown] = root / f"{shown.replace(' ', '-')}-page.html"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.chdir(root)
+            command = ["entroloop", *map(str, arguments), "--html", str(files[shown])]
+            patch.setattr("sys.argv", command)
+            main()
+        assert not ended.value.code, shown
     return files
+
+
+def write_sets(root, rng):
+    """Write real images, made ones of which some are copies of them, and vectors."""
+    real = rng.integers(0, 256, (120, 8, 8, 3), dtype=np.uint8)
+    made = np.concatenate([real[:10], rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)])
+    for name, rows in {"real": real, "made": made, "vectors": rng.random((200, 4))}.items():
+        np.save(root / f"{name}.npy", rows)
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +214,18 @@ def test_the_legend_hides_and_shows_an_arm_everywhere(visit):
     assert lines.count() == 3
 
 
+def test_where_the_generator_failed_this_stands_first_and_its_arms_are_grey(visit):
+    tab = visit("failed")
+    places = tab.evaluate(
+        "['.failed', '#first-generation-0', '.answer', '#arms-0'].map(place => "
+        "document.querySelector(place).getBoundingClientRect().top)"
+    )
+    assert places == sorted(places)
+    assert tab.locator("#frechet_distance .grey .line").count() == 3
+    assert tab.locator("#claims-0 .supported, #claims-0 .against").count() == 0
+    assert visit("default").locator(".grey").count() == 0
+
+
 def test_an_axis_is_switched_to_logarithmic_and_back(visit):
     tab = visit("default")
     path = "document.querySelector('#frechet_distance .line').getAttribute('d')"
@@ -317,14 +343,14 @@ def test_downloads_hold_full_numbers_and_no_formula(visit, pages, tmp_path):
     assert lines[1] == "\\begin{tabular}{lrrr}"
     assert lines[-1] == "\\end{tabular}"
     body = lines[lines.index("\\midrule") + 1 : lines.index("\\bottomrule")]
-    assert len(body) == 6
+    assert len(body) == 7
     assert all(line.count(" & ") == 3 and line.endswith("\\\\") for line in body)
     assert all(
         "%" not in line.replace("\\%", "") and "_" not in line.replace("$_", "") for line in body
     )
 
 
-@pytest.mark.parametrize("shown", ["default", "twelve arms", "names", "sets"])
+@pytest.mark.parametrize("shown", ["default", "twelve arms", "names", *COMMANDS])
 def test_print_holds_every_column(visit, shown, tmp_path):
     pypdf = pytest.importorskip("pypdf", reason="no pypdf: pip install -e '.[browser]'")
     tab = visit(shown)
@@ -360,7 +386,7 @@ def test_without_scripts_the_answer_is_there_and_what_is_missing_is_told(visit):
     tab = visit("default", java_script_enabled=False)
     assert "Scripts are off" in tab.locator("noscript").inner_text()
     assert tab.locator(".answer").is_visible()
-    assert tab.locator("#profile tbody tr").count() == 6
+    assert tab.locator("#profile tbody tr").count() == 7
 
 
 def test_headings_have_links_of_their_own(visit):

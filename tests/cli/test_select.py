@@ -232,7 +232,7 @@ def choose(tmp_path, monkeypatch):
 
     def run(pool, n, out, materialize=None):
         request = Request(pools=[pool], n=n, out=Path(out), materialize=materialize)
-        return select_files(request)
+        return select_files(request).summary
 
     return run
 

@@ -31,7 +31,7 @@ def choose(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*pools, out, **asked):
-        return select_files(Request(pools=list(pools), out=Path(out), **asked))
+        return select_files(Request(pools=list(pools), out=Path(out), **asked)).summary
 
     return run
 

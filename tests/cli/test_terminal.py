@@ -1,6 +1,7 @@
 """What a person sees: tables on a terminal, JSON in pipes, bars, time left once it is known."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,23 @@ def test_measure_shows_each_metric_with_interval_and_meaning(terminal, sets):
     assert " … " in shown  # an interval
     assert "trace of the" in shown
     assert json.loads(terminal(*arguments, "--json"))["generated"]["n"] == 40
+
+
+def test_duplicates_and_audit_show_tables(terminal, sets, rng):
+    real = rng.standard_normal((60, 3))
+    np.save(sets / "real.npy", np.concatenate([real, real[:5]]))
+    np.save(sets / "some.npy", np.concatenate([real[:7], rng.standard_normal((20, 3))]))
+    call = ("duplicates", "--pool", "real.npy", "--threshold", 0.001, "--out", "d")
+    shown = terminal(*call)
+    assert "5 pairs, 5 groups within 0.001" in shown
+    assert re.search(r"real +│ +65 │ +10 │ +5 ", shown)
+    assert json.loads(terminal(*call, "--json"))["pairs"] == 5
+    call = ("audit", "real.npy", "some.npy", "--level", 0.2, "--out", "a")
+    shown = terminal(*call)
+    assert "27 generated rows beside 65 real ones" in shown
+    assert re.search(r"copy +│ +7 ", shown)
+    assert re.search(r"stray +│ .*%.*│ +[0-9.]+% \[", shown)
+    assert json.loads(terminal(*call, "--json"))["counts"]["copy"] == 7
 
 
 def test_names_from_data_cannot_move_the_cursor(terminal, sets):

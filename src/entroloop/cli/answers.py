@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from entroloop.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 Answer = dict[str, Any]
@@ -25,18 +29,25 @@ def tell(answer: Answer, as_json: bool, show: Callable[[Answer, Console], None])
     show(answer, Console(highlight=False))
 
 
+def check_page(html: Path | None) -> None:
+    """Refuse, before anything is computed, a page that could not be written."""
+    if html is None:
+        return
+    from entroloop.report import refuse_foreign
+
+    if not html.parent.is_dir():
+        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    refuse_foreign(html)
+
+
 def show_selection(answer: Answer, console: Console) -> None:
     """Show what was chosen of each pool, how spread out it is, and what was decided."""
-    from rich.table import Table
-
-    table = Table(title=f"{answer['n']:,} rows by {answer['strategy']}", title_justify="left")
-    table.add_column("pool", overflow="fold")
-    for heading in ("rows", "chosen", "share of it"):
-        table.add_column(heading, justify="right")
-    for name, counts in answer["pools"].items():
-        rows, chosen = counts["rows"], counts["chosen"]
-        table.add_row(plain(name), f"{rows:,}", f"{chosen:,}", f"{chosen / max(rows, 1):.1%}")
-    console.print(table)
+    title = f"{answer['n']:,} rows by {answer['strategy']}"
+    rows = [
+        (name, f"{n['rows']:,}", f"{n['chosen']:,}", f"{n['chosen'] / max(n['rows'], 1):.1%}")
+        for name, n in answer["pools"].items()
+    ]
+    console.print(_table(title, ("pool", "rows", "chosen", "share of it"), rows))
     entropy, random = answer.get("entropy"), answer.get("entropy_random")
     if entropy and entropy["nats"] is not None:
         beside = f", of a random choice {random['nats']:.1f}" if random and random["nats"] else ""
@@ -51,6 +62,8 @@ def show_selection(answer: Answer, console: Console) -> None:
     for reason, count in (answer.get("skipped_by_reason") or {}).items():
         console.print(plain(f"skipped {count:,}: {reason}"))
     console.print(plain(f"in {answer['out']}: selection.parquet, summary.json"))
+    if "page" in answer:
+        console.print(plain(f"page {answer['page']}"))
 
 
 def show_measures(answer: Answer, console: Console) -> None:
@@ -82,8 +95,55 @@ def show_measures(answer: Answer, console: Console) -> None:
     for role, skipped in answer.get("skipped", {}).items():
         console.print(plain(f"{role}: {len(skipped):,} images skipped"))
     if "page" in answer:
-        console.print(plain(f"page {answer['page']}"))
+        beside = f", all pairs {answer['pairs']}" if "pairs" in answer else ""
+        console.print(plain(f"page {answer['page']}{beside}"))
     console.print("notes, pairs and more: --json")
+
+
+def show_duplicates(answer: Answer, console: Console) -> None:
+    """Show how many near-duplicates each pool has."""
+    title = f"{answer['pairs']:,} pairs, {answer['groups']:,} groups within {answer['threshold']:g}"
+    rows = [
+        (name, *(f"{counts[what]:,}" for what in ("rows", "in_groups", "dropped")))
+        for name, counts in answer["pools"].items()
+    ]
+    console.print(_table(title, ("pool", "rows", "in groups", "need not be kept"), rows))
+    _show_files(answer, console, "pairs.parquet, groups.parquet, summary.json")
+
+
+def show_audit(answer: Answer, console: Console) -> None:
+    """Show how many generated rows have each verdict, and how many real rows would."""
+    title = f"{answer['made']:,} generated rows beside {answer['real']:,} real ones"
+    alarms = {
+        name: f"{alarm['rate']:.1%} [{alarm['interval'][0]:.1%}, {alarm['interval'][1]:.1%}]"
+        for name, alarm in answer["false_alarms"].items()
+    }
+    rows = [
+        (name, f"{count:,}", f"{count / answer['made']:.1%}", alarms.get(name, ""))
+        for name, count in answer["counts"].items()
+    ]
+    console.print(_table(title, ("verdict", "rows", "share", "real rows flagged, too"), rows))
+    _show_files(answer, console, "audit.parquet, summary.json")
+
+
+def _table(title: str, headings: tuple[str, ...], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of names and what is counted of each."""
+    from rich.table import Table
+
+    table = Table(title=plain(title), title_justify="left")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    return table
+
+
+def _show_files(answer: Answer, console: Console, files: str) -> None:
+    for name, skipped in answer["skipped"].items():
+        console.print(plain(f"skipped {len(skipped):,} of {name}"))
+    console.print(plain(f"in {answer['out']}: {files}"))
+    if "page" in answer:
+        console.print(plain(f"page {answer['page']}"))
 
 
 def show_check_up(answer: Answer, console: Console) -> None:

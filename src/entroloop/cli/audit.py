@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page, show_audit, tell
 from entroloop.errors import InputError
 
 
@@ -31,6 +31,7 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Tell which generated samples are copies, near-copies or strays, and which may be kept."""
     from entroloop.commands.audit import AuditRequest, audit_files
@@ -39,8 +40,7 @@ def audit(
 
     if len(sets) < 2:
         raise InputError("audit needs real sets and then the generated one: REAL… MADE")
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
     request = AuditRequest(
         real=sets[:-1],
         made=sets[-1],
@@ -60,4 +60,4 @@ def audit(
 
         write_audit_page(found, html)
         answer["page"] = str(html)
-    print(json.dumps(answer))
+    tell(answer, json_, show_audit)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page, show_duplicates, tell
 from entroloop.cli.engine import check_engine, cluster_for
-from entroloop.errors import InputError
 
 
 def duplicates(
@@ -43,13 +42,13 @@ def duplicates(
         str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="of feature networks: auto, cpu, cuda")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Find near-duplicates: all pairs within a distance, their groups, one row to keep of each."""
     from entroloop.commands.duplicates import DuplicatesRequest, find_duplicates
 
     check_engine(engine, address)
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
     with cluster_for(engine, address, workers, {}) as cluster:
         request = DuplicatesRequest(
             pools=pool,
@@ -71,4 +70,4 @@ def duplicates(
 
         write_duplicates_page(found, html)
         answer["page"] = str(html)
-    print(json.dumps(answer))
+    tell(answer, json_, show_duplicates)

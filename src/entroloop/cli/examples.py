@@ -27,6 +27,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "entroloop select --pool a/ -n 500 --strategy guarded --guard held/ --out chosen",
         "entroloop select --pool emb.npy -n 500 --strategy threshold_decay --param strength=0.5 "
         "--out chosen",
+        "entroloop select --pool a/ -n 500 --html chosen.html --out chosen",
     ),
     "measure": (
         "entroloop measure --generated made/ --train real/ --reference held/",

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.errors import InputError
 
 
 def measure(
@@ -46,8 +46,11 @@ def measure(
     register_options(plugin)
     sets = {"generated": generated, "train": train, "reference": reference}
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    if html is not None and not html.parent.is_dir():
-        raise InputError(f"--html {html}: there is no folder {html.parent}")
+    check_page(html)
+    if html is not None and train is not None:
+        from entroloop.report.memorized_pairs import pairs_file
+
+        pairs_file(html)
     with ProgressLine() as line:
         measured = measure_files(
             sets,
@@ -65,6 +68,6 @@ def measure(
     if html is not None:
         from entroloop.report.measured import write_page
 
-        write_page(measured, html)
-        answer["page"] = str(html)
+        pairs = write_page(measured, html)
+        answer |= {"page": str(html)} | ({"pairs": str(pairs)} if pairs else {})
     tell(answer, json_, show_measures)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli.answers import check_page
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
 from entroloop.errors import InputError
@@ -66,6 +67,9 @@ def select(
     materialize: Annotated[
         str | None, typer.Option(help="the chosen rows themselves: link, copy, parquet or hub")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="also write an HTML page: counts, curves, pictures")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
     resize: Annotated[
@@ -95,6 +99,7 @@ def select(
     from entroloop.study.config import parse_overrides
 
     check_engine(engine, address)
+    check_page(html)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1; got {workers}")
     register_options(plugin)
@@ -117,6 +122,7 @@ def select(
             guard=guard,
             assign=assign,
             materialize=materialize,
+            page=html is not None,
             strict=strict,
             on_invalid=on_invalid,
             resize=resize,
@@ -127,4 +133,11 @@ def select(
             engine=cluster,
             command=shlex.join(["entroloop", *sys.argv[1:]]),
         )
-        tell({"out": str(out)} | select_files(request, progress=True), json_, show_selection)
+        chosen = select_files(request, progress=True)
+    answer = {"out": str(out)} | chosen.summary
+    if html is not None:
+        from entroloop.report.selected import write_selection_page
+
+        write_selection_page(chosen, html)
+        answer["page"] = str(html)
+    tell(answer, json_, show_selection)

@@ -1,9 +1,10 @@
-"""What `entroloop select` tells of a choice: the summary, and one table a question."""
+"""A choice among rows of files, and what is told of it: the summary, and one table a question."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,54 @@ from typing import Any
 import numpy as np
 
 from entroloop.commands.pools import Pools
+from entroloop.data.sets import LABEL
 from entroloop.metrics.entropy import Entropy
 from entroloop.pools.hosts import PoolEngine
+from entroloop.pools.rows import Rows
 from entroloop.samples import Array
 from entroloop.selection import Selection
+from entroloop.selection.result import Context
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The pools as they were read, the choice, and the summary.
+
+    features: what distances were taken of, before a metric's transform. guard: the same of the rows
+    of --guard, None without one. group_by: the column that the choice was shared out by.
+    """
+
+    pools: Pools
+    features: Array | Rows
+    guard: Array | None
+    selection: Selection
+    group_by: str | None
+    summary: dict[str, Any]
+
+    @property
+    def context(self) -> Context:
+        """What the choice was made from."""
+        assert self.selection.context is not None
+        return self.selection.context
+
+    @property
+    def classes(self) -> Array:
+        """The class of every row: by --group-by, else its label; "" where it has none."""
+        column = LABEL if self.group_by in (None, "pool") else self.group_by
+        return np.concatenate([
+            np.asarray(s.columns.get(column, np.full(len(s.ids), ""))).astype(str)
+            for s in self.pools.sets
+        ])  # fmt: skip
+
+    def guard_transformed(self) -> Array | None:
+        """Return the rows of the guard as the metric compares rows; None where they cannot be."""
+        learn = self.context.distance.learn
+        if self.guard is None or learn is None:
+            return self.guard
+        if not isinstance(self.features, np.ndarray):
+            return None
+        pool = self.features
+        return learn(lambda: [pool])(self.guard, 0)
 
 
 def told_of(selection: Selection, pools: Pools, engine: PoolEngine | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from entroloop.data.sets import FileSet
 from entroloop.errors import InputError
 from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
-from entroloop.metrics.measure import Measurement
+from entroloop.metrics.measure import Measurements
 from entroloop.metrics.measure import measure as measure_rows
 from entroloop.modalities.text import is_text
 from entroloop.samples import Array, as_vectors
@@ -30,7 +30,7 @@ class Measured:
     sets: dict[str, FileSet]
     rows: dict[str, Array]
     extractor: Extractor
-    found: dict[str, Measurement]
+    found: Measurements
 
     def as_json(self) -> dict[str, Any]:
         """Return what the command prints."""
@@ -129,7 +129,7 @@ def measure(
     seed: int = 0,
     device: str = "cpu",
     progress_of: ProgressOf = no_progress_of,
-) -> dict[str, Measurement]:
+) -> Measurements:
     """Return the metrics of generated rows, by name, in the order of the table.
 
     generated, train, reference: arrays of rows (n, d) or images, or whatever else `load` takes,

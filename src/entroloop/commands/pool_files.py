@@ -24,7 +24,7 @@ def read_pools(
     *,
     strict: bool = False,
     on_invalid: str = "fail",
-    columns: Sequence[str] = (),
+    columns: Sequence[str] | None = (),
     column: Sequence[str] | None = None,
     change: Change | None = None,
     lazy: bool = False,

@@ -15,7 +15,7 @@ from entroloop.errors import InputError
 from entroloop.features import Extractor
 from entroloop.pools.hosts import PoolEngine
 from entroloop.pools.rows import JoinedRows, Rows, is_rows, rows_of
-from entroloop.samples import Array
+from entroloop.samples import Array, MixedImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,11 @@ class Pools:
     def columns_of(self, rows: Array) -> dict[str, Any]:
         """Return the columns pool, index and id of rows."""
         return {"pool": self.names[rows], "index": self.index[rows], "id": self.ids(rows)}
+
+    @property
+    def are_images(self) -> bool:
+        """Whether the rows are images, of one size or of several."""
+        return all(len(s.data.shape) == 4 or isinstance(s.data, MixedImages) for s in self.sets)
 
     def images(self, rows: Array) -> Array | None:
         """Return rows as uint8 images (n, h, w, c), None where they are none of one size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import takewhile
@@ -35,6 +36,7 @@ from entroloop.study.config import Settings, StudyConfig, fingerprint, load_conf
 from entroloop.study.plan import STAGES, Step, plan
 from entroloop.system.devices import device_for
 from entroloop.system.environment import environment
+from entroloop.system.progress_line import Progress, ProgressLine
 from entroloop.trackers import check_installed
 from entroloop.trackers.log import TrackerLog
 from entroloop.trackers.tracker import TrackedRun
@@ -236,17 +238,19 @@ def run_study(
     device: str = "auto",
     engine: Engine | None = None,
     listen: Listener = ignore,
+    progress: bool | Progress = False,
     **overrides: Any,
 ) -> Iterator[GenerationRecord]:
     """Run a study, or the missing part of it; yield the record of each generation once known.
 
     study: name of a preset, path of a YAML file, or a mapping. out: the study folder, a path or a
     URL that fsspec knows, such as s3://bucket/study (default runs/<name>). overrides: nested dicts
-    or dotted keys. Records that the folder holds come
-    first. engine: what makes the steps, such as a `RayEngine`, whose machines must all see the
-    folder; else processes of this machine do. Stopped at any moment, the same call goes on where
-    it was. Under torchrun or accelerate launch the processes train together, the first one yields
-    the records and the others none.
+    or dotted keys. Records that the folder holds come first. engine: what makes the steps, such as
+    a `RayEngine`, whose machines must all see the folder; else processes of this machine do.
+    progress: True for a line on standard error (a bar on a terminal and in a notebook), or a
+    function of (generations that are known, all of them). Stopped at any moment, the same call goes
+    on where it was. Under torchrun or accelerate launch the processes train together, the first one
+    yields the records and the others none.
 
     Raises InputError for bad input, before anything is written.
     """
@@ -255,7 +259,19 @@ def run_study(
         prepared.follow()
         return iter(())
     prepared.open()
-    return run_opened(prepared, workers=workers, engine=engine, listen=listen)
+    made = run_opened(prepared, workers=workers, engine=engine, listen=listen)
+    return _watched(made, len(prepared.steps), progress) if progress else made
+
+
+def _watched(
+    made: Generator[GenerationRecord, None, None], total: int, progress: bool | Progress
+) -> Iterator[GenerationRecord]:
+    """Yield records, and tell how many there are by now."""
+    with closing(made), ProgressLine() as line:
+        show = progress if callable(progress) else line.of("generations")
+        for done, record in enumerate(made, 1):
+            show(done, total)
+            yield record
 
 
 def run_opened(

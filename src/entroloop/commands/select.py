@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.commands.chosen import (
+    Chosen,
     assignment_told,
     told_of,
     write_assignment,
@@ -33,6 +34,7 @@ from entroloop.data.sets import MADE_BY, FileSet
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import Extractor, extractor_for
 from entroloop.pools.hosts import PoolEngine
+from entroloop.pools.rows import Rows
 from entroloop.samples import Array, as_vectors
 from entroloop.selection import STRATEGIES, Selection, select
 from entroloop.system.output_folder import OutputFolder, refuse_overlap
@@ -58,7 +60,8 @@ class Request:
     `label` or `pool`; quota: how the picks are shared among its groups. weights: a column, or
     `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
     assign: write which pick stands for each row. materialize: how the chosen rows themselves are
-    written, None for not at all. strict: refuse corrupt images. on_invalid: what becomes of rows
+    written, None for not at all. page: whether a page will show the choice, which needs labels and
+    the nearest pick of every row. strict: refuse corrupt images. on_invalid: what becomes of rows
     with NaN, `fail` or `drop`. out: the folder that is written. engine: what distributes the pool
     over several processes. command: what a data card tells as the command. resize,
     mode: what images are brought to, see `preparation`. column: what holds the rows.
@@ -81,6 +84,7 @@ class Request:
     guard: str | None = None
     assign: bool = False
     materialize: str | None = None
+    page: bool = False
     strict: bool = False
     on_invalid: str = "fail"
     resize: int | None = None
@@ -92,14 +96,14 @@ class Request:
     command: str | None = None
 
     @property
-    def columns(self) -> list[str]:
-        """The columns of pools that are needed."""
-        return [c for c in (self.group_by, self.weights) if c and c not in ("pool", REALISM)]
+    def columns(self) -> list[str] | None:
+        """The columns of pools that are needed; None for the labels where there are any."""
+        asked = [c for c in (self.group_by, self.weights) if c and c not in ("pool", REALISM)]
+        return None if self.page and not asked else asked
 
 
-def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
-    """Select from files and write what was asked for beside selection.parquet and summary.json;
-    return the summary.
+def select_files(request: Request, progress: bool = False) -> Chosen:
+    """Select from files and write what was asked for beside selection.parquet and summary.json.
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
@@ -119,8 +123,16 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
     elif request.materialize is not None:
         check_tables(pools)
     groups = pools.names if request.group_by == "pool" else pools.column(request.group_by)
+    features = pools.features(extractor, request.engine)
+    initial, guard = (
+        None if path is None else _rows_of(request, extractor, Path(path), name)
+        for name, path in (("initial", request.initial), ("guard", request.guard))
+    )
     with folder.locked():
-        selection = _selected(request, pools, extractor, groups, earlier, progress)
+        selection = _selected(
+            request, pools, features, earlier,
+            groups=groups, initial=initial, guard=guard, progress=progress,
+        )  # fmt: skip
         summary = _summary(request, pools, selection)
         left = None
         if earlier is not None:
@@ -130,26 +142,22 @@ def select_files(request: Request, progress: bool = False) -> dict[str, Any]:
         _write(request, folder, pools, selection, groups, summary, left)
         if _checkpointed(request):
             (request.out / CHECKPOINT).unlink(missing_ok=True)
-    return summary
+    return Chosen(pools, features, guard, selection, request.group_by, summary)
 
 
 def _selected(
     request: Request,
     pools: Pools,
-    extractor: Extractor,
-    groups: Array | None,
+    features: Array | Rows,
     earlier: Earlier | None,
+    *,
+    groups: Array | None,
+    initial: Array | None,
+    guard: Array | None,
     progress: bool,
 ) -> Selection:
     """Return the choice among the rows of all pools."""
-    initial = None
-    if request.initial is not None:
-        outside = _read_one(request, extractor, Path(request.initial), "initial")
-        initial = extractor(outside.data)
-    parameters = request.parameters
-    if request.guard is not None:
-        guard = _read_one(request, extractor, Path(request.guard), "guard")
-        parameters = parameters | {"guard": as_vectors(np.asarray(extractor(guard.data)))}
+    parameters = request.parameters if guard is None else request.parameters | {"guard": guard}
     n = request.n
     if earlier is not None:
         if n is None and request.min_distance is None and request.until is None:
@@ -157,7 +165,7 @@ def _selected(
         if request.strategy == "greedy" and initial is None and groups is None:
             parameters = {"first": 0} | parameters  # as before, so that no more leave than must
     return select(
-        pools.features(extractor, request.engine),
+        features,
         n,
         request.strategy,
         min_distance=request.min_distance,
@@ -170,7 +178,7 @@ def _selected(
         seed=request.seed,
         device=request.device,
         engine=request.engine,
-        assign=request.assign or earlier is not None,
+        assign=request.assign or request.page or earlier is not None,
         checkpoint=request.out / CHECKPOINT if _checkpointed(request) else None,
         progress=progress,
         **parameters,
@@ -203,9 +211,9 @@ def _sources(request: Request) -> dict[str, Path]:
     return places_of(pools | {flag: Path(path) for flag, path in more.items() if path is not None})
 
 
-def _read_one(request: Request, extractor: Extractor, path: Path, name: str) -> FileSet:
-    """Read rows from outside the pools as these are read."""
-    return read_set(
+def _rows_of(request: Request, extractor: Extractor, path: Path, name: str) -> Array:
+    """Return what distances are taken of, of rows from outside the pools, read as these are."""
+    found = read_set(
         path,
         name,
         strict=request.strict,
@@ -213,6 +221,7 @@ def _read_one(request: Request, extractor: Extractor, path: Path, name: str) -> 
         change=preparation(request.resize, request.mode),
         mixed=extractor.mixed,
     )
+    return as_vectors(np.asarray(extractor(found.data)))
 
 
 def _read(request: Request, extractor: Extractor, progress_of: ProgressOf) -> list[FileSet]:

@@ -53,7 +53,7 @@ class Earlier:
     origins: list[Origin]
 
 
-def read_earlier(folder: Path, *, strict: bool, columns: list[str]) -> Earlier:
+def read_earlier(folder: Path, *, strict: bool, columns: list[str] | None) -> Earlier:
     """Read the choice in a folder: the rows that it holds, or those of its pools, by their index.
 
     columns: of its rows that are needed for groups and weights.
@@ -103,7 +103,7 @@ def _table_and_summary(folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _kept_rows(
-    folder: Path, n: int, strict: bool, columns: list[str]
+    folder: Path, n: int, strict: bool, columns: list[str] | None
 ) -> tuple[FileSet, Origin] | None:
     """Return the rows that --materialize kept, in pick order; None where it kept none."""
     places = [folder / "chosen.parquet", folder / "chosen"]
@@ -119,7 +119,7 @@ def _kept_rows(
 
 
 def _of_source(
-    name: str, sources: dict[str, str], strict: bool, columns: list[str]
+    name: str, sources: dict[str, str], strict: bool, columns: list[str] | None
 ) -> tuple[FileSet, Origin]:
     if name not in sources:
         raise InputError(

@@ -128,7 +128,7 @@ def read_set(
     name: str,
     *,
     strict: bool = False,
-    columns: Sequence[str] = (),
+    columns: Sequence[str] | None = (),
     column: Sequence[str] | None = None,
     files: str = "*",
     change: Change | None = None,
@@ -141,9 +141,9 @@ def read_set(
     Raises InputError for unreadable input and, with `strict`, for any corrupt image.
     """
     asked = Asked(
-        name=name, strict=strict, columns=tuple(columns), column=tuple(column) if column else None,
-        files=files, change=change or None, mixed=mixed, lazy=lazy,
-        progress=progress,
+        name=name, strict=strict, columns=None if columns is None else tuple(columns),
+        column=tuple(column) if column else None, files=files, change=change or None, mixed=mixed,
+        lazy=lazy, progress=progress,
     )  # fmt: skip
     return _read(path, asked)
 

@@ -20,6 +20,7 @@ from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
+from entroloop.system.notebook import rows_table
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
 DRAWS = 1000  # bootstrap resamples
@@ -49,6 +50,26 @@ class Measurement:
     floor: float | None = None
 
 
+class Measurements(dict[str, Measurement]):
+    """Measurements by the name of their metric."""
+
+    def _repr_html_(self) -> str:
+        """Return them as a table, for notebooks."""
+        rows = [
+            (
+                name,
+                f"{found.value:.4g}",
+                "" if found.interval is None else " … ".join(f"{x:.4g}" for x in found.interval),
+                "" if found.floor is None else f"{found.floor:.4g}",
+                METRICS[name].says,
+                found.note,
+            )
+            for name, found in self.items()
+        ]
+        headings = ("metric", "value", "95 % interval", "real rows", "says", "note")
+        return rows_table("Measurements", headings, rows)
+
+
 def measure(
     *,
     generated: Any,
@@ -61,7 +82,7 @@ def measure(
     seed: int = 0,
     device: str = "cpu",
     progress_of: ProgressOf = no_progress_of,
-) -> dict[str, Measurement]:
+) -> Measurements:
     """Return the metrics of generated rows, by name, in the order of the table.
 
     generated, train, reference: (n, d) in one feature space. probabilities: class probabilities,
@@ -100,7 +121,7 @@ def measure(
     asked = list(metrics) if metrics else own  # what is installed changes no output unasked
     asked = with_nulls(asked, sets)
     taker = Taker(sets)
-    found = {}
+    found = Measurements()
     for done, name in enumerate(asked):
         progress_of(name)(done, len(asked))
         start = time.perf_counter()

@@ -10,7 +10,8 @@ import numpy as np
 from entroloop.cleaning.audit import VERDICTS, FalseAlarms
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, above_nearest, grid, picture, tiles
+from entroloop.report.images import Picture, above_nearest, sheet, tiles
+from entroloop.report.numbers import percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.samples import Array
 
@@ -63,7 +64,8 @@ def _verdicts(audited: Audited) -> Table:
 
 def _rate(alarm: FalseAlarms) -> str:
     low, high = alarm.interval
-    return f"{alarm.rate:.2%} [{low:.2%}, {high:.2%}] of {alarm.n:,}; meant: {alarm.expected:.2%}"
+    shown = f"{percent(alarm.rate)} [{percent(low)}, {percent(high)}]"
+    return f"{shown} of {alarm.n:,}; meant: {percent(alarm.expected)}"
 
 
 def _plane(audited: Audited) -> Chart:
@@ -102,5 +104,6 @@ def _picture(audited: Audited, rows: Array, verdict: str) -> Picture | None:
     own, real = audited.made.images(rows), audited.real.images(audited.found.nearest[rows])
     if own is None or real is None:
         return None
+    columns = min(COLUMNS, len(rows))
     caption = f"{verdict}: generated samples, each above its nearest real one"
-    return picture(grid(tiles(above_nearest(own, real, COLUMNS)), COLUMNS), caption, scale=2)
+    return sheet(tiles(above_nearest(own, real, columns)), columns, caption)

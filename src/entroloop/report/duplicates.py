@@ -9,7 +9,7 @@ import numpy as np
 
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, grid, picture, tiles
+from entroloop.report.images import Picture, sheet, tiles
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 
 if TYPE_CHECKING:
@@ -83,4 +83,4 @@ def _picture(found: FoundDuplicates, rows: Any, names: list[str]) -> Picture | N
     images = found.pools.images(rows)
     if images is None:
         return None
-    return picture(grid(tiles(images), len(rows)), ", ".join(names), scale=2)
+    return sheet(tiles(images), len(rows), ", ".join(names))

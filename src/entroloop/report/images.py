@@ -70,6 +70,17 @@ def data_url(canvas: Array) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def picture(canvas: Array, caption: str, scale: int = 2) -> Picture:
+def sheet(images: Array, columns: int, caption: str) -> Picture:
+    """Return tiles in a grid as a picture, small ones enlarged so that they can be seen."""
+    return picture(grid(images, columns), caption, scale=max(1, 56 // images.shape[2]))
+
+
+def picture(canvas: Array, caption: str, scale: int) -> Picture:
     """Return a canvas as a picture with `scale` screen pixels per pixel."""
     return Picture(data_url(canvas), canvas.shape[1] * scale, caption)
+
+
+def tile_of(image: Array, caption: str, side: int = 72) -> Picture:
+    """Return an image (h, w, c) uint8 as a tile of about `side` screen pixels."""
+    tile = tiles(image[None], side)[0]
+    return picture(tile, caption, scale=max(1, side // tile.shape[1]))

@@ -13,7 +13,7 @@ from entroloop.metrics.moments import spectrum
 from entroloop.metrics.neighbourhood import nearest_distances_of
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, above_nearest, grid, picture
+from entroloop.report.memorized_pairs import pairs_file, pairs_of, shown_pairs, write_pairs
 from entroloop.report.modes import modes_shown, radial_chart
 from entroloop.report.numbers import number
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
@@ -22,20 +22,22 @@ from entroloop.report.sets_verdict import sets_verdict
 if TYPE_CHECKING:
     from entroloop.commands.measure import Measured
 
-PAIRS = 48
 POINTS = 2000  # per set in the projection
 VALUES = 200  # eigenvalues per spectrum
+SMALLEST = 1e-12  # of them, of the largest
 
 
-def write_page(measured: Measured, html: Path) -> None:
-    """Write the measurements to a single HTML file that opens offline.
+def write_page(measured: Measured, html: Path) -> Path | None:
+    """Write the measurements to a single HTML file that opens offline, and all pairs beside it.
 
-    Raises InputError for a file that cannot be written.
+    Return the file of pairs of generated and training rows, None without training rows. Raises
+    InputError for a file that cannot be written.
     """
     rows = measured.rows
     sets = Sets(
         generated=rows["generated"], train=rows.get("train"), reference=rows.get("reference")
     )
+    pairs, file = pairs_of(sets), pairs_file(html)
     drawn = (_projection(measured), _distances(sets), _spectra(measured), radial_chart(measured))
     charts = [chart for chart in drawn if chart]
     write_page_from(
@@ -47,10 +49,17 @@ def write_page(measured: Measured, html: Path) -> None:
         verdict=sets_verdict(measured.found),
         metrics=_metrics(measured),
         charts=charts,
-        pairs=_gallery(measured, sets),
+        pairs=None if pairs is None else shown_pairs(pairs, measured),
+        count=len(rows["generated"]),
+        file=file.name,
+        number=number,
         modes=modes_shown(measured, sets),
         data={"arms": [], "charts": {"sets": charts}},
     )
+    if pairs is None:
+        return None
+    write_pairs(pairs, measured, file)
+    return file
 
 
 def _metrics(measured: Measured) -> Table:
@@ -69,27 +78,6 @@ def _metrics(measured: Measured) -> Table:
             words(taken),
         ]))  # fmt: skip
     return Table("metrics", "Intervals: 95 %, by the method named in the note", columns, rows)
-
-
-def _gallery(measured: Measured, sets: Sets) -> Picture | None:
-    """Return generated images above their nearest training images, most memorized first."""
-    if not sets.has("train") or measured.sets["generated"].data.ndim != 4:
-        return None
-    found = sets.nearest("generated", "train")
-    d = found.distances
-    ratio = d[:, 0] / np.maximum(d[:, -1], 1e-300)
-    order = np.lexsort((d[:, 0], ratio))[:PAIRS]
-    generated = measured.sets["generated"].data[order]
-    train = measured.sets["train"].data[found.indices[order, 0]]
-    columns = 16
-    images = above_nearest(generated, train, columns)
-    images = images[..., 0] if images.shape[3] == 1 else images
-    shown = ", ".join(f"{r:.2f}" for r in ratio[order[:8]])
-    caption = (
-        "generated images, each above its nearest training image; most memorized first "
-        f"(d₁/d₂ of the first: {shown})"
-    )
-    return picture(grid(images, columns), caption, scale=2)
 
 
 def _projection(measured: Measured) -> Chart:
@@ -131,6 +119,7 @@ def _spectra(measured: Measured) -> Chart | None:
         if len(x) < 2 or x.shape[1] > 4096:
             continue
         values = spectrum(x)[:VALUES]
-        series.append(series_of(i, role, np.arange(1, len(values) + 1), np.maximum(values, 1e-30)))
+        values[values < SMALLEST * values.max()] = np.nan  # 0 up to rounding
+        series.append(series_of(i, role, np.arange(1, len(values) + 1), values))
     return {"id": "spectra", "kind": "lines", "title": "Eigenvalues of the covariance", "log": True,
             "x": "rank", "series": series} if series else None  # fmt: skip

@@ -12,7 +12,7 @@ from entroloop.metrics import Sets
 from entroloop.metrics.fourier import RATIO, Mode, bandwidth, modes
 from entroloop.metrics.frequencies import radial_power
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.images import Picture, grid, picture, tiles
+from entroloop.report.images import Picture, sheet, tiles
 from entroloop.report.numbers import percent
 from entroloop.samples import Array
 from entroloop.seeding import rng_for
@@ -96,7 +96,7 @@ def _picture(measured: Measured, role: str, at: Array, mode: Mode) -> Picture | 
     if len(data.shape) != 4 or data.dtype != np.uint8:
         return None
     images = tiles(np.asarray(data[at[mode.rows]]))
-    return picture(grid(images, EXAMPLES), f"the clearest {role} rows of a mode", scale=2)
+    return sheet(images, EXAMPLES, f"the clearest {role} rows of a mode")
 
 
 def radial_chart(measured: Measured) -> Chart | None:

@@ -10,6 +10,7 @@ from entroloop.report.arms import ShownArm, shown_arms, study_titles
 from entroloop.report.attenuation import attenuations
 from entroloop.report.claims import geometry, verdict
 from entroloop.report.figures import curves, provenance, relation
+from entroloop.report.first_generation import first_generation_table
 from entroloop.report.pictures import pictures, projections
 from entroloop.report.profile import profile
 from entroloop.report.read import StudyView
@@ -32,6 +33,7 @@ def study_page(views: Sequence[StudyView]) -> dict[str, Any]:
         _section(view, number, title, [arm for arm in arms if arm.study == number], said[number])
         for number, (view, title) in enumerate(zip(views, study_titles(views), strict=True))
     ]
+    failed = [s["answer"].failed for s in sections]
     shown, axes = pictures(arms, views), projections(arms, views)
     charts = {"curves": curves(arms), "relation": [found] if found else [],
               "provenance": provenance(arms)}  # fmt: skip
@@ -39,14 +41,17 @@ def study_page(views: Sequence[StudyView]) -> dict[str, Any]:
         "title": ", ".join(study_titles(views)),
         "studies": sections,
         "differ": _differences(views),
-        "profile": profile(arms, views, [s["answer"].failed for s in sections]),
+        "profile": profile(arms, views, failed),
         "last": last_table(arms),
         "seeds": max(len(view.config["seeds"]) for view in views),
         "charts": charts,
         "pictures": shown,
         "projections": axes,
         "data": {
-            "arms": [{"index": arm.index, "name": arm.label} for arm in arms],
+            "arms": [
+                {"index": arm.index, "name": arm.label, "failed": failed[arm.study]}
+                for arm in arms
+            ],
             "charts": charts, "pictures": shown, "projections": axes,
         },
     }  # fmt: skip
@@ -69,6 +74,7 @@ def _section(
         "n_train": view.n_train,
         "features": view.config["metrics"]["features"],
         "answer": found,
+        "first": first_generation_table(f"first-generation-{number}", view),
         "arms": arms_table(f"arms-{number}", found, arms, last),
         "verdict": verdict(view.records, view.arms),
         "relation": said,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from entroloop.selection.decision import Decision
 from entroloop.selection.pool import Pool
 from entroloop.selection.state import Picks
 from entroloop.selection.taking import taken_from
+from entroloop.system.notebook import facts_table
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -258,11 +258,7 @@ class Selection:
             facts["pool"] = f"{len(self.context.candidates):,} rows"
         if self.decision is not None:
             facts["taken"] = self.decision.taken
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>"
-            for name, text in facts.items()
-        )
-        return f"<table><caption>Selection</caption>{rows}</table>"
+        return facts_table("Selection", facts)
 
     @property
     def _from(self) -> Context:

@@ -12,6 +12,7 @@ from entroloop.errors import InputError
 from entroloop.store.folder import Store
 from entroloop.store.object_store import store_at
 from entroloop.store.run_lists import Keys, is_complete, other_runs, read_run_lists
+from entroloop.system.notebook import facts_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,17 @@ class GenerationRecord:
         """Return the columns as a dict, with the extra metrics under their own names."""
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         return named | self.extra
+
+    def _repr_html_(self) -> str:
+        """Return what was measured as a table, for notebooks."""
+        numbers = {
+            name: f"{value:.4g}" for name, value in self.row().items()
+            if isinstance(value, float) and not name.startswith(("seconds_", "peak_mb_"))
+        }  # fmt: skip
+        taken = {"taken": self.taken} if self.taken else {}
+        return facts_table(
+            f"{self.arm}, seed {self.seed}, generation {self.generation}", taken | numbers
+        )
 
 
 COLUMNS = [f.name for f in fields(GenerationRecord) if f.name != "extra"]

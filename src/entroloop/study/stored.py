@@ -24,6 +24,7 @@ from entroloop.store.run_lists import Keys, RunList, is_complete, read_run_lists
 from entroloop.store.stages import read_decision, read_real, read_table, read_training_set
 from entroloop.study.build import GENERATORS
 from entroloop.study.config import ArmConfig, StudyConfig, validate_settings
+from entroloop.system.notebook import rows_table
 from entroloop.system.progress_line import no_progress
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def load_study(study: str | Path, *, all: bool = False) -> StoredStudy:
             f"{study}/config.json cannot be read; look at it with entroloop doctor"
         ) from None
     return StoredStudy(str(study), store, config, all)
+
+
+SHOWN = ("entropy_samples", "generalization_score", "memorized_fraction", "frechet_distance")
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,8 +147,7 @@ class StoredStudy:
 
     def _repr_html_(self) -> str:
         """Return the sentence and the last generation's records, for notebooks."""
-        shown = ["arm", "seed", "generation", "entropy_samples", "generalization_score",
-                 "memorized_fraction", "frechet_distance"]  # fmt: skip
+        shown = ["arm", "seed", "generation", *SHOWN]
         table = self.records.groupby(["arm", "seed"], as_index=False).last()[shown]
         rows: str = table.to_html(index=False, escape=True)
         return f"<p>{html.escape(repr(self))}</p>{rows}"
@@ -185,6 +188,14 @@ class StoredRun:
         other = "" if self.current else " of another configuration"
         return f"arm '{self.arm}' at seed {self.seed}{other}"
 
+    def _repr_html_(self) -> str:
+        """Return the main figures of each generation, for notebooks."""
+        rows = [
+            [str(one.generation), *(f"{getattr(one.record, name):.4g}" for name in SHOWN)]
+            for one in self
+        ]
+        return rows_table(repr(self), ["generation", *SHOWN], rows)
+
     @property
     def config(self) -> ArmConfig:
         """The settings of the arm; raises InputError for another configuration's."""
@@ -203,6 +214,9 @@ class StoredGeneration:
 
     def __repr__(self) -> str:
         return f"generation {self.generation} of {self.run!r}"
+
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
 
     @property
     def keys(self) -> Keys:

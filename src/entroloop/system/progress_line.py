@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Self
 
+from entroloop.system.notebook import writes_to_notebook
+
 Progress = Callable[[int, int], None]  # called with how much is done, and of how much
 ProgressOf = Callable[[str], Progress]  # the progress of work that consists of parts with names
 
@@ -41,11 +43,15 @@ def time_left(elapsed: float, share: float) -> str:
 class ProgressLine:
     """One line on standard error: what is being done, how much of it, and the time left.
 
-    The line is written over on a terminal; elsewhere a plain line is written every ten seconds.
+    The line is written over on a terminal and in a notebook; elsewhere a plain line is written
+    every ten seconds.
     """
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() or writes_to_notebook(sys.stderr)
+        # A notebook goes back to the start of a line, and clears nothing.
+        self._clear = "\r\x1b[K" if sys.stderr.isatty() else "\r"
+        self._width = 0
         self._began = self._last = time.monotonic()
         self._name, self._total, self._shown = "", 0, False
 
@@ -76,7 +82,8 @@ class ProgressLine:
         if self._terminal:
             filled = round(BAR * share)
             text = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"
-        start, end = ("\r\x1b[K", "") if self._terminal else ("", "\n")
+            text, self._width = text.ljust(self._width), len(text)
+        start, end = (self._clear, "") if self._terminal else ("", "\n")
         print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
 
 

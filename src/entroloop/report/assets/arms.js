@@ -28,6 +28,7 @@ function button(text, action) {
 }
 
 function armClass(arm) {
+  if (page.arms[arm]?.failed) return "own grey"; // its generation 1 cannot be judged
   return `own c${arm % COLOURS}`;
 }
 

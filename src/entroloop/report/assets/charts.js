@@ -60,6 +60,7 @@ class Chart {
     if (!series.length) return this.say("no arm is shown");
     this.setScales(series);
     this.drawAxes();
+    (this.spec.marks ?? []).forEach((mark, i) => this.drawMark(mark, i));
     ({ lines: drawLines, points: drawPoints, areas: drawAreas })[this.spec.kind](this, series);
     this.here = draw(this.svg, "g");
   }
@@ -95,8 +96,9 @@ class Chart {
     const inner = this.width - MARGIN.left - MARGIN.right;
     const tall = this.height - MARGIN.top - MARGIN.bottom;
     const place = this.log ? Math.log : (value) => value;
+    const along = this.spec.along === "log" ? Math.log : (value) => value;
     const pad = this.spec.kind === "points" ? (x1 - x0) * 0.04 : 0;
-    this.x = (value) => MARGIN.left + (inner * (value - x0 + pad)) / (x1 - x0 + 2 * pad);
+    this.x = (value) => MARGIN.left + (inner * (along(value) - along(x0) + pad)) / (along(x1) - along(x0) + 2 * pad);
     this.y = (value) => MARGIN.top + tall * (1 - (place(value) - place(y0)) / (place(y1) - place(y0)));
     this.range = { x0, x1, y0, y1 };
   }
@@ -109,7 +111,9 @@ class Chart {
       draw(this.svg, "path", { class: "axis", d: `M${MARGIN.left} ${this.y(value)}H${this.width - MARGIN.right}` });
       draw(this.svg, "text", { x: MARGIN.left - 6, y: this.y(value) + 4, "text-anchor": "end" }).textContent = shown(Number(value.toPrecision(9)));
     }
-    for (const value of ticksBetween(x0, x1, Math.min(8, this.width / 60), this.spec.whole)) {
+    const columns = this.spec.along === "log" ? logTicksBetween(x0, x1)
+      : ticksBetween(x0, x1, Math.min(8, this.width / 60), this.spec.whole);
+    for (const value of columns) {
       draw(this.svg, "text", { x: this.x(value), y: bottom + 15, "text-anchor": "middle" }).textContent = shown(Number(value.toPrecision(9)));
     }
     draw(this.svg, "path", { class: "axis", d: `M${MARGIN.left} ${bottom}H${this.width - MARGIN.right}` });
@@ -119,6 +123,14 @@ class Chart {
     if (this.spec.y) {
       draw(this.svg, "text", { transform: `translate(11 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }).textContent = this.spec.y;
     }
+  }
+
+  // A line across the chart at one place, with words on the side that has room.
+  drawMark({ x, text }, line) {
+    const at = this.x(x);
+    const left = at > this.width / 2;
+    draw(this.svg, "path", { class: "at", d: `M${at} ${MARGIN.top}V${this.height - MARGIN.bottom}` });
+    draw(this.svg, "text", { x: at + (left ? -5 : 5), y: MARGIN.top + 10 + 14 * line, "text-anchor": left ? "end" : "start" }).textContent = text;
   }
 
   // A path through the places of a series, broken where a value is missing.

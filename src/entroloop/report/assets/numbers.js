@@ -23,12 +23,14 @@ function ticksBetween(low, high, about, whole) {
   return found;
 }
 
-// The same where equal ratios have equal lengths: powers of ten, and 2 and 5 times them if few; over
-// less than that the places of a linear axis.
+// The same where equal ratios have equal lengths: powers of ten, not all of them if many, and 2 and 5
+// times them if few; over less than that the places of a linear axis.
 function logTicksBetween(low, high) {
   const found = [];
   const factors = high / low > 200 ? [1] : [1, 2, 5];
-  for (let p = Math.floor(Math.log10(low)); p <= Math.ceil(Math.log10(high)); p++) {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const step = Math.max(1, Math.ceil((last - first) / 7));
+  for (let p = Math.ceil(first / step) * step; p <= last; p += step) {
     for (const factor of factors) {
       const value = factor * 10 ** p;
       if (value >= low * 0.999 && value <= high * 1.001) found.push(value);

@@ -1,0 +1,51 @@
+"""Picks that are outliers of real rows: none beyond chance among rows like them, planted strays."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.neighbors import NearestNeighbors
+
+from entroloop.distances.table import DISTANCES
+from entroloop.selection.outlying import outlying
+
+NONE = -np.ones(200, dtype=np.int64)
+
+
+def rows_like_real(rng, n):
+    return rng.standard_normal((n, 4)) * [4, 2, 1, 0.5]
+
+
+def test_picks_drawn_like_the_real_rows_are_outliers_as_often_as_chance_has_it(rng):
+    shares, told = [], []
+    for seed in range(100):
+        real, picks = rows_like_real(rng, 1000), rows_like_real(rng, 200)
+        found = outlying(picks, real, NONE, DISTANCES["euclidean"], seed)
+        shares.append(found.share)
+        told.append(found.too_many)
+    assert np.mean(shares) == pytest.approx(0.01, abs=0.003)
+    assert sum(told) <= binom.ppf(0.999, len(told), 0.01)
+
+
+def test_real_rows_among_the_picks_are_not_their_own_neighbours(rng):
+    real = rows_like_real(rng, 1000)
+    others = NearestNeighbors(n_neighbors=2).fit(real).kneighbors(real)[0][:, 1]
+    order = np.argsort(others)
+    for picks, low, high in ((order[-10:], 0.6, 1), (order[:500], 0, 0.01)):
+        found = outlying(real[picks], real, picks, DISTANCES["euclidean"], 0)
+        assert low <= found.share <= high
+        assert found.too_many == (low > 0)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_planted_strays_are_outliers_whatever_the_metric(rng, metric):
+    real, picks = rows_like_real(rng, 1000), rows_like_real(rng, 200)
+    picks[:60] += 40
+    found = outlying(picks, real, NONE, DISTANCES[metric], 0)
+    assert 0.3 <= found.share < 0.35
+    assert found.too_many
+    assert (found.picks, found.real) == (200, 1000)
+
+
+def test_too_few_real_rows_judge_nothing(rng):
+    real = rows_like_real(rng, 99)
+    assert outlying(real[:9], real, np.arange(9), DISTANCES["euclidean"], 0) is None
