@@ -150,7 +150,9 @@ def test_a_copula_makes_one_category_of_each_group_with_its_share(rng):
         assert means[0] > 1.2 > 0.4 > means[2] > -0.4 > -1.2 > means[1]
 
 
-@pytest.mark.parametrize("generator", ["gaussian_copula", "kde", "mlp_diffusion"])
+@pytest.mark.parametrize(
+    "generator", ["gaussian_copula", pytest.param("mlp_diffusion", marks=pytest.mark.slow)]
+)
 def test_a_study_of_a_table_runs_from_a_file_to_its_page(tmp_path, entroloop_here, generator):
     people(200).to_csv(tmp_path / "p.csv", index=False)
     own = {"name": generator} | ({"steps": 20, "width": 16} if "mlp" in generator else {})

@@ -75,10 +75,10 @@ def test_what_is_no_text_is_refused_in_one_line(tmp_path, content, message):
 
 
 def test_docstrings_are_prose_and_the_same_each_time():
-    raw = {"source": "docstrings", "packages": ["pydantic"], "n_train": 2, "n_reference": 2}
+    raw = {"source": "docstrings", "packages": ["jinja2"], "n_train": 2, "n_reference": 2}
     found = load(**raw)
     texts = [text.decode() for text in texts_of(found)]
-    assert len(texts) > 50
+    assert len(texts) > 20
     assert all(text[0].isupper() and ">>>" not in text for text in texts)
     assert np.array_equal(load(**raw), found)
     with pytest.raises(el.InputError, match="no installed package 'nowhere'"):
@@ -202,7 +202,7 @@ def test_a_study_of_texts_runs_from_files_to_its_page(tmp_path, entroloop_here):
     (tmp_path / "prose.txt").write_text("\n".join(PROSE))
     study = {
         "name": "prose",
-        "data": {"source": "text", "path": "prose.txt", "n_train": 64, "n_reference": 64,
+        "data": {"source": "text", "path": "prose.txt", "n_train": 32, "n_reference": 64,
                  "length": 40},
         "generator": {"name": "tiny_lm", "width": 16, "layers": 1, "heads": 2, "epochs": 1},
         "generations": 2,
@@ -210,7 +210,7 @@ def test_a_study_of_texts_runs_from_files_to_its_page(tmp_path, entroloop_here):
         "metrics": {"extra": ["distinct_2", "self_bleu", "copied_share", "copied_share_real",
                               "perplexity", "tail_mass"]},
         "arms": [{"paradigm": "accumulate_subsample", "strategy": s, "oversample": 2}
-                 for s in ("random", "greedy", "threshold_decay", "guarded")],
+                 for s in ("greedy", "guarded")],
     }  # fmt: skip
     (tmp_path / "prose.yaml").write_text(json.dumps(study))
     answer = entroloop_here("run", "prose.yaml", "--out", "out", "--workers", "1")
