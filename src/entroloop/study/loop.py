@@ -85,7 +85,8 @@ def fit_and_sample(
     progress_of: ProgressOf,
 ) -> None:
     """Train this generation's generator, and draw as many samples as the plan asks for."""
-    generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
+    seed, g = step.seed, step.generation
+    generator = built.arm(step.arm.name).generator(g)
     plugin = GENERATORS.plugin(step.arm.generator["name"])
     if not store.info("model", step.model):
         progress = progress_of("model")
@@ -110,14 +111,18 @@ def fit_model(
 ) -> Model:
     """Return the model of this generation, trained on its training set."""
     previous = step.previous_model
-    return built.arm(step.arm.name).generator.fit(
-        history.training_set(),
-        seed=step.fit_seed,
-        device=device,
-        threads=built.config.threads,
-        progress=progress,
-        scratch=store.scratch(step.model),
-        previous=store.path("model", previous) if previous else None,
+    return (
+        built.arm(step.arm.name)
+        .generator(step.generation)
+        .fit(
+            history.training_set(),
+            seed=step.fit_seed,
+            device=device,
+            threads=built.config.threads,
+            progress=progress,
+            scratch=store.scratch(step.model),
+            previous=store.path("model", previous) if previous else None,
+        )
     )
 
 

@@ -103,7 +103,7 @@ class _Keys:
         training_set = self._training_set(arm, seed, generation, composition, history, previous)
         model = self._model(arm, seed, generation, training_set, previous_model)
         samples = fingerprint(
-            {"stage": "samples", "model": model, "sampling": arm.generator_settings()[1]}
+            {"stage": "samples", "model": model, "sampling": arm.generator_settings(generation)[1]}
         )
         return Step(
             arm=arm.config,
@@ -166,11 +166,11 @@ class _Keys:
             "stage": "model",
             "generation": generation,
             "training_set": training_set,
-            "generator": arm.generator_settings()[0],
+            "generator": arm.generator_settings(generation)[0],
             "device": self.device,
             "threads": self.config.threads if self.device == "cpu" else None,
         }
-        if arm.generator.needs_previous:
+        if arm.generator(generation).needs_previous:
             content["previous"] = previous_model
         content |= _plugins([GENERATORS.plugin(arm.config.generator["name"])])
         return fingerprint(content)

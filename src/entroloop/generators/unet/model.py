@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.between_generations import extrapolated
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.generators.unet.sampling import noise_scheduler, sample
@@ -51,6 +52,9 @@ class UNetDiffusion(UNetSettings):
                 unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
             training = Training(self, unet, training_set, seed=seed, device=device, threads=threads)
             unet = train(training, progress, scratch)
+            if self.extrapolation and previous is not None:
+                before = load_network(previous).to(device).state_dict()
+                unet.load_state_dict(extrapolated(before, unet.state_dict(), self.extrapolation))
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
 
     def shares_of(self, training_set: SampleSet) -> list[float] | None:

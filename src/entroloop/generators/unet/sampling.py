@@ -109,9 +109,24 @@ def _sample(
     with torch.inference_mode(), autocast:
         for t in scheduler.timesteps:
             found = predict(x, t.to(device))
+            if settings.truncation:
+                alpha = float(scheduler.alphas_cumprod[t]) ** 0.5
+                sigma = (1 - alpha**2) ** 0.5
+                if sigma <= settings.truncation * alpha:
+                    x = _clean(settings, found, x, alpha, sigma)
+                    break
             x = scheduler.step(found, t, x, **more).prev_sample
     result: Array = x.float().clamp(-1, 1).cpu().numpy()
     return result
+
+
+def _clean(settings: UNetSettings, found: Tensor, x: Tensor, alpha: float, sigma: float) -> Tensor:
+    """Return the clean images that a prediction stands for, x = α x₀ + σ ε."""
+    if settings.prediction == "sample":
+        return found
+    if settings.prediction == "epsilon":
+        return (x - sigma * found) / alpha
+    return alpha * x - sigma * found
 
 
 def _predictor(

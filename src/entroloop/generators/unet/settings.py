@@ -6,6 +6,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from entroloop.generators.between_generations import unset
+
 # Block widths, layers per block, normalization groups. The paper's sizes have attention in the
 # fifth down and the second up block; `tiny`, for CPUs, in its last down and first up block.
 SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -25,13 +27,19 @@ class UNetSettings(BaseModel):
     `label_dropout`; samples follow the class shares of the training set, and guidance_scale w gives
     ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
 
+    real_weight: the share of the loss that real rows have together, see `row_weights`; null: every
+    row counts alike. extrapolation: w > 0 makes (1 + w) θ₀ − w θ of the trained weights θ, θ₀ the
+    previous generation's (Neon, arXiv 2510.03597); it needs `finetune`. truncation: the ratio of
+    noise to signal, σ/α with pixels in [−1, 1], at which sampling stops and takes the network's
+    clean image; 0 samples to the end.
+
     checkpoint_every: steps between checkpoints, from which a killed training resumes.
     sampler_steps: the paper uses 1,000 with ddpm; dpm_solver++ needs 20.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = (
-        "sampler", "sampler_steps", "sampling_batch", "guidance_scale",
+        "sampler", "sampler_steps", "sampling_batch", "guidance_scale", "truncation",
     )  # fmt: skip
     name: Literal["unet_diffusion"] = "unet_diffusion"
     size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
@@ -58,11 +66,16 @@ class UNetSettings(BaseModel):
     sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
     sampler_steps: int = Field(default=1000, ge=2)
     sampling_batch: int = Field(default=256, ge=1)
+    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
+    extrapolation: float = Field(default=0.0, ge=0, exclude_if=unset)
+    truncation: float = Field(default=0.0, ge=0, exclude_if=unset)
 
     @model_validator(mode="after")
-    def _guidance_needs_classes(self) -> Self:
+    def _settings_that_need_others(self) -> Self:
         if self.guidance_scale != 1 and self.classes is None:
             raise ValueError("guidance_scale needs classes: the number of classes in the labels")
+        if self.extrapolation and self.init != "finetune":
+            raise ValueError("extrapolation needs init: finetune, to have weights to step back to")
         return self
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.between_generations import row_weights
 from entroloop.generators.cpu_threads import BatchInParts
 from entroloop.generators.unet.sampling import frame, noise_scheduler
 from entroloop.generators.unet.settings import UNetSettings
@@ -110,6 +111,10 @@ class Training:
         self.labels = None
         if self.settings.classes is not None and training_set.labels is not None:
             self.labels = torch.from_numpy(training_set.labels).to(self.device)
+        self.counts = None  # how much each row counts, 1 on average
+        if (share := row_weights(training_set, self.settings.real_weight)) is not None:
+            counts = (share * len(share)).astype(np.float32)
+            self.counts = torch.from_numpy(counts).to(self.device)
         self.pad = _padding(images.shape[2], images.shape[3], size)
 
     def _size_batches(self, n: int) -> None:
@@ -192,8 +197,8 @@ class Training:
         self.step += 1
         return torch.stack(losses).mean()
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Return this process's part of the next batch: images, times, noise and classes."""
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Return this process's part of the next batch: images, times, noise, classes, counts."""
         import torch
         import torch.nn.functional as F
 
@@ -209,23 +214,31 @@ class Training:
         classes = None if self.labels is None else self._classes(chosen)[self.part]
         # Every process draws the whole batch and takes its part: together they take the step that
         # a single process would take.
-        return x0[self.part], t[self.part], noise[self.part], classes
+        counts = None if self.counts is None else self.counts[chosen][self.part]
+        return x0[self.part], t[self.part], noise[self.part], classes, counts
 
-    def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
-        """Return the mean loss over the images."""
+    def loss(
+        self,
+        x0: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        classes: Tensor | None,
+        counts: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean loss over the images, each counted as often as `counts` says."""
         import torch.nn.functional as F
 
         given = {} if classes is None else {"class_labels": classes}
         alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
         kind = self.settings.prediction
-        if kind == "epsilon":
-            return F.mse_loss(found, noise)
-        if kind == "v_prediction":
-            return F.mse_loss(found, alpha * noise - sigma * x0)
-        # sample: weighted by the signal-to-noise ratio, as in diffusers' training example.
-        weighted: Tensor = ((alpha / sigma).square() * (found - x0).square()).mean()
-        return weighted
+        if kind == "sample":  # by the signal-to-noise ratio, as in diffusers' training example
+            squares = (alpha / sigma).square() * (found - x0).square()
+        else:
+            target = noise if kind == "epsilon" else alpha * noise - sigma * x0
+            squares = F.mse_loss(found, target, reduction="none")
+        weighted = squares if counts is None else counts[:, None, None, None] * squares
+        return weighted.mean()
 
     def _classes(self, chosen: Tensor) -> Tensor:
         """Return the rows' classes, some dropped: the network learns with and without a class."""
