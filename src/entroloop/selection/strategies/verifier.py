@@ -13,8 +13,8 @@ def verifier(
     state: SelectionState,
     *,
     reference: Array | None = None,
-    known: int | None = 64,
-    level: float = 0.1,
+    known: int | None = 128,
+    level: float = 0.2,
     reliability: float = 1.0,
 ) -> Picks:
     """Pick at random among the rows that a verifier accepts, and only then among the others.
