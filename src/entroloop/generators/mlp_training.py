@@ -52,6 +52,7 @@ class MLPSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ("sampler_steps", "truncation")
+    COUPLES: ClassVar[bool] = False
     name: str
     steps: int = Field(default=1200, ge=1)
     batch_size: int = Field(default=384, ge=1)
@@ -126,7 +127,11 @@ class MLPSettings(BaseModel):
             else:
                 start = {name: p.clone() for name, p in before.weights.items()}
             weights = {name: p.to(device).requires_grad_() for name, p in start.items()}
-            average = self._train(weights, data, counts, rng, progress)
+            noise = None
+            if self.COUPLES and training_set.noise_seeds is not None:
+                own = normal_rows(training_set.noise_seeds.tolist(), data.shape[1])
+                noise = torch.from_numpy(own).to(device)
+            average = self._train(weights, data, noise, counts, rng, progress)
         limits = (float(data.min()), float(data.max()))
         if before is not None:
             limits = (min(limits[0], before.limits[0]), max(limits[1], before.limits[1]))
@@ -138,11 +143,15 @@ class MLPSettings(BaseModel):
         self,
         weights: Parameters,
         data: Tensor,
+        own_noise: Tensor | None,
         counts: Tensor | None,
         rng: torch.Generator,
         progress: Progress,
     ) -> Parameters:
-        """Run the optimization; return the averaged weights. counts: how much each row counts."""
+        """Run the optimization; return the averaged weights.
+
+        own_noise: what each row was made of; None to draw it. counts: how much each row counts.
+        """
         import torch
 
         live = list(weights.values())
@@ -163,7 +172,10 @@ class MLPSettings(BaseModel):
             # One time in each of `size` equal strata lowers the variance of the loss.
             strata = torch.arange(size, device=data.device) / size
             t = (torch.rand(1, generator=rng, device=data.device) + strata) % 1
-            noise = torch.randn((size, d), generator=rng, device=data.device)
+            if own_noise is None:
+                noise = torch.randn((size, d), generator=rng, device=data.device)
+            else:
+                noise = own_noise[chosen]
             noisy, target = self.mixed(data[chosen], noise, t)
             squares = (predicted(weights, self, noisy, t) - target).square()
             loss = squares.mean() if counts is None else (counts[chosen] * squares.mean(1)).mean()

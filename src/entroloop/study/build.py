@@ -61,6 +61,10 @@ _GENERATORS = {
     "kde": "entroloop.generators.kde:KDE",
     "gaussian_copula": "entroloop.generators.gaussian_copula:GaussianCopula",
     "tiny_lm": "entroloop.generators.tiny_lm.model:TinyLM",
+    "latent_diffusion": "entroloop.generators.latent_diffusion:LatentDiffusion",
+    "ecosystem": "entroloop.generators.ecosystem:Ecosystem",
+    "flow_matching": "entroloop.generators.flow_matching:FlowMatching",
+    "unet_flow_matching": "entroloop.generators.unet.flow:UNetFlowMatching",
 }
 SOURCES: Table[type[BaseModel]] = Table(
     "sources", _SOURCES, _settings_with("load", "source", "n_train", "n_reference")
@@ -209,6 +213,11 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
             _try_out(arm, n_train)
     except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
         raise InputError(f"{where}: {error}") from None
+    if composition.coupled and not getattr(built.generator(2), "COUPLES", False):
+        raise InputError(
+            f"{where}: the paradigm {arm.paradigm} trains rows with their noise, which "
+            f"{arm.generator['name']} does not; take flow_matching"
+        )
     if "real" in strategy.needs and 0 not in composition.candidates:
         raise InputError(
             f"{where}: the strategy {arm.strategy} tells real candidates from others, and the "

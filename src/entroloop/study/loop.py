@@ -10,6 +10,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.generators import Model, draw
+from entroloop.generators.row_format import told_by
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.metrics.measure import with_nulls
 from entroloop.plugins import PluginError, blamed
@@ -174,6 +175,7 @@ def measure_generation(
     values["taken"] = read_decision(history.store, step.training_set).get("taken", "")
     wanted = [n for n in with_nulls(built.config.metrics.extra, sets) if n not in RECORDED]
     extra = {name: _value_or_nan(name, sets) for name in wanted}
+    extra |= told_by(history.store.path("model", step.model))
     return values | ({"extra": extra} if extra else {})
 
 

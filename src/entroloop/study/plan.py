@@ -140,8 +140,9 @@ class _Keys:
         if composition is not None:
             own = arm.config
             made_of = asdict(composition)
-            if not composition.guard:  # keys of before there was a guard
-                del made_of["guard"]
+            for later in ("guard", "coupled"):  # keys of before there were such
+                if not made_of[later]:
+                    del made_of[later]
             guarded = "guard" in STRATEGIES[own.strategy].needs or composition.guard
             content |= {"guard": self.config.guard} if guarded else {}
             version = STRATEGIES[own.strategy].version

@@ -17,7 +17,7 @@ from entroloop.errors import InputError
 from entroloop.generators.between_generations import row_weights
 from entroloop.generators.cpu_threads import BatchInParts
 from entroloop.generators.unet.sampling import frame, noise_scheduler
-from entroloop.generators.unet.settings import UNetSettings
+from entroloop.generators.unet.settings import DiffusionSettings, UNetSettings
 from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.files import flush, sha256
@@ -25,6 +25,7 @@ from entroloop.system.progress_line import Progress
 from entroloop.system.seal import sealed, unsealed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -83,12 +84,16 @@ class Training:
         self._size_batches(len(self.images))
         self._prepare_network(unet.to(device))
         self._share_batches(threads)
-        # x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (Ho et al. 2020, equation 4).
-        alphas = noise_scheduler(settings).alphas_cumprod.to(device)
-        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
+        self.prepare_noise(training_set)
         self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
         self.order = torch.empty(0, dtype=torch.int64, device=device)
         self.step = 0
+
+    def prepare_noise(self, training_set: SampleSet) -> None:
+        """Prepare x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (Ho et al. 2020, equation 4)."""
+        assert isinstance(self.settings, DiffusionSettings)
+        alphas = noise_scheduler(self.settings).alphas_cumprod.to(self.device)
+        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
 
     def _new_accelerator(self) -> Any:
         from accelerate import Accelerator
@@ -209,13 +214,24 @@ class Training:
         x0 = F.pad(self.images[chosen].float() / 127.5 - 1, self.pad, mode="replicate")
         if x0.device.type == "cuda":
             x0 = x0.contiguous(memory_format=torch.channels_last)
-        t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
-        noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
+        t, noise = self.times(len(x0)), self.noise(chosen, x0.shape)
         classes = None if self.labels is None else self._classes(chosen)[self.part]
         # Every process draws the whole batch and takes its part: together they take the step that
         # a single process would take.
         counts = None if self.counts is None else self.counts[chosen][self.part]
         return x0[self.part], t[self.part], noise[self.part], classes, counts
+
+    def times(self, n: int) -> Tensor:
+        """Draw n times."""
+        import torch
+
+        return torch.randint(len(self.alphas), (n,), generator=self.rng, device=self.rng.device)
+
+    def noise(self, chosen: Tensor, shape: torch.Size) -> Tensor:
+        """Return the noise of the chosen rows, drawn."""
+        import torch
+
+        return torch.randn(shape, generator=self.rng, device=self.rng.device)
 
     def loss(
         self,
@@ -231,6 +247,7 @@ class Training:
         given = {} if classes is None else {"class_labels": classes}
         alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
+        assert isinstance(self.settings, DiffusionSettings)
         kind = self.settings.prediction
         if kind == "sample":  # by the signal-to-noise ratio, as in diffusers' training example
             squares = (alpha / sigma).square() * (found - x0).square()
