@@ -131,8 +131,8 @@ class EcosystemModel:
         whose = np.array([seed % len(self.members) for seed in seeds])
         rows = np.empty((len(seeds), *self.row_format.shape), dtype=self.row_format.dtype)
         for i, member in enumerate(self.members):
-            own = np.flatnonzero(whose == i)
-            if len(own):
+            own = np.flatnonzero(whose == i).tolist()
+            if own:
                 given = None if labels is None else labels[own]
                 rows[own] = member.sample([seeds[j] for j in own], given)
         return rows

@@ -126,7 +126,7 @@ class Autoencoder:
 
         x = torch.from_numpy(np.ascontiguousarray(rows.astype(np.float32)))
         with torch.inference_mode():
-            found: Array = torch.cat([function(part) for part in x.split(256)]).numpy()
+            found: Array = torch.cat([function(part) for part in torch.split(x, 256)]).numpy()
         return found
 
 

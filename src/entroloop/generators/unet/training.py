@@ -255,7 +255,8 @@ class Training:
             target = noise if kind == "epsilon" else alpha * noise - sigma * x0
             squares = F.mse_loss(found, target, reduction="none")
         weighted = squares if counts is None else counts[:, None, None, None] * squares
-        return weighted.mean()
+        mean: Tensor = weighted.mean()
+        return mean
 
     def _classes(self, chosen: Tensor) -> Tensor:
         """Return the rows' classes, some dropped: the network learns with and without a class."""
