@@ -38,7 +38,7 @@ class SampleSet:
 
     def __post_init__(self) -> None:
         n = len(self.data)
-        columns = (self.provenance, self.source_index, self.labels)
+        columns = (self.provenance, self.source_index, self.labels, self.noise_seeds)
         if any(column is not None and len(column) != n for column in columns):
             raise InputError(f"a sample set of {n} rows has labels or provenance of another length")
 
