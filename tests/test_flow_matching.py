@@ -60,6 +60,7 @@ def test_a_flow_of_normal_rows_is_the_straight_map_and_truncation_its_line():
     assert cut == pytest.approx(s**2 / np.sqrt(s**2 + tau**2), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_a_mixture_that_no_gaussian_fits():
     rng = np.random.default_rng(0)
     centres = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]], np.float32)
@@ -70,6 +71,7 @@ def test_it_learns_a_mixture_that_no_gaussian_fits():
     assert (np.bincount(distances.argmin(axis=1), minlength=3) / len(rows)).min() > 0.2
 
 
+@pytest.mark.slow
 def test_reflow_trains_each_sample_with_its_own_noise_and_straightens_the_paths(tiny, tmp_path):
     tiny["generator"] = {"name": "flow_matching", **SMALL}
     tiny["data"] = {"source": "digits", "n_train": 200, "n_reference": 100}

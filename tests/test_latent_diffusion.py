@@ -46,6 +46,7 @@ def test_samples_lie_in_the_space(rng):
     np.testing.assert_allclose(ratio, 1, atol=0.15)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_of_images_beats_as_few_principal_components(tmp_path):
     images = blobs(200)
     errors = {}

@@ -118,6 +118,7 @@ def test_truncation_is_a_low_pass_that_a_loop_repeats():
     assert ratios[-1] < 0.2 * ratios[0] < 0.2 / 9  # what is weak is lost first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", [MLPDiffusion, FlowMatching])
 def test_a_network_that_is_truncated_passes_what_the_gaussian_passes(generator):
     tau = 0.5

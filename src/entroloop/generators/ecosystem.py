@@ -40,11 +40,12 @@ Member = Annotated[
 class Ecosystem(BaseModel):
     """Settings: how many models share the pool, and what each of them is.
 
-    members: M. of: the generator of a member, with its settings. The rows of a training set are
-    dealt out at random, so that each member sees about one in M of them, and each makes as many
-    samples as the others: the pool of the next generation (the setting of arXiv 2512.15011; this
-    form is ours). A training costs M times that of a member: for equal cost give members 1/M of
-    the steps.
+    The rows of a training set are dealt out at random, so that each of M members sees about one in
+    M of them, and each makes about as many samples: the pool of the next generation (the setting of
+    arXiv 2512.15011; this form is ours). A training costs M times that of a member: for equal cost
+    give members 1/M of the steps.
+
+    members: M. of: the generator of a member, with its settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

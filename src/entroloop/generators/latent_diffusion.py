@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 class LatentDiffusion(MLPDiffusion):
     """Settings: those of `mlp_diffusion`, which is trained on latents, and of their space.
 
+    The space is fitted anew to each training set; with `init: finetune` that of generation 1 is
+    kept. The records tell `reconstruction_error`, the share of the training rows' variance that
+    encoding and decoding lose: of samples that lie in such a space already it is near 0.
+
     space: `pca`, the principal components of the training rows, or `autoencoder`, a small
     convolutional one for images. components: values of a latent. autoencoder_steps: of its
-    training. The space is fitted anew to each training set; with `init: finetune` generation 1's
-    is kept. The records tell `reconstruction_error`, the share of the training rows' variance that
-    encoding and decoding lose.
+    training.
     """
 
     name: Literal["latent_diffusion"] = "latent_diffusion"  # type: ignore[assignment]

@@ -21,10 +21,10 @@ def verifier(
 
     It knows the first `known` rows of the reference (null: all), and accepts a row unless it is
     further from them than all but a share `level` of their own (`conformal_p`; a level below
-    1/(known + 1) refuses nothing). `reliability`: the
-    share of rows that it judges so; the others it accepts unseen, so that 0 is a random choice. A
-    verifier keeps failed samples out; in the long run it draws the loop to what it knows (the
-    setting is that of arXiv 2510.16657; this rule is ours).
+    1/(known + 1) refuses nothing). `reliability`: the share of rows that it judges so; the others
+    it accepts unseen, so that 0 is a random choice. A verifier keeps failed samples out; in the
+    long run it draws the loop to what it knows (the setting is that of arXiv 2510.16657; this rule
+    is ours).
 
     Raises InputError without a reference, for fewer than 2 known rows, and for a level or a
     reliability outside [0, 1].
