@@ -183,7 +183,8 @@ def _likelihood(step: Step, built: Built, history: History, device: str) -> Floa
     """Return what the model gives for held-out texts, if a metric asks and the model can tell."""
     if not any("likelihood" in METRICS[name].needs for name in built.config.metrics.extra):
         return None
-    generator, folder = built.arm(step.arm.name).generator, history.store.path("model", step.model)
+    generator = built.arm(step.arm.name).generator(step.generation)
+    folder = history.store.path("model", step.model)
     model = generator.load(folder, device=device, threads=built.config.threads)
     tell = getattr(model, "log_likelihood", None)
     return None if tell is None else tell(np.asarray(history.reference().data))
