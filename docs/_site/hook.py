@@ -26,7 +26,8 @@ JOINED = {
 SECTIONS = {
     "Start": ["index.md", "tutorials/first-study.md", "tutorials/which-images.md", "notebooks.md"],
     "Guides": [
-        "studies.md", "text.md", "tables.md", "vectors-and-audio.md", "figures.md", "monitor.md", "selecting.md", "guarded.md", "loading.md",
+        "studies.md", "remedies.md", "text.md", "tables.md", "vectors-and-audio.md", "figures.md",
+        "monitor.md", "selecting.md", "guarded.md", "loading.md",
         "measuring.md", "auditing.md", "duplicates.md", "cleaning.md", "extending.md", "scale.md",
     ],
     "Understand": ["concepts.md", "gallery.md", "results.md", "theory.md", "selection-engine.md"],

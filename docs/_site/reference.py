@@ -181,14 +181,19 @@ def _generator(name, settings):
     text += [f"**Training.** {_prose(inspect.getdoc(settings.fit))}", ""]
     text += ["## Settings", "", "| setting | type | default |", "|---|---|---|"]
     for key, field in settings.model_fields.items():
-        kind = str(field.annotation).replace("typing.", "")
+        kind = re.sub(r"(typing|entroloop)\.([a-z_]+\.)*", "", str(field.annotation))
         kind = f"{field.annotation.__name__}" if isinstance(field.annotation, type) else kind
         limits = ", ".join(_limit(found) for found in field.metadata)
-        text.append(f"| `{key}` | `{_cell(kind)}` {limits} | {_default(field.default)} |")
+        text.append(f"| `{key}` | `{_cell(kind)}` {limits} | {_setting(field.default)} |")
     sampling = ", ".join(f"`{s}`" for s in settings.SAMPLING)
     if sampling:
         text += ["", f"A change of {sampling} samples anew and trains nothing again."]
     return "\n".join(text) + "\n"
+
+
+def _setting(value):
+    """Return a default; of settings within settings, which they are."""
+    return f"the settings of `{value.name}`" if hasattr(value, "model_fields") else _default(value)
 
 
 def _limit(found):

@@ -25,6 +25,8 @@ class SampleSet:
     provenance: (n,) int32, the generation that made each row; 0 is real data.
     source_index: (n,) int64, the row's index within its generation.
     labels: (n,) int64 or None. groups: stretches of columns of which a row has one category.
+    noise_seeds: (n,) int64, the seed of the noise that a generator made each row of, where a
+    training is to know it; else None.
     """
 
     data: Array
@@ -32,10 +34,11 @@ class SampleSet:
     source_index: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
     groups: tuple[tuple[int, int], ...] = ()
+    noise_seeds: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.data)
-        columns = (self.provenance, self.source_index, self.labels)
+        columns = (self.provenance, self.source_index, self.labels, self.noise_seeds)
         if any(column is not None and len(column) != n for column in columns):
             raise InputError(f"a sample set of {n} rows has labels or provenance of another length")
 

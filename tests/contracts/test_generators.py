@@ -12,15 +12,23 @@ from entroloop.samples import SampleSet
 from entroloop.study.build import GENERATORS
 from entroloop.study.config import validate_settings
 
+MLP = {"steps": 20, "width": 16, "blocks": 1}
 SMALL = {
-    "mlp_diffusion": {"steps": 20, "width": 16, "blocks": 1},
+    "mlp_diffusion": MLP,
+    "flow_matching": MLP,
+    "latent_diffusion": MLP | {"components": 4},
+    "ecosystem": {"members": 3, "of": {"name": "mlp_diffusion"} | MLP},
     "unet_diffusion": {
         "size": "tiny", "steps": 3, "batch_size": 8, "sampler": "dpm_solver++", "sampler_steps": 3,
         "sampling_batch": 64,
     },
+    "unet_flow_matching": {
+        "size": "tiny", "steps": 3, "batch_size": 8, "sampler": "heun", "sampler_steps": 3,
+        "sampling_batch": 64,
+    },
 }  # fmt: skip
 SMALL["tiny_lm"] = {"width": 16, "layers": 1, "heads": 2, "epochs": 1, "vocabulary": 300}
-OF_IMAGES = {"unet_diffusion"}
+OF_IMAGES = {"unet_diffusion", "unet_flow_matching"}
 OF_TEXTS = {"tiny_lm"}
 
 

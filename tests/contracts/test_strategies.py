@@ -28,7 +28,9 @@ def needs(strategy, x):
         "guarded": {"guard": np.resize(x, (40, x.shape[1]))},
         "latent_space_filter": {"real": real},
         "random_matched": {"real": real},
+        "silo": {"reference": x[:5]},
         "top_quality": {"scores": np.arange(len(x))},
+        "verifier": {"reference": x[:5]},
     }.get(strategy, {})
 
 
@@ -69,7 +71,7 @@ def test_the_seed_decides_and_nothing_else(strategy, rng):
     assert np.array_equal(one.indices, el.select(x.copy(), 10, strategy, seed=3, **more).indices)
     others = [el.select(x, 10, strategy, seed=s, **more).indices.tolist() for s in range(5)]
     if strategy not in ("center_matching", "covariance_matching", "latent_space_filter",
-                        "top_quality"):  # fmt: skip
+                        "low_likelihood", "silo", "top_quality"):  # fmt: skip
         assert len({tuple(o) for o in others}) > 1
 
 

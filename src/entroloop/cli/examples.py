@@ -12,6 +12,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "run": (
         "entroloop run",
         "entroloop run digits --set seeds=[0,1,2] --out runs/three",
+        "entroloop run remedies --set seeds=[0] --set generations=2 --dry-run",
         "entroloop run my.yaml --dry-run",
         "entroloop run theory --seeds 2000",
         "torchrun --nproc-per-node 4 -m entroloop run my.yaml",

@@ -148,7 +148,7 @@ class Study:
         models = {
             step.model: step.arm.name for step in steps if not self.store.info("model", step.model)
         }
-        size = {arm: self.built.arm(arm).generator.stored_bytes(shape, n)
+        size = {arm: self.built.arm(arm).generator(1).stored_bytes(shape, n)
                 for arm in set(models.values())}  # fmt: skip
         real = 0 if self.store.info("real", self.real_key) else int(self.real.data.nbytes)
         tables = 64 * n * len(steps)

@@ -41,7 +41,8 @@ class Generator(Protocol):
     """The settings of a generator, and how to train it.
 
     SAMPLING: the settings that affect sampling only; changing them retrains nothing.
-    needs_previous: whether `fit` reads the previous generation's model; enters the key.
+    needs_previous: whether `fit` reads the previous generation's model; enters the key. A class
+    that trains rows with the noise they were made of says so by COUPLES = True.
     """
 
     SAMPLING: ClassVar[tuple[str, ...]]

@@ -43,9 +43,18 @@ class RowFormat:
 
 
 def write_settings(folder: Path, row_format: RowFormat, **settings: object) -> None:
-    """Write model.json."""
+    """Write model.json; `told`: numbers that enter the records of a study."""
     content = {"shape": list(row_format.shape), "dtype": row_format.dtype, **settings}
     (folder / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+
+
+def told_by(folder: Path) -> dict[str, float]:
+    """Return what a saved model tells of itself for the records, by name; empty for most."""
+    try:
+        found: dict[str, float] = json.loads((folder / "model.json").read_text()).get("told", {})
+    except (OSError, ValueError, AttributeError):  # a plug-in's model is stored as it likes
+        return {}
+    return found
 
 
 def read_row_format(folder: Path) -> RowFormat:

@@ -61,6 +61,10 @@ _GENERATORS = {
     "kde": "entroloop.generators.kde:KDE",
     "gaussian_copula": "entroloop.generators.gaussian_copula:GaussianCopula",
     "tiny_lm": "entroloop.generators.tiny_lm.model:TinyLM",
+    "latent_diffusion": "entroloop.generators.latent_diffusion:LatentDiffusion",
+    "ecosystem": "entroloop.generators.ecosystem:Ecosystem",
+    "flow_matching": "entroloop.generators.flow_matching:FlowMatching",
+    "unet_flow_matching": "entroloop.generators.unet.flow:UNetFlowMatching",
 }
 SOURCES: Table[type[BaseModel]] = Table(
     "sources", _SOURCES, _settings_with("load", "source", "n_train", "n_reference")
@@ -74,11 +78,15 @@ GENERATORS: Table[type[BaseModel]] = Table(
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm with its objects."""
+    """An arm with its objects; generators: as many as differ, see `generators_of`."""
 
     config: ArmConfig
-    generator: Generator
+    generators: tuple[Generator, ...]
     extractor: Extractor
+
+    def generator(self, generation: int) -> Generator:
+        """Return what a generation trains."""
+        return self.generators[:generation][-1]
 
     def compose(self, generation: int, n: int) -> Composition:
         """Return what the training set of a generation ≥ 2 is made of."""
@@ -97,11 +105,12 @@ class Arm:
         named = [one.get("strategy") if isinstance(one, Mapping) else one for one in inner]
         return [self.config.strategy, *(name for name in named if isinstance(name, str))]
 
-    def generator_settings(self) -> tuple[Settings, Settings]:
+    def generator_settings(self, generation: int) -> tuple[Settings, Settings]:
         """Return the settings that training depends on, and those of sampling alone."""
-        settings = cast(BaseModel, self.generator).model_dump(mode="json")
-        sampling = {key: settings.pop(key) for key in self.generator.SAMPLING}
-        given = getattr(self.generator, "given", None)  # a hash of files that settings only name
+        generator = self.generator(generation)
+        settings = cast(BaseModel, generator).model_dump(mode="json")
+        sampling = {key: settings.pop(key) for key in generator.SAMPLING if key in settings}
+        given = getattr(generator, "given", None)  # a hash of files that settings only name
         settings |= {"given": given} if given else {}
         return settings, sampling
 
@@ -197,20 +206,41 @@ def _arm(arm: ArmConfig, n_train: int, *, try_out: bool) -> Arm:
     _check_arguments(paradigm, arm.paradigm_args, "paradigm_args", {"generation", "n"}, where)
     own = {"state", *strategy.reserved, *strategy.needs}
     _check_arguments(strategy.pick, arm.strategy_args, "strategy_args", own, where)
-    generator = _settings(GENERATORS, arm.generator, f"generator of {where}")
-    built = Arm(arm, cast(Generator, generator), extractor)
+    built = Arm(arm, generators_of(arm), extractor)
     try:
         composition = built.compose(2, n_train)
         if try_out:
             _try_out(arm, n_train)
     except (InputError, TypeError, ValueError) as error:  # a value of the wrong kind, or range
         raise InputError(f"{where}: {error}") from None
+    if composition.coupled and not getattr(built.generator(2), "COUPLES", False):
+        raise InputError(
+            f"{where}: the paradigm {arm.paradigm} trains rows with their noise, which "
+            f"{arm.generator['name']} does not; take flow_matching"
+        )
     if "real" in strategy.needs and 0 not in composition.candidates:
         raise InputError(
             f"{where}: the strategy {arm.strategy} tells real candidates from others, and the "
             f"paradigm {arm.paradigm} has no real ones; take accumulate_subsample"
         )
     return built
+
+
+def generators_of(arm: ArmConfig) -> tuple[Generator, ...]:
+    """Return the generator of each generation; the last holds on."""
+    where, args = f"arm '{arm.name}'", arm.generator_args
+    if "name" in args or any(value == [] for value in args.values()):
+        raise InputError(
+            f"generator_args of {where} takes settings of the generator, each a "
+            "value or a list of one value a generation; the name goes into `generator`"
+        )
+    lists = {key: value for key, value in args.items() if isinstance(value, list)}
+    found = []
+    for g in range(max(map(len, lists.values()), default=1)):
+        now = {key: values[min(g, len(values) - 1)] for key, values in lists.items()}
+        place = f"generator of {where}" + (f" in generation {g + 1}" if g else "")
+        found.append(_settings(GENERATORS, arm.generator | args | now, place))
+    return tuple(cast(Generator, settings) for settings in found)
 
 
 def _try_out(arm: ArmConfig, n_train: int) -> None:

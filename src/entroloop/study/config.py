@@ -20,10 +20,12 @@ LONGEST_NAME = 200
 
 
 class ArmConfig(BaseModel):
-    """One combination of the five axes, complete with all defaults.
+    """One combination of the axes, complete with all defaults.
 
     weights: a form of realism (`realism_weights`) by which candidates' distances are multiplied, as
-    the real training rows see them; null for none.
+    the real training rows see them; null for none. generator_args: settings of the generator that
+    differ from `generator`, as `{real_weight: 0.6}`; a list gives one value a generation, of which
+    the last holds on, as `{truncation: [0.4, 0.2, 0]}`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +39,7 @@ class ArmConfig(BaseModel):
     metric: str = "euclidean"
     weights: str | None = None
     generator: Settings = {"name": "mlp_diffusion"}
+    generator_args: Settings = {}
 
     @field_validator("name")
     @classmethod

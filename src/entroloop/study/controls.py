@@ -38,11 +38,11 @@ def control_name(arm: str, generator: str) -> str:
 def has_controls(arm: ArmConfig) -> bool:
     """Whether an arm's collapse is compared with controls: random samples replace the data.
 
-    A Gaussian of the bytes of texts would be no control of a language model.
+    What a remedy does to its generator, a control does not do; a Gaussian of the bytes of texts
+    would be no control of a language model.
     """
-    return (arm.paradigm, arm.strategy) == ("replace", "random") and (
-        arm.generator["name"] not in (*CONTROLS, "tiny_lm")
-    )
+    plain = not arm.generator_args and arm.generator["name"] not in (*CONTROLS, "tiny_lm")
+    return plain and (arm.paradigm, arm.strategy) == ("replace", "random")
 
 
 def control_records(

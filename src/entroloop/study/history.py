@@ -15,6 +15,7 @@ from entroloop.distances.neighbors import nearest
 from entroloop.features import Extractor
 from entroloop.modalities.table import Schema
 from entroloop.samples import Array, Float64, RealData, SampleSet, as_vectors, concatenate
+from entroloop.seeding import seed_for
 from entroloop.selection.strategies import Strategy
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_real, read_training_set
@@ -172,5 +173,10 @@ class History:
         return scores
 
     def training_set(self) -> SampleSet:
-        """The training set of this step."""
-        return read_training_set(self.store, self.step.training_set, self.step.history)
+        """The training set of this step, with the noise of its rows where that is asked for."""
+        rows = read_training_set(self.store, self.step.training_set, self.step.history)
+        if self.step.composition is None or not self.step.composition.coupled:
+            return rows
+        pairs = zip(rows.provenance.tolist(), rows.source_index.tolist(), strict=True)
+        seeds = [seed_for(self.step.seed, g, "sample", i) for g, i in pairs]
+        return replace(rows, noise_seeds=np.array(seeds, dtype=np.int64))

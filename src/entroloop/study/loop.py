@@ -10,6 +10,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.generators import Model, draw
+from entroloop.generators.row_format import told_by
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.metrics.measure import with_nulls
 from entroloop.plugins import PluginError, blamed
@@ -85,7 +86,8 @@ def fit_and_sample(
     progress_of: ProgressOf,
 ) -> None:
     """Train this generation's generator, and draw as many samples as the plan asks for."""
-    generator, seed, g = built.arm(step.arm.name).generator, step.seed, step.generation
+    seed, g = step.seed, step.generation
+    generator = built.arm(step.arm.name).generator(g)
     plugin = GENERATORS.plugin(step.arm.generator["name"])
     if not store.info("model", step.model):
         progress = progress_of("model")
@@ -110,14 +112,18 @@ def fit_model(
 ) -> Model:
     """Return the model of this generation, trained on its training set."""
     previous = step.previous_model
-    return built.arm(step.arm.name).generator.fit(
-        history.training_set(),
-        seed=step.fit_seed,
-        device=device,
-        threads=built.config.threads,
-        progress=progress,
-        scratch=store.scratch(step.model),
-        previous=store.path("model", previous) if previous else None,
+    return (
+        built.arm(step.arm.name)
+        .generator(step.generation)
+        .fit(
+            history.training_set(),
+            seed=step.fit_seed,
+            device=device,
+            threads=built.config.threads,
+            progress=progress,
+            scratch=store.scratch(step.model),
+            previous=store.path("model", previous) if previous else None,
+        )
     )
 
 
@@ -169,6 +175,7 @@ def measure_generation(
     values["taken"] = read_decision(history.store, step.training_set).get("taken", "")
     wanted = [n for n in with_nulls(built.config.metrics.extra, sets) if n not in RECORDED]
     extra = {name: _value_or_nan(name, sets) for name in wanted}
+    extra |= told_by(history.store.path("model", step.model))
     return values | ({"extra": extra} if extra else {})
 
 
@@ -176,7 +183,8 @@ def _likelihood(step: Step, built: Built, history: History, device: str) -> Floa
     """Return what the model gives for held-out texts, if a metric asks and the model can tell."""
     if not any("likelihood" in METRICS[name].needs for name in built.config.metrics.extra):
         return None
-    generator, folder = built.arm(step.arm.name).generator, history.store.path("model", step.model)
+    generator = built.arm(step.arm.name).generator(step.generation)
+    folder = history.store.path("model", step.model)
     model = generator.load(folder, device=device, threads=built.config.threads)
     tell = getattr(model, "log_likelihood", None)
     return None if tell is None else tell(np.asarray(history.reference().data))

@@ -19,6 +19,7 @@ class Composition:
     real: include all the real training data.
     fresh: include rows start … stop − 1 of the reserve, given as (start, stop).
     guard: include the guard, the rival of using it to choose.
+    coupled: train each row with the noise that it was made of.
     """
 
     candidates: tuple[int, ...]
@@ -27,6 +28,7 @@ class Composition:
     real: bool = False
     fresh: tuple[int, int] = (0, 0)
     guard: int = 0
+    coupled: bool = False
 
 
 Paradigm = Callable[..., Composition]
@@ -67,6 +69,15 @@ def synthetic_augmentation(generation: int, n: int) -> Composition:
     return Composition((generation - 1,), n, real=True)
 
 
+def reflow(generation: int, n: int) -> Composition:
+    """Train as `replace`, each sample with the noise that it was made of (Liu et al. 2023).
+
+    The flow that maps noise to rows is learned anew from its own pairs: its paths become straight.
+    The generator must be one that trains pairs: flow_matching or unet_flow_matching.
+    """
+    return Composition((generation - 1,), n, coupled=True)
+
+
 def _adopted(plugin: Plugin, found: object) -> Paradigm:
     if not callable(found):
         raise PluginError(f"{plugin} is no function of (generation, n)")
@@ -81,6 +92,7 @@ PARADIGMS: Table[Paradigm] = Table(
         "accumulate_subsample": accumulate_subsample,
         "fresh": fresh,
         "synthetic_augmentation": synthetic_augmentation,
+        "reflow": reflow,
     },
     _adopted,
 )

@@ -103,7 +103,7 @@ class _Keys:
         training_set = self._training_set(arm, seed, generation, composition, history, previous)
         model = self._model(arm, seed, generation, training_set, previous_model)
         samples = fingerprint(
-            {"stage": "samples", "model": model, "sampling": arm.generator_settings()[1]}
+            {"stage": "samples", "model": model, "sampling": arm.generator_settings(generation)[1]}
         )
         return Step(
             arm=arm.config,
@@ -140,8 +140,9 @@ class _Keys:
         if composition is not None:
             own = arm.config
             made_of = asdict(composition)
-            if not composition.guard:  # keys of before there was a guard
-                del made_of["guard"]
+            for later in ("guard", "coupled"):  # keys of before there were such
+                if not made_of[later]:
+                    del made_of[later]
             guarded = "guard" in STRATEGIES[own.strategy].needs or composition.guard
             content |= {"guard": self.config.guard} if guarded else {}
             version = STRATEGIES[own.strategy].version
@@ -166,11 +167,11 @@ class _Keys:
             "stage": "model",
             "generation": generation,
             "training_set": training_set,
-            "generator": arm.generator_settings()[0],
+            "generator": arm.generator_settings(generation)[0],
             "device": self.device,
             "threads": self.config.threads if self.device == "cpu" else None,
         }
-        if arm.generator.needs_previous:
+        if arm.generator(generation).needs_previous:
             content["previous"] = previous_model
         content |= _plugins([GENERATORS.plugin(arm.config.generator["name"])])
         return fingerprint(content)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.generators import Generator, Model, draw
+from entroloop.generators import Model, draw
 from entroloop.plugins import blamed
 from entroloop.samples import Array, RealData, SampleSet
 from entroloop.store.folder import Store
@@ -22,8 +22,8 @@ from entroloop.store.object_store import ObjectStore, store_at
 from entroloop.store.records import GenerationRecord, frame, load_records, read_record
 from entroloop.store.run_lists import Keys, RunList, is_complete, read_run_lists
 from entroloop.store.stages import read_decision, read_real, read_table, read_training_set
-from entroloop.study.build import GENERATORS
-from entroloop.study.config import ArmConfig, StudyConfig, validate_settings
+from entroloop.study.build import GENERATORS, generators_of
+from entroloop.study.config import ArmConfig, StudyConfig
 from entroloop.system.notebook import rows_table
 from entroloop.system.progress_line import no_progress
 
@@ -263,12 +263,12 @@ class StoredGeneration:
 
     def model(self, device: str = "cpu") -> Model:
         """Return the trained model; raises InputError for one of another configuration."""
-        raw = self.run.config.generator
-        settings = validate_settings(GENERATORS.find(raw["name"]), raw, f"the generator of {self}")
+        arm = self.run.config
+        generator = generators_of(arm)[: self.generation][-1]
         threads = self.run.study.config.threads
         folder = self.folder("model")
-        with blamed(GENERATORS.plugin(raw["name"])):
-            return cast(Generator, settings).load(folder, device=device, threads=threads)
+        with blamed(GENERATORS.plugin(arm.generator["name"])):
+            return generator.load(folder, device=device, threads=threads)
 
     def draw(self, n: int, device: str = "cpu") -> Array:
         """Return n samples of the model; those that are stored are among them, in their order."""

@@ -10,15 +10,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.between_generations import extrapolated
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
-from entroloop.generators.unet.sampling import noise_scheduler, sample
-from entroloop.generators.unet.settings import SIZES, UNetSettings
+from entroloop.generators.unet.sampling import in_halves, noise_scheduler, sampled
+from entroloop.generators.unet.settings import SIZES, DiffusionSettings, UNetSettings
 from entroloop.generators.unet.training import Training, train
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
@@ -26,8 +27,20 @@ from entroloop.system.memory import freed_memory_kept
 from entroloop.system.progress_line import Progress
 
 
-class UNetDiffusion(UNetSettings):
-    """A U-Net trained on images; its settings are those of `UNetSettings`."""
+class UNetGenerator(UNetSettings):
+    """A U-Net that is trained on images, whatever it is to learn."""
+
+    def training(self, unet: Any, training_set: SampleSet, **how: Any) -> Training:
+        """Return the training of a network."""
+        return Training(self, unet, training_set, **how)
+
+    def made(self, unet: Any, seeds: Sequence[int], labels: Array | None, device: str) -> Array:
+        """Return images in [−1, 1], float32 (len(seeds), c, h, w), one a seed."""
+        raise NotImplementedError
+
+    def save(self, unet: Any, folder: Path) -> None:
+        """Write the network, with whatever makes images of it."""
+        unet.save_pretrained(folder / "unet")
 
     def fit(
         self,
@@ -49,8 +62,11 @@ class UNetDiffusion(UNetSettings):
                 unet = load_network(previous)
             else:
                 unet = self.network(row_format.shape, seed_for(seed, 0, "initialization"))
-            training = Training(self, unet, training_set, seed=seed, device=device, threads=threads)
+            training = self.training(unet, training_set, seed=seed, device=device, threads=threads)
             unet = train(training, progress, scratch)
+            if self.extrapolation and previous is not None:
+                before = load_network(previous).to(device).state_dict()
+                unet.load_state_dict(extrapolated(before, unet.state_dict(), self.extrapolation))
         return UNetDiffusionModel(self, row_format, unet, device, threads, shares)
 
     def shares_of(self, training_set: SampleSet) -> list[float] | None:
@@ -115,11 +131,27 @@ class UNetDiffusion(UNetSettings):
             )
 
 
+class UNetDiffusion(DiffusionSettings, UNetGenerator):
+    """A U-Net trained by diffusion; its settings are those of `UNetSettings` and of diffusion."""
+
+    name: Literal["unet_diffusion"] = "unet_diffusion"
+
+    def made(self, unet: Any, seeds: Sequence[int], labels: Array | None, device: str) -> Array:
+        """Return images by the sampler of the settings."""
+        return sampled(self, unet, seeds, labels, device)
+
+    def save(self, unet: Any, folder: Path) -> None:
+        """Write a diffusers pipeline: model_index.json, unet/, scheduler/."""
+        from diffusers import DDPMPipeline
+
+        DDPMPipeline(unet, noise_scheduler(self)).save_pretrained(folder)
+
+
 @dataclass(frozen=True)
 class UNetDiffusionModel:
     """A trained U-Net, with the format of its training rows."""
 
-    settings: UNetSettings
+    settings: UNetGenerator
     row_format: RowFormat
     unet: Any
     device: str
@@ -134,17 +166,15 @@ class UNetDiffusionModel:
     def sample(self, seeds: Sequence[int], labels: Array | None = None) -> Array:
         """Return one uint8 image per seed; an image's noise comes from its seed alone."""
         with intra_op_threads(self.threads), freed_memory_kept():
-            x = sample(self.settings, self.unet, seeds, labels, self.device)
+            x = in_halves(self.settings.made, self.unet, seeds, labels, self.device)
         height, width = self.row_format.shape[:2]
         top, left = ((x.shape[2] - height) // 2, (x.shape[3] - width) // 2)
         images = x[:, :, top : top + height, left : left + width].transpose(0, 2, 3, 1)
         return self.row_format.decode(np.ascontiguousarray(images).reshape(len(images), -1))
 
     def save(self, folder: Path) -> None:
-        """Write a diffusers pipeline: model_index.json, unet/, scheduler/; and model.json."""
-        from diffusers import DDPMPipeline
-
-        DDPMPipeline(self.unet.cpu(), noise_scheduler(self.settings)).save_pretrained(folder)
+        """Write what the generator writes of a network, such as a pipeline; and model.json."""
+        self.settings.save(self.unet.cpu(), folder)
         self.unet.to(self.device)
         write_settings(
             folder,
@@ -186,8 +216,9 @@ def check_images(row_format: RowFormat, settings: UNetSettings) -> None:
     shape = row_format.shape
     if len(shape) != 3 or row_format.dtype != "uint8" or shape[2] not in (1, 3):
         raise InputError(
-            "unet_diffusion takes images, uint8 (n, height, width, 1 or 3); the training set holds "
-            f"{row_format.dtype} rows of shape {shape}: use mlp_diffusion, or a source of images"
+            f"{settings.name} takes images, uint8 (n, height, width, 1 or 3); the training set "
+            f"holds {row_format.dtype} rows of shape {shape}: use mlp_diffusion, or a source of "
+            "images"
         )
     if min(shape[:2]) <= settings.stride // 2:
         raise InputError(

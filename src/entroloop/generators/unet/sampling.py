@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
-from entroloop.generators.unet.settings import UNetSettings
+from entroloop.generators.unet.settings import DiffusionSettings, UNetSettings
 from entroloop.samples import Array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def noise_scheduler(settings: UNetSettings) -> Any:
+def noise_scheduler(settings: DiffusionSettings) -> Any:
     """Return the scheduler for training, and for sampling with ddpm."""
     from diffusers import DDPMScheduler
 
     return DDPMScheduler(**_common(settings), clip_sample=True)
 
 
-def sampling_scheduler(settings: UNetSettings) -> Any:
+def sampling_scheduler(settings: DiffusionSettings) -> Any:
     """Return the scheduler named in the settings, with its steps set."""
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
@@ -53,7 +53,7 @@ def frame(unet: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _common(settings: UNetSettings) -> dict[str, Any]:
+def _common(settings: DiffusionSettings) -> dict[str, Any]:
     return {
         "num_train_timesteps": settings.train_timesteps,
         "beta_schedule": settings.beta_schedule,
@@ -61,10 +61,10 @@ def _common(settings: UNetSettings) -> dict[str, Any]:
     }
 
 
-def sample(
-    settings: UNetSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+def in_halves(
+    made: Callable[..., Array], unet: Any, seeds: Sequence[int], labels: Array | None, device: str
 ) -> Array:
-    """Return images in [−1, 1], float32 (len(seeds), c, h, w).
+    """Return the images that `made` makes, in [−1, 1], float32 (len(seeds), c, h, w).
 
     Image i depends on seeds[i] and labels[i]. If the GPU runs out of memory, the batch is halved;
     an image then stays the same to rounding.
@@ -72,7 +72,7 @@ def sample(
     import torch
 
     try:
-        return _sample(settings, unet, seeds, labels, device)
+        return made(unet, seeds, labels, device)
     except torch.OutOfMemoryError:
         if len(seeds) == 1:
             raise InputError(
@@ -81,22 +81,30 @@ def sample(
     torch.cuda.empty_cache()
     half = len(seeds) // 2
     parts = [
-        sample(settings, unet, seeds[part], None if labels is None else labels[part], device)
+        in_halves(made, unet, seeds[part], None if labels is None else labels[part], device)
         for part in (slice(half), slice(half, None))
     ]
     return np.concatenate(parts)
 
 
-def _sample(
-    settings: UNetSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
-) -> Array:
+def starting_noise(unet: Any, seeds: Sequence[int], device: str) -> tuple[Tensor, list[Any]]:
+    """Return noise (len(seeds), c, h, w), each image's by its seed, and the seeds' generators."""
     import torch
     from diffusers.utils.torch_utils import randn_tensor
 
-    scheduler = sampling_scheduler(settings)
     noise = [torch.Generator().manual_seed(seed) for seed in seeds]
     shape = (len(seeds), unet.config.in_channels, *frame(unet))
-    x = randn_tensor(shape, generator=noise, device=torch.device(device))
+    return randn_tensor(shape, generator=noise, device=torch.device(device)), noise
+
+
+def sampled(
+    settings: DiffusionSettings, unet: Any, seeds: Sequence[int], labels: Array | None, device: str
+) -> Array:
+    """Return images in [−1, 1], float32 (len(seeds), c, h, w), by the sampler of the settings."""
+    import torch
+
+    scheduler = sampling_scheduler(settings)
+    x, noise = starting_noise(unet, seeds, device)
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.precision)
     if device == "cuda":
         unet, x = (
@@ -105,16 +113,33 @@ def _sample(
         )
     more = {"generator": noise} if settings.sampler != "dpm_solver++" else {}
     autocast = torch.autocast(device, dtype=kind, enabled=kind is not None)
-    predict = _predictor(settings, unet, labels, device)
+    predict = predictor(settings, unet, labels, device)
     with torch.inference_mode(), autocast:
         for t in scheduler.timesteps:
             found = predict(x, t.to(device))
+            if settings.truncation:
+                alpha = float(scheduler.alphas_cumprod[t]) ** 0.5
+                sigma = (1 - alpha**2) ** 0.5
+                if sigma <= settings.truncation * alpha:
+                    x = _clean(settings, found, x, alpha, sigma)
+                    break
             x = scheduler.step(found, t, x, **more).prev_sample
     result: Array = x.float().clamp(-1, 1).cpu().numpy()
     return result
 
 
-def _predictor(
+def _clean(
+    settings: DiffusionSettings, found: Tensor, x: Tensor, alpha: float, sigma: float
+) -> Tensor:
+    """Return the clean images that a prediction stands for, x = α x₀ + σ ε."""
+    if settings.prediction == "sample":
+        return found
+    if settings.prediction == "epsilon":
+        return (x - sigma * found) / alpha
+    return alpha * x - sigma * found
+
+
+def predictor(
     settings: UNetSettings, unet: Any, labels: Array | None, device: str
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the network's prediction as a function of (x, t), with guidance if it is set."""

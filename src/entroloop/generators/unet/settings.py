@@ -6,6 +6,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from entroloop.generators.between_generations import unset
+
 # Block widths, layers per block, normalization groups. The paper's sizes have attention in the
 # fifth down and the second up block; `tiny`, for CPUs, in its last down and first up block.
 SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -15,7 +17,7 @@ SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
 
 
 class UNetSettings(BaseModel):
-    """Settings of training and sampling; the defaults are the paper's.
+    """Settings of a U-Net, its training and sampling; the defaults are the paper's.
 
     steps: optimizer steps; None for `epochs` passes over the training set. ema: maximum decay of an
     exponential moving average of the weights (diffusers' EMAModel with power 3/4), which samples
@@ -25,19 +27,22 @@ class UNetSettings(BaseModel):
     `label_dropout`; samples follow the class shares of the training set, and guidance_scale w gives
     ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
 
+    real_weight: the share of the loss that real rows have together, see `row_weights`; null: every
+    row counts alike. extrapolation: w > 0 makes (1 + w) θ₀ − w θ of the trained weights θ, θ₀ the
+    previous generation's (Neon, arXiv 2510.03597); it needs `finetune`. truncation: the ratio of
+    noise to signal, σ/α with pixels in [−1, 1], at which sampling stops and takes the network's
+    clean image; 0 samples to the end.
+
     checkpoint_every: steps between checkpoints, from which a killed training resumes.
-    sampler_steps: the paper uses 1,000 with ddpm; dpm_solver++ needs 20.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = (
-        "sampler", "sampler_steps", "sampling_batch", "guidance_scale",
+        "sampler", "sampler_steps", "sampling_batch", "guidance_scale", "truncation",
     )  # fmt: skip
-    name: Literal["unet_diffusion"] = "unet_diffusion"
+    COUPLES: ClassVar[bool] = False
+    name: str
     size: Literal["tiny", "unet32", "unet48", "unet64", "unet128"] = "unet48"
-    prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
-    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
-    train_timesteps: int = Field(default=1000, ge=2)
     epochs: int = Field(default=501, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
@@ -55,14 +60,19 @@ class UNetSettings(BaseModel):
     precision: Literal["no", "bf16", "fp16"] = "no"
     compile: bool = False
     checkpoint_every: int = Field(default=1000, ge=1)
-    sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
-    sampler_steps: int = Field(default=1000, ge=2)
+    sampler: str
+    sampler_steps: int
     sampling_batch: int = Field(default=256, ge=1)
+    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
+    extrapolation: float = Field(default=0.0, ge=0, exclude_if=unset)
+    truncation: float = Field(default=0.0, ge=0, exclude_if=unset)
 
     @model_validator(mode="after")
-    def _guidance_needs_classes(self) -> Self:
+    def _settings_that_need_others(self) -> Self:
         if self.guidance_scale != 1 and self.classes is None:
             raise ValueError("guidance_scale needs classes: the number of classes in the labels")
+        if self.extrapolation and self.init != "finetune":
+            raise ValueError("extrapolation needs init: finetune, to have weights to step back to")
         return self
 
     @property
@@ -74,3 +84,16 @@ class UNetSettings(BaseModel):
     def stride(self) -> int:
         """Height and width are padded to a multiple of this."""
         return int(2 ** (len(SIZES[self.size][0]) - 1))
+
+
+class DiffusionSettings(UNetSettings):
+    """Settings of diffusion beside those of the network.
+
+    sampler_steps: the paper uses 1,000 with ddpm; dpm_solver++ needs 20.
+    """
+
+    prediction: Literal["epsilon", "sample", "v_prediction"] = "epsilon"
+    beta_schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
+    train_timesteps: int = Field(default=1000, ge=2)
+    sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
+    sampler_steps: int = Field(default=1000, ge=2)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.between_generations import row_weights
 from entroloop.generators.cpu_threads import BatchInParts
 from entroloop.generators.unet.sampling import frame, noise_scheduler
-from entroloop.generators.unet.settings import UNetSettings
+from entroloop.generators.unet.settings import DiffusionSettings, UNetSettings
 from entroloop.samples import SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.files import flush, sha256
@@ -24,6 +25,7 @@ from entroloop.system.progress_line import Progress
 from entroloop.system.seal import sealed, unsealed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -82,12 +84,16 @@ class Training:
         self._size_batches(len(self.images))
         self._prepare_network(unet.to(device))
         self._share_batches(threads)
-        # x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (Ho et al. 2020, equation 4).
-        alphas = noise_scheduler(settings).alphas_cumprod.to(device)
-        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
+        self.prepare_noise(training_set)
         self.rng = torch.Generator(device=device).manual_seed(seed_for(seed, 0, "training"))
         self.order = torch.empty(0, dtype=torch.int64, device=device)
         self.step = 0
+
+    def prepare_noise(self, training_set: SampleSet) -> None:
+        """Prepare x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε (Ho et al. 2020, equation 4)."""
+        assert isinstance(self.settings, DiffusionSettings)
+        alphas = noise_scheduler(self.settings).alphas_cumprod.to(self.device)
+        self.alphas, self.sigmas = alphas.sqrt(), (1 - alphas).sqrt()
 
     def _new_accelerator(self) -> Any:
         from accelerate import Accelerator
@@ -110,6 +116,10 @@ class Training:
         self.labels = None
         if self.settings.classes is not None and training_set.labels is not None:
             self.labels = torch.from_numpy(training_set.labels).to(self.device)
+        self.counts = None  # how much each row counts, 1 on average
+        if (share := row_weights(training_set, self.settings.real_weight)) is not None:
+            counts = (share * len(share)).astype(np.float32)
+            self.counts = torch.from_numpy(counts).to(self.device)
         self.pad = _padding(images.shape[2], images.shape[3], size)
 
     def _size_batches(self, n: int) -> None:
@@ -192,8 +202,8 @@ class Training:
         self.step += 1
         return torch.stack(losses).mean()
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Return this process's part of the next batch: images, times, noise and classes."""
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Return this process's part of the next batch: images, times, noise, classes, counts."""
         import torch
         import torch.nn.functional as F
 
@@ -204,28 +214,49 @@ class Training:
         x0 = F.pad(self.images[chosen].float() / 127.5 - 1, self.pad, mode="replicate")
         if x0.device.type == "cuda":
             x0 = x0.contiguous(memory_format=torch.channels_last)
-        t = torch.randint(len(self.alphas), (len(x0),), generator=self.rng, device=self.rng.device)
-        noise = torch.randn(x0.shape, generator=self.rng, device=self.rng.device)
+        t, noise = self.times(len(x0)), self.noise(chosen, x0.shape)
         classes = None if self.labels is None else self._classes(chosen)[self.part]
         # Every process draws the whole batch and takes its part: together they take the step that
         # a single process would take.
-        return x0[self.part], t[self.part], noise[self.part], classes
+        counts = None if self.counts is None else self.counts[chosen][self.part]
+        return x0[self.part], t[self.part], noise[self.part], classes, counts
 
-    def loss(self, x0: Tensor, t: Tensor, noise: Tensor, classes: Tensor | None) -> Tensor:
-        """Return the mean loss over the images."""
+    def times(self, n: int) -> Tensor:
+        """Draw n times."""
+        import torch
+
+        return torch.randint(len(self.alphas), (n,), generator=self.rng, device=self.rng.device)
+
+    def noise(self, chosen: Tensor, shape: torch.Size) -> Tensor:
+        """Return the noise of the chosen rows, drawn."""
+        import torch
+
+        return torch.randn(shape, generator=self.rng, device=self.rng.device)
+
+    def loss(
+        self,
+        x0: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        classes: Tensor | None,
+        counts: Tensor | None = None,
+    ) -> Tensor:
+        """Return the mean loss over the images, each counted as often as `counts` says."""
         import torch.nn.functional as F
 
         given = {} if classes is None else {"class_labels": classes}
         alpha, sigma = (v[t][:, None, None, None] for v in (self.alphas, self.sigmas))
         found: Tensor = self.unet(alpha * x0 + sigma * noise, t, **given).sample.float()
+        assert isinstance(self.settings, DiffusionSettings)
         kind = self.settings.prediction
-        if kind == "epsilon":
-            return F.mse_loss(found, noise)
-        if kind == "v_prediction":
-            return F.mse_loss(found, alpha * noise - sigma * x0)
-        # sample: weighted by the signal-to-noise ratio, as in diffusers' training example.
-        weighted: Tensor = ((alpha / sigma).square() * (found - x0).square()).mean()
-        return weighted
+        if kind == "sample":  # by the signal-to-noise ratio, as in diffusers' training example
+            squares = (alpha / sigma).square() * (found - x0).square()
+        else:
+            target = noise if kind == "epsilon" else alpha * noise - sigma * x0
+            squares = F.mse_loss(found, target, reduction="none")
+        weighted = squares if counts is None else counts[:, None, None, None] * squares
+        mean: Tensor = weighted.mean()
+        return mean
 
     def _classes(self, chosen: Tensor) -> Tensor:
         """Return the rows' classes, some dropped: the network learns with and without a class."""

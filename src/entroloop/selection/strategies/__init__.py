@@ -15,11 +15,14 @@ from entroloop.selection.strategies.greedy import greedy
 from entroloop.selection.strategies.guarded import guarded
 from entroloop.selection.strategies.kmeans import kmeans
 from entroloop.selection.strategies.latent_space_filter import latent_space_filter
+from entroloop.selection.strategies.low_likelihood import low_likelihood
 from entroloop.selection.strategies.random import random
 from entroloop.selection.strategies.random_matched import random_matched
 from entroloop.selection.strategies.semdedup import semdedup
+from entroloop.selection.strategies.silo import silo
 from entroloop.selection.strategies.threshold_decay import threshold_decay
 from entroloop.selection.strategies.top_quality import top_quality
+from entroloop.selection.strategies.verifier import verifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,28 @@ _OWN: dict[str, Strategy] = {
         copies=4,
         when="To drop samples that a linear probe tells from real rows.",
         cost="Five logistic regressions on the pool.",
+    ),
+    "low_likelihood": Strategy(
+        pick=low_likelihood,
+        copies=3,
+        when="To keep the tails that a loop loses first. It knows no redundancy among its picks, "
+        "and failed samples are as unlikely as rare ones: greedy spreads, `guarded` decides.",
+        cost="The k nearest of m rows among themselves: m² · d.",
+    ),
+    "verifier": Strategy(
+        pick=verifier,
+        needs=("reference",),
+        copies=3,
+        when="To keep failed samples out in the first generations, where some real rows are at "
+        "hand. What it does not know it refuses: later it draws a loop to its own centre.",
+        cost="m · known distances of d values.",
+    ),
+    "silo": Strategy(
+        pick=silo,
+        needs=("reference",),
+        copies=3,
+        when="As a negative control only: choosing by a corner of the data speeds collapse up.",
+        cost="m · known distances of d values, and a sort.",
     ),
     "top_quality": Strategy(
         pick=top_quality,
