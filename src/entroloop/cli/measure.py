@@ -9,6 +9,7 @@ import typer
 
 from entroloop.cli.answers import check_page
 from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Mode, Resize
 
 
 def measure(
@@ -21,15 +22,9 @@ def measure(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    resize: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
-    ] = None,
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     html: Annotated[
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,

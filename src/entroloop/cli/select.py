@@ -12,6 +12,7 @@ import typer
 from entroloop.cli.answers import check_page
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Mode, Resize
 from entroloop.errors import InputError
 
 
@@ -72,15 +73,9 @@ def select(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
-    resize: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
-    ] = None,
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
