@@ -131,6 +131,28 @@ def test_rows_are_the_same_in_whatever_file_they_lie(suffix, x, tmp_path):
         assert np.array_equal(np.asarray(some.data, dtype=np.float32), x[:, [2, 0]])
 
 
+def test_what_lies_in_main_memory_is_not_copied(x):
+    tensor = torch_tensor(x).detach()
+    for given in (tensor, Speaker(tensor)):
+        assert np.shares_memory(el.load(given).data, tensor.numpy())
+
+
+def test_what_lies_elsewhere_is_copied_by_its_own_library(x):
+    asked = []
+
+    class Elsewhere(Speaker):
+        def __dlpack_device__(self):
+            return (14, 0)  # a device that torch does not know
+
+        def __dlpack__(self, **options):
+            asked.append(options.get("dl_device"))
+            return self.tensor.clone().__dlpack__()
+
+    found = el.load(Elsewhere(torch_tensor(x).detach())).data
+    assert np.array_equal(found, x)
+    assert asked == [(1, 0)]
+
+
 def test_bfloat16_becomes_float32_without_loss(x):
     import torch
 

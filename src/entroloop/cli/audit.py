@@ -9,7 +9,7 @@ import typer
 
 from entroloop.cli.answers import check_page, show_audit, tell
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.cli.sets import Column, Mode, Resize
+from entroloop.cli.sets import Column, Features, Mode, Resize
 from entroloop.errors import InputError
 
 
@@ -22,7 +22,7 @@ def audit(
         ),
     ],
     out: Annotated[Path, typer.Option(help="output folder: audit.parquet, summary.json")],
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     level: Annotated[
         float, typer.Option(help="share of real rows that may be flagged by each threshold")
     ] = 0.01,

@@ -10,7 +10,7 @@ import typer
 from entroloop.cli.answers import check_page, show_duplicates, tell
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.cli.sets import Column, Mode, Resize
+from entroloop.cli.sets import Column, Features, Mode, Resize
 
 
 def duplicates(
@@ -22,7 +22,7 @@ def duplicates(
     out: Annotated[
         Path, typer.Option(help="output folder: pairs.parquet, groups.parquet, summary.json")
     ],
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     metric: Annotated[
         str, typer.Option(help="euclidean or cosine (of similarity s: √(2 − 2 s))")
     ] = "euclidean",

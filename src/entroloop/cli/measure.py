@@ -9,14 +9,14 @@ import typer
 
 from entroloop.cli.answers import check_page
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.cli.sets import Column, Mode, Resize
+from entroloop.cli.sets import Column, Features, Mode, Resize
 
 
 def measure(
     generated: Annotated[Path, typer.Option(help="generated samples: folder, .npy, .parquet …")],
     train: Annotated[Path | None, typer.Option(help="the model's training samples")] = None,
     reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     metrics: Annotated[
         str | None, typer.Option(metavar="A,B", help="metric names (default: all the sets allow)")
     ] = None,

@@ -1,4 +1,4 @@
-"""`--resize`, `--mode` and `--column`, which several commands share: how sets are read."""
+"""Options that several commands share: how sets are read, and the space of their distances."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli import completion
+
+Features = Annotated[
+    str,
+    typer.Option(help="feature space for distances", autocompletion=completion.extractors),
+]
 Resize = Annotated[
     int | None,
     typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
