@@ -7,29 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import entroloop as el
+from cut_pools import Cuts
 from entroloop.cleaning import pair_search
-from entroloop.pools.hosts import LOST, InProcess
 
 FIELDS = ("first", "second", "distances", "equal")
-
-
-class Cuts:
-    """An engine whose parts lie in this process, cut where it is told; lose: says which go."""
-
-    name = "cuts"
-
-    def __init__(self, *cuts, lose=None):
-        self.cuts, self.lose = cuts, lose
-
-    def distribute(self, rows):
-        bounds = [0, *sorted(min(c, rows.shape[0]) for c in self.cuts), rows.shape[0]]
-        hosts = InProcess(rows, bounds)
-        ask = hosts.ask
-        if self.lose is not None:
-            hosts.ask = lambda requests: {
-                i: LOST if self.lose() else answer for i, answer in ask(requests).items()
-            }
-        return hosts
 
 
 def same(a, b):
@@ -107,7 +88,7 @@ def test_cuts_stretches_and_lost_hosts_change_nothing(rng, monkeypatch, tmp_path
     monkeypatch.setattr(pair_search, "SORTED_BYTES", 4 * 8 * 170)
     monkeypatch.setattr(pair_search, "ASKED_ROWS", 90)
     same(el.duplicates(np.load(tmp_path / "x.npy", mmap_mode="r"), 1.0), alone)
-    engine = Cuts(*cuts, lose=lambda: rng.random() < 0.1)
+    engine = Cuts(*cuts, lose=lambda: rng.choice(["", "after"], p=[0.9, 0.1]))
     same(el.duplicates(x, 1.0, engine=engine), alone)
 
 
@@ -214,12 +195,37 @@ def test_thousands_of_equal_rows_are_one_pair_each():
     assert found.groups().neighbours.tolist() == [29_999] * 30_000
 
 
-def test_too_many_pairs_end_in_one_line_whose_threshold_works(rng):
+@pytest.mark.parametrize("beforehand", [True, False])
+def test_too_many_pairs_end_in_one_line_whose_threshold_works(rng, monkeypatch, beforehand):
     x = rng.standard_normal((4000, 6))
+    if not beforehand:
+        monkeypatch.setattr(pair_search, "DRAWN", 0)
+    looked = []
     with pytest.raises(el.InputError, match="more than 20,000 pairs lie within 3") as error:
-        el.duplicates(x, 3.0, most_pairs=20_000)
+        el.duplicates(x, 3.0, most_pairs=20_000, progress=lambda *told: looked.append(told))
+    assert (not looked) == ("before the search" in str(error.value)) == beforehand
     smaller = float(str(error.value).split("threshold of ")[1].split(",")[0])
     assert 1_000 < len(el.duplicates(x, smaller, most_pairs=20_000).first) <= 20_000
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_what_is_told_of_the_number_of_pairs_before_the_search_is_right(rng, metric):
+    x = rng.standard_normal((4000, 6)) + 1e4 * (metric == "euclidean")  # far from the origin
+    radius = 2.0 if metric == "euclidean" else 0.8
+    pairs = len(el.duplicates(x, radius, metric=metric).first)
+    with pytest.raises(el.InputError, match="before the search") as error:
+        el.duplicates(x, radius, metric=metric, most_pairs=pairs // 2)
+    told = float(str(error.value).split("(about ")[1].split(",")[0])
+    assert told == pytest.approx(pairs, rel=0.1)
+    assert len(el.duplicates(x, radius, metric=metric, most_pairs=pairs).first) == pairs
+
+
+def test_a_draw_of_rows_refuses_nothing_that_the_search_can_find(rng):
+    x = rng.standard_normal((6000, 4))
+    for crowd in range(200, 500, 20):  # a crowd makes nearly all pairs, and its share is uncertain
+        x[:crowd] = 50 + 1e-3 * rng.standard_normal((crowd, 4))
+        pairs = crowd * (crowd - 1) // 2
+        assert len(el.duplicates(x, 0.02, most_pairs=pairs + 100).first) >= pairs
 
 
 @pytest.mark.parametrize(

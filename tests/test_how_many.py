@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import cdist
 
 import entroloop as el
-from entroloop.pools.hosts import InProcess
+from cut_pools import Cuts
 from entroloop.selection.stopping import knee_of, number_of
 
 METRICS = {"euclidean": "euclidean", "manhattan": "cityblock"}
@@ -19,19 +19,6 @@ lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14),
     elements=st.integers(0, 3).map(float),
 )  # fmt: skip
-
-
-class Cuts:
-    """An engine whose shards lie in this process."""
-
-    name = "cuts"
-
-    def __init__(self, *cuts):
-        self.cuts = cuts
-
-    def distribute(self, rows):
-        inside = sorted(min(c, rows.shape[0]) for c in self.cuts)
-        return InProcess(rows, [0, *inside, rows.shape[0]])
 
 
 @pytest.mark.parametrize(

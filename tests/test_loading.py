@@ -14,6 +14,7 @@ from PIL import Image
 import entroloop as el
 from entroloop.data import decoding_in_order
 from entroloop.data.decoding_processes import DecodingProcesses
+from entroloop.study.build import SOURCES
 
 datasets = pytest.importorskip("datasets")
 
@@ -130,6 +131,28 @@ def test_rows_are_the_same_in_whatever_file_they_lie(suffix, x, tmp_path):
         assert np.array_equal(np.asarray(some.data, dtype=np.float32), x[:, [2, 0]])
 
 
+def test_what_lies_in_main_memory_is_not_copied(x):
+    tensor = torch_tensor(x).detach()
+    for given in (tensor, Speaker(tensor)):
+        assert np.shares_memory(el.load(given).data, tensor.numpy())
+
+
+def test_what_lies_elsewhere_is_copied_by_its_own_library(x):
+    asked = []
+
+    class Elsewhere(Speaker):
+        def __dlpack_device__(self):
+            return (14, 0)  # a device that torch does not know
+
+        def __dlpack__(self, **options):
+            asked.append(options.get("dl_device"))
+            return self.tensor.clone().__dlpack__()
+
+    found = el.load(Elsewhere(torch_tensor(x).detach())).data
+    assert np.array_equal(found, x)
+    assert asked == [(1, 0)]
+
+
 def test_bfloat16_becomes_float32_without_loss(x):
     import torch
 
@@ -230,6 +253,39 @@ def test_images_are_the_same_in_whatever_they_come(kind, folder, images):
     labelled = {"folder", "pattern", "list of paths", "list file", "csv of paths", "parquet",
                 "save_to_disk", "tar", "datasets", "torch dataset"}  # fmt: skip
     assert ("label" in found.columns) == (kind in labelled)
+
+
+PATHS = ["folder", "pattern", "list of paths", "list file", "csv of paths", "parquet",
+         "save_to_disk", "tar"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PATHS)
+def test_a_study_takes_whatever_a_path_leads_to(kind, folder, images):
+    given = IMAGES[kind](folder, images)
+    path = given if isinstance(given, list) else str(given)
+    sizes = {"n_train": 2, "n_reference": 2}
+    source = SOURCES["load"].model_validate({"source": "load", "path": path, **sizes})
+    real = source.load()
+    assert np.array_equal(real.data, images)
+    assert real.labels.tolist() == [0, 0, 1, 1, 1, 1]
+    changed = source.model_copy(update={"resize": 2, "mode": "grey", "limit": 5, "label": None})
+    small = changed.load()
+    assert small.data.shape == (5, 2, 2, 1)
+    assert small.labels is None
+
+
+def test_a_study_of_a_table_of_numbers_runs(tmp_path, rng, tiny):
+    frame = pd.DataFrame(rng.standard_normal((120, 3)), columns=list("abc"))
+    frame.assign(kind=["x", "y"] * 60, id=range(120)).to_csv(tmp_path / "rows.csv", index=False)
+    data = {"source": "load", "path": str(tmp_path / "rows.csv"), "label": "kind"}
+    study = tiny | {"data": data | {"column": ["a", "c"], "n_train": 32, "n_reference": 32}}
+    records = list(el.run_study(study, out=tmp_path / "study"))
+    assert all(np.isfinite(record.entropy_samples) for record in records)
+    real = el.load_study(tmp_path / "study").real
+    assert np.array_equal(real.data, frame[["a", "c"]].to_numpy())
+    assert real.labels.tolist() == [0, 1] * 60
+    with pytest.raises(el.InputError, match="no column 'sort'; it has a, b, c, kind, id"):
+        list(el.run_study(study | {"data": study["data"] | {"label": "sort"}}, out=tmp_path / "b"))
 
 
 def test_a_data_set_that_was_filtered_and_sorted_gives_its_own_rows(x):

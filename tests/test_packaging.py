@@ -91,3 +91,9 @@ def test_a_type_checker_sees_the_types_of_public_names(tmp_path):
     assert 'user.py:3: note: Revealed type is "str"' in told
     assert 'user.py:4: error: Argument 2 to "register" has incompatible type "int"' in told
     assert "missing library stubs or py.typed" not in told
+
+
+def test_the_page_of_the_python_interface_has_every_public_name():
+    page = (ROOT / "docs/api.md").read_text()
+    named = re.findall(r"^::: entroloop\.(?:[\w.]+\.)?(\w+)$", page, re.MULTILINE)
+    assert sorted(named) == sorted(set(el.__all__))

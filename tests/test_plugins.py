@@ -220,7 +220,7 @@ def test_a_study_in_python_uses_what_is_registered(tmp_path, tiny, mine):
     assert mine_has == gaussian_has
 
 
-def test_select_and_measure_take_plugins(entroloop_here, tmp_path, mine):
+def test_commands_take_plugins(entroloop_here, tmp_path, mine):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((30, 4)))
     options = ["--plugin", f"extractors:half={mine}:half", "--features", "half"]
     answer = entroloop_here("measure", "--generated", "x.npy", "--metrics", "count",
@@ -234,6 +234,12 @@ def test_select_and_measure_take_plugins(entroloop_here, tmp_path, mine):
     assert answer.returncode == 0, answer.stderr
     chosen = (tmp_path / "chosen/selection.parquet").read_bytes()
     assert chosen.startswith(b"PAR1")
+    answer = entroloop_here("duplicates", "--pool", "x.npy", "--threshold", 0.1, "--out", "d",
+                            *options)  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["features"] == "half"
+    answer = entroloop_here("audit", "x.npy", "x.npy", "--out", "a", *options)
+    assert "level 0.01 needs 400 distinct real rows" in answer.stderr  # the extractor was found
 
 
 @pytest.mark.slow

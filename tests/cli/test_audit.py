@@ -81,3 +81,23 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     before = sorted(tmp_path.rglob("*"))
     assert message in one_line(entroloop_here("audit", "--out", "o", *arguments))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_images_of_other_sizes_and_modes_are_audited_as_the_refusal_says(
+    entroloop_here, tmp_path, sets
+):
+    for path in (tmp_path / "made").iterdir():
+        with Image.open(path) as image:
+            image.convert("RGB").resize((18, 18), Image.Resampling.NEAREST).save(path)
+    with Image.open(tmp_path / "made/000.png") as image:
+        image.resize((9, 9), Image.Resampling.NEAREST).save(tmp_path / "made/000.png")
+    asked = "audit", "a", "b", "made", "--level", 0.08, "--out", "audited"
+    assert "add --resize 18 " in one_line(entroloop_here(*asked))
+    answer = entroloop_here(*asked, "--resize", 9, "--mode", "grey")
+    assert answer.returncode == 0, answer.stderr
+    table = pd.read_parquet(tmp_path / "audited/audit.parquet")
+    assert table["verdict"][0] == "copy"
+    found = el.audit(*(el.load(tmp_path / name, resize=9, mode="grey").data for name in "ab"),
+                     level=0.2)  # fmt: skip
+    again = el.audit(tmp_path / "a", tmp_path / "b", level=0.2)
+    assert found.verdicts.tolist() == again.verdicts.tolist()

@@ -152,3 +152,25 @@ def test_a_killed_search_goes_on_by_the_same_command(tmp_path, rng):
     assert pairs.equals(pd.read_parquet(tmp_path / "whole/pairs.parquet"))
     assert kept > 800  # one of two stretches
     assert len(pairs) == len(whole.found.first) > 100
+
+
+def test_images_of_two_sizes_and_columns_of_a_table_are_searched(entroloop_here, tmp_path, rng):
+    (tmp_path / "images").mkdir()
+    image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "images/a.png")
+    Image.fromarray(image.repeat(2, 0).repeat(2, 1)).save(tmp_path / "images/b.png")
+    asked = "duplicates", "--pool", "images", "--threshold", 2000, "--out", "found"
+    assert "add --resize 8 " in one_line(entroloop_here(*asked))
+    answer = entroloop_here(*asked, "--resize", 8)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["pairs"] == 1
+    small = [str(tmp_path / "images" / name) for name in ("a.png", "b.png")]
+    with pytest.raises(el.InputError, match="images differ"):
+        el.duplicates(small, 1.0)
+    frame = pd.DataFrame({"x": [1.0, 2.0, 1.0], "y": [3.0, 4.0, 3.0], "z": [0.0, 5.0, 9.0]})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    answer = entroloop_here("duplicates", "--pool", "rows.csv", "--threshold", 0, "--column", "x",
+                            "--column", "y", "--out", "rows")  # fmt: skip
+    assert json.loads(answer.stdout)["pairs"] == 1
+    assert len(el.duplicates(frame, 0).first) == 0
+    assert len(el.duplicates(frame[["x", "y"]], 0).first) == 1

@@ -234,6 +234,16 @@ def test_a_hub_folder_is_read_back_as_images_with_classes(hub, tmp_path):
     assert np.array_equal([np.asarray(image) for image in read["image"]], original)
 
 
+def test_a_class_without_picks_keeps_its_number(choose, tmp_path, rng):
+    import datasets
+
+    folder_of(tmp_path / "images", rng, labels=("a", "b", "c"))
+    choose("images", n=1, out="s", materialize="hub", parameters={"first": 10})
+    read = datasets.load_dataset("s/chosen", split="train", cache_dir=str(tmp_path / "cache"))
+    assert read.features["label"].names == ["a", "b", "c"]
+    assert read.features["label"].int2str(read["label"][0]) == chosen_table("s")["id"][0][0]
+
+
 def test_a_data_card_tells_provenance_entropy_coverage_and_the_command(hub, tmp_path):
     card = (hub / "README.md").read_text()
     header = yaml.safe_load(card.split("---")[1])

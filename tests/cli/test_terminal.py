@@ -1,7 +1,10 @@
 """What a person sees: tables on a terminal, JSON in pipes, bars, time left once it is known."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +138,24 @@ def test_reading_images_shows_a_bar_on_a_terminal(entroloop_here, tmp_path, monk
     assert "[##########..........] reading images: 6 of 12, about 0:0" in answer.stderr
     first = next(line for line in answer.stderr.split("\r") if "reading images: 1 of" in line)
     assert "left" not in first
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("entroloop dup", ["duplicates"]),
+        ("entroloop select --mate", ["--materialize"]),
+        ("entroloop select --strategy th", ["threshold_decay"]),
+        ("entroloop audit --features di", ["dinov2"]),
+        ("entroloop select --metric ma", ["manhattan", "mahalanobis"]),
+        ("entroloop run mnist-t", ["mnist-tiny"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_names(words, completed):
+    asked = {"_ENTROLOOP_COMPLETE": "complete_bash", "COMP_WORDS": words,
+             "COMP_CWORD": str(words.count(" "))}  # fmt: skip
+    command = "import sys; sys.argv[0] = 'entroloop'; import entroloop.__main__ as m; m.main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", command], env=os.environ | asked, capture_output=True, text=True
+    )
+    assert answer.stdout.split() == completed, answer.stderr

@@ -9,53 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import entroloop as el
+from cut_pools import Cuts
 from entroloop.data.embeddings import ParquetRows
 from entroloop.metrics.entropy import duplicate_fraction
-from entroloop.pools.hosts import ATTEMPTS, LOST, InProcess
+from entroloop.pools.hosts import ATTEMPTS, LOST
 from entroloop.pools.rows import ArrayRows, JoinedRows, MappedRows, rows_of
 
 lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=16),
     elements=st.integers(0, 3).map(lambda i: i * 0.1),
 )  # fmt: skip
-
-
-class Cuts:
-    """An engine whose parts lie in this process, cut where it is told."""
-
-    name = "cuts"
-
-    def __init__(self, *cuts, lose=None):
-        self.cuts, self.lose = cuts, lose
-
-    def distribute(self, rows):
-        bounds = [0, *sorted(min(c, rows.shape[0]) for c in self.cuts), rows.shape[0]]
-        hosts = InProcess(rows, bounds)
-        return hosts if self.lose is None else Losing(hosts, self.lose)
-
-
-class Losing:
-    """Hosts that are lost now and then, before or after they did what was asked."""
-
-    def __init__(self, hosts, lose):
-        self.bounds, self._hosts, self._lose = hosts.bounds, hosts, lose
-        self.lost = 0
-        self._just_rebuilt = set()
-
-    def ask(self, requests):
-        gone = {i: "" if i in self._just_rebuilt else self._lose() for i in requests}
-        self._just_rebuilt.clear()
-        done = {i: calls for i, calls in requests.items() if gone[i] != "before"}
-        answers = self._hosts.ask(done)
-        return {i: LOST if gone[i] else answers[i] for i in requests}
-
-    def rebuild(self, i):
-        self.lost += 1
-        self._just_rebuilt.add(i)
-        self._hosts.rebuild(i)
-
-    def close(self):
-        self._hosts.close()
 
 
 class Gone:

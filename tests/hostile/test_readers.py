@@ -6,6 +6,7 @@ import os
 import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from PIL import Image
 
 import entroloop as el
 from entroloop.data.arrays import read_array
-from entroloop.data.decoding import FORMATS, decode
+from entroloop.data.decoding import FORMATS, decode, decoded_item
 from entroloop.data.images import Parquet
 from entroloop.data.loading import read_set
+from entroloop.data.made_by import look_for_maker
+from entroloop.data.plain_png import PlainPng
 from entroloop.data.webdataset import WebDataset
 from entroloop.report import refuse_foreign
 from entroloop.study.config import load_config, parse_overrides
@@ -125,6 +128,32 @@ def test_changed_images_are_decoded_or_skipped_with_a_reason(form, tmp_path):
     assert "whole.png" in found.ids
     assert len(found.ids) + len(found.skipped) == MUTANTS + 1
     assert all(0 < len(reason) <= 160 for reason in found.skipped.values())
+
+
+@pytest.mark.parametrize("shape", [(9, 7, 3), (9, 7)])
+def test_the_short_way_through_a_png_file_ends_where_pillows_reader_does(shape, monkeypatch):
+    rng = np.random.default_rng(11)
+    image = rng.integers(0, 256, shape, dtype=np.uint8)
+    good = [encoded(image, compress_level=level) for level in (0, 6)]
+    assert all(np.array_equal(PlainPng.of(g).pixels().squeeze(), image) for g in good)
+    rows = [PlainPng.of(g).rows for g in good]
+    raws = b"", bytes(30), b"\x01" + bytes(400), bytes(2000)  # too few rows, too many
+    packed = [zlib.compress(raw) for raw in raws]
+    rows += [*packed, *(p[:-3] for p in packed), *(p + b"more" for p in packed)]
+    rows += [mutated(rows[i % 2], rng) for i in range(2 * MUTANTS)]
+    files = [
+        b"".join([good[0][:33], struct.pack(">I", len(r)), b"IDAT", r, bytes(4), good[0][-12:]])
+        for r in rows
+    ]
+    assert all(PlainPng.of(content) is not None for content in files)
+    files += [mutated(good[i % 2], rng) for i in range(2 * MUTANTS)]
+    shortly = [decoded_item(("x", content), None, look_for_maker) for content in files]
+    monkeypatch.setattr(PlainPng, "of", lambda _: None)
+    for content, found in zip(files, shortly, strict=True):
+        by_pillow = decoded_item(("x", content), None, look_for_maker)
+        assert (found.image is None) == (by_pillow.image is None)
+        assert found.image is None or np.array_equal(found.image, by_pillow.image)
+        assert found[1:] == by_pillow[1:]
 
 
 def test_a_postscript_file_starts_no_program(tmp_path, monkeypatch):

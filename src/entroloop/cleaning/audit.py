@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.data.loading import load
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
@@ -111,10 +112,10 @@ def audit(
 ) -> Audit:
     """Judge each generated row beside real ones: a copy, a near-copy, a stray, or one to keep.
 
-    real, made: rows (n, d), or images (n, h, w, c) uint8, of one shape and range. features: the
-    space of distances (Euclidean); equal values are copies in any. level: the share of real rows
-    that may be flagged as near-copies, and again as strays. seed: splits the real rows in halves,
-    on which these shares are measured. device: auto, cpu or cuda.
+    real, made: rows (n, d), or images (n, h, w, c) uint8, of one shape and range, or whatever else
+    `load` takes. features: the space of distances (Euclidean); equal values are copies in any.
+    level: the share of real rows that may be flagged as near-copies, and again as strays. seed:
+    splits the real rows in halves, on which these shares are measured. device: auto, cpu or cuda.
 
     Raises InputError for rows that do not fit each other, or fewer than 4/level distinct real rows.
 
@@ -238,9 +239,7 @@ def _checked(real: Any, made: Any, level: float) -> tuple[Array, Array]:
         raise InputError(f"level must lie between 0 and 0.5; got {level}")
     arrays = []
     for name, x in (("real", real), ("made", made)):
-        if type(x).__module__.startswith("torch"):
-            x = x.detach().cpu().numpy()
-        array = x if isinstance(x, np.ndarray) else np.asarray(x)
+        array = load(x, name=f"the set '{name}'", strict=True).data
         check_rows(array, f"the set '{name}'", minimum=1)
         arrays.append(array)
     real, made = arrays

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from entroloop.cleaning.checkpoint import PairCheckpoint
 from entroloop.cleaning.pair_search import pairs_of_pool
+from entroloop.data.loading import load
 from entroloop.distances.neighbors import Pairs, in_order_of_first
 from entroloop.errors import InputError, unknown_name
 from entroloop.pools.hosts import Hosts, InProcess, PoolEngine, ShardedRows
@@ -116,12 +117,12 @@ def duplicates(
 ) -> Duplicates:
     """Return all pairs of rows of the pool x (m, d) at most `threshold` apart, exactly.
 
-    x: float16/32/64 or uint8; memory maps are read in blocks. metric: euclidean, or cosine,
-    ‖a/‖a‖ − b/‖b‖‖ = √(2 − 2 s) of a similarity s. A distance is that of float64 differences of the
-    stored values. engine: what distributes the pool over several processes (`RayEngine`); the pairs
-    are the same. checkpoint: a file that keeps what was found, from which the same call goes on
-    after a stop; remove it once the result is safe. progress: True for a line on standard error, or
-    a function of (pairs of rows looked at, total).
+    x: float16/32/64 or uint8, or whatever else `load` takes; memory maps are read in blocks.
+    metric: euclidean, or cosine, ‖a/‖a‖ − b/‖b‖‖ = √(2 − 2 s) of a similarity s. A distance is that
+    of float64 differences of the stored values. engine: what distributes the pool over several
+    processes (`RayEngine`); the pairs are the same. checkpoint: a file that keeps what was found,
+    from which the same call goes on after a stop; remove it once the result is safe. progress: True
+    for a line on standard error, or a function of (pairs of rows looked at, total).
 
     Raises InputError for a threshold below 0, rows that are NaN or infinite (by index), zero
     vectors with cosine, and more than `most_pairs` pairs; the message names a smaller threshold.
@@ -171,9 +172,7 @@ def _checked(x: Any) -> Rows:
             )
         rows: Rows = x
         return rows
-    if type(x).__module__.startswith("torch"):
-        x = x.detach().cpu().numpy()
-    array = as_vectors(x if isinstance(x, np.ndarray) else np.asarray(x))
+    array = as_vectors(load(x, name="the pool", strict=True).data)
     if array.dtype.kind != "f" or not len(array):  # values are looked at by the shards
         check_rows(array, "the pool", minimum=1)
     return rows_of(array)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from entroloop.cli.answers import check_page, show_audit, tell
+from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Features, Mode, Resize
 from entroloop.errors import InputError
 
 
@@ -20,7 +22,7 @@ def audit(
         ),
     ],
     out: Annotated[Path, typer.Option(help="output folder: audit.parquet, summary.json")],
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     level: Annotated[
         float, typer.Option(help="share of real rows that may be flagged by each threshold")
     ] = 0.01,
@@ -30,7 +32,11 @@ def audit(
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    plugin: Plugins = None,
     json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Tell which generated samples are copies, near-copies or strays, and which may be kept."""
@@ -41,6 +47,7 @@ def audit(
     if len(sets) < 2:
         raise InputError("audit needs real sets and then the generated one: REAL… MADE")
     check_page(html)
+    register_options(plugin)
     request = AuditRequest(
         real=sets[:-1],
         made=sets[-1],
@@ -50,6 +57,9 @@ def audit(
         seed=seed,
         strict=strict,
         on_invalid=on_invalid,
+        resize=resize,
+        mode=mode,
+        column=column,
         device=device_for(device),
     )
     with ProgressLine() as line:

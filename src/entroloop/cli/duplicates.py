@@ -9,6 +9,8 @@ import typer
 
 from entroloop.cli.answers import check_page, show_duplicates, tell
 from entroloop.cli.engine import check_engine, cluster_for
+from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Features, Mode, Resize
 
 
 def duplicates(
@@ -20,7 +22,7 @@ def duplicates(
     out: Annotated[
         Path, typer.Option(help="output folder: pairs.parquet, groups.parquet, summary.json")
     ],
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     metric: Annotated[
         str, typer.Option(help="euclidean or cosine (of similarity s: √(2 − 2 s))")
     ] = "euclidean",
@@ -34,6 +36,9 @@ def duplicates(
     html: Annotated[Path | None, typer.Option(help="also write an HTML page of the groups")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[
         int | None, typer.Option(min=1, help="shards of the pool on Ray (default: its CPUs)")
@@ -42,6 +47,7 @@ def duplicates(
         str | None, typer.Option(metavar="HOST:PORT", help="address of a running Ray cluster")
     ] = None,
     device: Annotated[str, typer.Option(help="of feature networks: auto, cpu, cuda")] = "auto",
+    plugin: Plugins = None,
     json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Find near-duplicates: all pairs within a distance, their groups, one row to keep of each."""
@@ -49,6 +55,7 @@ def duplicates(
 
     check_engine(engine, address)
     check_page(html)
+    register_options(plugin)
     with cluster_for(engine, address, workers, {}) as cluster:
         request = DuplicatesRequest(
             pools=pool,
@@ -60,6 +67,9 @@ def duplicates(
             most_pairs=most_pairs,
             strict=strict,
             on_invalid=on_invalid,
+            resize=resize,
+            mode=mode,
+            column=column,
             device=device,
             engine=cluster,
         )

@@ -9,27 +9,22 @@ import typer
 
 from entroloop.cli.answers import check_page
 from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Features, Mode, Resize
 
 
 def measure(
     generated: Annotated[Path, typer.Option(help="generated samples: folder, .npy, .parquet …")],
     train: Annotated[Path | None, typer.Option(help="the model's training samples")] = None,
     reference: Annotated[Path | None, typer.Option(help="held-out real data")] = None,
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     metrics: Annotated[
         str | None, typer.Option(metavar="A,B", help="metric names (default: all the sets allow)")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    resize: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
-    ] = None,
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     html: Annotated[
         Path | None, typer.Option(help="also write an HTML page: pairs, projection, curves")
     ] = None,

@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli import completion
 
-def presets(name: Annotated[str | None, typer.Argument(help="preset to print")] = None) -> None:
+
+def presets(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="preset to print", autocompletion=completion.presets),
+    ] = None,
+) -> None:
     """List the presets, or print one as YAML, the start of a study file."""
     from entroloop.errors import unknown_name
     from entroloop.study.config import presets as all_presets

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from entroloop.cli import completion
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
 from entroloop.cli.theory import run_bench
@@ -26,7 +27,11 @@ THEORY = "theory"  # what is run instead of a study: the bench of closed forms
 def run(
     context: typer.Context,
     study: Annotated[
-        str, typer.Argument(help="preset name or YAML study file; theory: the theory bench")
+        str,
+        typer.Argument(
+            help="preset name or YAML study file; theory: the theory bench",
+            autocompletion=completion.presets,
+        ),
     ] = "digits",
     set_: Annotated[
         list[str] | None,

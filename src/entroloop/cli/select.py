@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from entroloop.cli import completion
 from entroloop.cli.answers import check_page
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
+from entroloop.cli.sets import Column, Features, Mode, Resize
 from entroloop.errors import InputError
 
 
@@ -39,14 +41,19 @@ def select(
         str | None,
         typer.Option(metavar="DIR", help="earlier choice, made anew with the pools; keeps its n"),
     ] = None,
-    strategy: Annotated[str, typer.Option(help="how to choose: see below")] = "greedy",
+    strategy: Annotated[
+        str, typer.Option(help="how to choose: see below", autocompletion=completion.strategies)
+    ] = "greedy",
     param: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="strategy parameter: see below; repeatable"),
     ] = None,
-    features: Annotated[str, typer.Option(help="feature space for distances")] = "raw",
+    features: Features = "raw",
     metric: Annotated[
-        str, typer.Option(help="euclidean, cosine, manhattan, mahalanobis")
+        str,
+        typer.Option(
+            help="euclidean, cosine, manhattan, mahalanobis", autocompletion=completion.distances
+        ),
     ] = "euclidean",
     initial: Annotated[str | None, typer.Option(help="rows to treat as already chosen")] = None,
     group_by: Annotated[
@@ -72,15 +79,9 @@ def select(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="fail on corrupt images")] = False,
     on_invalid: Annotated[str, typer.Option(help="on rows with NaN: fail or drop")] = "fail",
-    resize: Annotated[
-        int | None,
-        typer.Option(metavar="PIXELS", help="crop images to a square and resize them to this size"),
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="bring images to rgb or grey")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="column that holds the rows; repeatable"),
-    ] = None,
+    resize: Resize = None,
+    mode: Mode = None,
+    column: Column = None,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     engine: Annotated[str, typer.Option(help="where the work runs: local or ray")] = "local",
     workers: Annotated[

@@ -13,6 +13,7 @@ import numpy as np
 from entroloop.cleaning.audit import LEVEL, Audit, audit
 from entroloop.commands.pool_files import name_and_path, places_of, read_pools
 from entroloop.commands.pools import Pools
+from entroloop.data.preparing import preparation
 from entroloop.distances.neighbors import distinct_rows
 from entroloop.features import extractor_for
 from entroloop.samples import Array, as_vectors
@@ -26,7 +27,8 @@ class AuditRequest:
 
     real, made: [NAME=]PATH of sets of rows. level: the share of real rows that may be flagged as
     near-copies, and again as strays. on_invalid: what becomes of rows with NaN, `fail` or `drop`.
-    out: the folder that is written.
+    resize, mode: what images are brought to, see `preparation`. column: what holds the rows. out:
+    the folder that is written.
     """
 
     real: list[str]
@@ -37,6 +39,9 @@ class AuditRequest:
     seed: int = 0
     strict: bool = False
     on_invalid: str = "fail"
+    resize: int | None = None
+    mode: str | None = None
+    column: list[str] | None = None
     device: str = "auto"
 
 
@@ -60,10 +65,14 @@ def audit_files(request: AuditRequest, progress_of: ProgressOf = no_progress_of)
     folder.check()
     refuse_overlap(request.out, places_of({f"'{name}'": path for name, path in named.items()}))
     plain = extractor_for("raw")  # images of one size: they are shown, too
+    change = preparation(request.resize, request.mode)
     real, made = (
-        Pools(read_pools(given, plain, strict=request.strict, on_invalid=request.on_invalid))
+        Pools(read_pools(
+            given, plain, strict=request.strict, on_invalid=request.on_invalid,
+            column=request.column, change=change,
+        ))
         for given in (request.real, [request.made])
-    )
+    )  # fmt: skip
     found = audit(
         _rows(real),
         _rows(made),

@@ -20,6 +20,7 @@ from entroloop.cleaning.duplicates import (
 )
 from entroloop.commands.pool_files import name_and_path, places_of, read_pools
 from entroloop.commands.pools import Pools
+from entroloop.data.preparing import preparation
 from entroloop.data.reading import reading
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
@@ -38,8 +39,9 @@ class DuplicatesRequest:
 
     pools: [NAME=]PATH of each pool. threshold: the distance up to which rows are near-duplicates.
     keep: the pool whose rows represent their groups before all others. most_pairs: beyond which
-    the search ends. on_invalid: what becomes of rows with NaN, `fail` or `drop`. out: the folder
-    that is written. engine: what distributes the pool over several processes.
+    the search ends. on_invalid: what becomes of rows with NaN, `fail` or `drop`. resize, mode: what
+    images are brought to, see `preparation`. column: what holds the rows. out: the folder that is
+    written. engine: what distributes the pool over several processes.
     """
 
     pools: list[str]
@@ -51,6 +53,9 @@ class DuplicatesRequest:
     most_pairs: int = MOST_PAIRS
     strict: bool = False
     on_invalid: str = "fail"
+    resize: int | None = None
+    mode: str | None = None
+    column: list[str] | None = None
     device: str = "auto"
     engine: PoolEngine | None = None
 
@@ -82,7 +87,13 @@ def find_duplicates(request: DuplicatesRequest, progress: bool = False) -> Found
     # Elsewhere, embeddings need never be read here; files with NaN are refused where they are read.
     lazy = request.engine is not None and (request.features, request.on_invalid) == ("raw", "fail")
     sets = read_pools(
-        request.pools, extractor, strict=request.strict, on_invalid=request.on_invalid, lazy=lazy
+        request.pools,
+        extractor,
+        strict=request.strict,
+        on_invalid=request.on_invalid,
+        column=request.column,
+        change=preparation(request.resize, request.mode),
+        lazy=lazy,
     )
     if extractor.fit is not None:
         extractor = extractor.fit(np.concatenate([s.data for s in sets]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ DATA_TYPES = (("int", "sc:Integer"), ("uint", "sc:Integer"), ("bool", "sc:Boolea
               ("list", "sc:Float"), ("large_list", "sc:Float"))  # fmt: skip
 
 
-def write_hub_folder(folder: Path, name: str, table: Any, summary: dict[str, Any]) -> None:
+def write_hub_folder(
+    folder: Path, name: str, table: Any, summary: dict[str, Any], classes: Iterable[str] = ()
+) -> None:
     """Write a folder that `datasets.load_dataset` reads, images and classes included.
 
     name: of the data set. table: the chosen rows, as `chosen_table` returns them; a `label` of
     names becomes one of classes. summary: what is told of the choice, the command included.
+    classes: of the class folders of the pools, so that a class without picks keeps its number.
     """
-    table = _with_classes(table)
+    table = _with_classes(table, classes)
     (folder / DATA).parent.mkdir(parents=True)
     write_table(folder / DATA, table)
     (folder / "README.md").write_text(_card(name, table, summary), "utf-8")
@@ -34,7 +38,7 @@ def write_hub_folder(folder: Path, name: str, table: Any, summary: dict[str, Any
     (folder / "croissant.json").write_text(text, "utf-8")
 
 
-def _with_classes(table: Any) -> Any:
+def _with_classes(table: Any, classes: Iterable[str]) -> Any:
     """Return the table with a `label` of names as class numbers, in name order; −1 for none."""
     import pyarrow as pa
 
@@ -42,7 +46,7 @@ def _with_classes(table: Any) -> Any:
     if "label" not in table.column_names or not pa.types.is_string(table.field("label").type):
         return table
     labels = table.column("label").to_pylist()
-    names = sorted({label for label in labels if label})
+    names = sorted({label for label in [*labels, *classes] if label})
     number = {label: i for i, label in enumerate(names)}
     column = pa.array([number.get(label, -1) for label in labels], pa.int64())
     table = table.set_column(table.column_names.index("label"), "label", column)

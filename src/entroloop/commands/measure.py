@@ -137,7 +137,7 @@ def measure(
     distances are taken, by the name of an extractor, such as dinov2; what it fits is fitted to the
     reference, else to train, else to the rows themselves. probabilities: class probabilities, one
     line per generated row (default: the extractor's, where it has them). metrics: names (default:
-    all that the given sets allow, except those that take minutes). device: cpu, cuda or auto.
+    all that the given sets allow, except those on request). device: cpu, cuda or auto.
     progress_of: takes the name of the next metric and returns a function of (metrics done, total).
 
     Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on

@@ -87,6 +87,10 @@ class Pools:
         """Return the ids of rows."""
         return [s.ids[row] for s, row in self.chosen(rows)]
 
+    def classes(self) -> set[str]:
+        """Return the labels of all class folders, of rows that are not chosen, too."""
+        return {label_of(i) for s in self.sets if s.paths is not None for i in s.ids} - {""}
+
     def chosen(self, rows: Array) -> Iterator[tuple[FileSet, int]]:
         """Yield the set and the row within it of each of these rows."""
         of_set = np.searchsorted(self._starts, rows, side="right") - 1

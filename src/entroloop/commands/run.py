@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from entroloop.data.loading import folder_of
 from entroloop.engines.job import Engine, Job
 from entroloop.engines.local import LocalEngine
 from entroloop.engines.ranks import RanksEngine, follow, is_follower, world_size
@@ -222,7 +223,7 @@ def _refuse_out_in_data(config: StudyConfig, out: str | Path | None) -> None:
     given, place = config.data.get("path"), str(out or Path("runs") / config.name)
     if not isinstance(given, str) or "://" in place:
         return
-    data = Path(given).expanduser().resolve()
+    data = folder_of(Path(given).expanduser()).resolve()
     if data.is_dir() and data in Path(place).expanduser().resolve().parents:
         raise InputError(
             f"--out {place} lies in the folder of the data, data.path={given}; choose a folder "

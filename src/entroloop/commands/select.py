@@ -332,7 +332,8 @@ def _write_rows(
         write_table(new / "chosen.parquet", chosen_table(pools, rows))
     elif how == "hub":
         chosen.mkdir()
-        write_hub_folder(chosen, request.out.resolve().name, chosen_table(pools, rows), summary)
+        table, name = chosen_table(pools, rows), request.out.resolve().name
+        write_hub_folder(chosen, name, table, summary, pools.classes())
     elif how is not None:
         chosen.mkdir()
         final = (request.out / "chosen").resolve()  # where the links will be

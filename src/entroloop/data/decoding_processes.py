@@ -7,6 +7,7 @@ when their input is closed, also when the caller is killed.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -77,16 +78,16 @@ def _answer(file: IO[bytes]) -> list[Decoded]:
     line = file.readline()
     if not line:
         raise EOFError
-    found = []
-    for shape, remarks, seen, reason in json.loads(line):
-        image = None
-        if shape is not None:
-            size = int(np.prod(shape))
-            pixels = file.read(size)
-            if len(pixels) < size:
-                raise EOFError
-            image = np.frombuffer(pixels, np.uint8).reshape(shape)
-        found.append(Decoded(image, remarks, seen, reason))
+    head = json.loads(line)
+    sizes = [0 if shape is None else math.prod(shape) for shape, *_ in head]
+    pixels = np.frombuffer(file.read(sum(sizes)), np.uint8)
+    if len(pixels) < sum(sizes):
+        raise EOFError
+    found, start = [], 0
+    for (shape, *told), size in zip(head, sizes, strict=True):
+        image = None if shape is None else pixels[start : start + size].reshape(shape)
+        found.append(Decoded(image, *told))
+        start += size
     return found
 
 
@@ -105,10 +106,8 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         head = [
             (None if d.image is None else d.image.shape, d.remarks, d.seen, d.reason) for d in found
         ]
-        answers.write(json.dumps(head).encode() + b"\n")
-        for one in found:
-            if one.image is not None:
-                answers.write(np.ascontiguousarray(one.image).data)
+        pixels = [d.image.tobytes() for d in found if d.image is not None]
+        answers.write(b"".join([json.dumps(head).encode(), b"\n", *pixels]))
         answers.flush()
 
 

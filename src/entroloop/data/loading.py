@@ -124,7 +124,7 @@ def load(
 
 
 def read_set(
-    path: Path,
+    path: Path | list[Path],
     name: str,
     *,
     strict: bool = False,
@@ -136,7 +136,8 @@ def read_set(
     lazy: bool = False,
     progress: Progress = no_progress,
 ) -> FileSet:
-    """Return the rows that a path leads to, as the command line asks for them; see `Asked`.
+    """Return the rows that a path or several lead to, as the command line asks for them; see
+    `Asked`.
 
     Raises InputError for unreadable input and, with `strict`, for any corrupt image.
     """

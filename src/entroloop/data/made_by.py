@@ -16,6 +16,7 @@ from typing import Any
 
 from entroloop.data.decoding import opened
 from entroloop.data.names import printable
+from entroloop.data.plain_png import PlainPng
 from entroloop.errors import one_line
 
 UNKNOWN = "unknown"
@@ -45,6 +46,8 @@ def look_for_maker(content: bytes) -> tuple[str, list[str]]:
 
     "c2pa: NAME (SOURCE TYPE)", "png: PROGRAM", "iptc: SOURCE TYPE", or "unknown".
     """
+    if PlainPng.of(content) is not None:
+        return UNKNOWN, []
     remarks: list[str] = []
     try:
         told, remarks = _by_manifest(content)

@@ -83,21 +83,9 @@ def measure(
     device: str = "cpu",
     progress_of: ProgressOf = no_progress_of,
 ) -> Measurements:
-    """Return the metrics of generated rows, by name, in the order of the table.
+    """Return what `commands.measure.measure` says, of rows (n, d) that lie in one feature space.
 
-    generated, train, reference: (n, d) in one feature space. probabilities: class probabilities,
-    one line per generated row. images: by role, where rows stand for images. originals: by role,
-    where they stand for texts. metrics: names (default: all that the given sets allow, except those
-    on request). progress_of: takes the name of the next metric and returns a function of (metrics
-    done, total).
-
-    Generalization scores, memorization, AuthPct, C_T and FLD use every row. Metrics that depend on
-    the number of rows use as many rows of each set as the smallest has, by a seeded draw, and
-    their notes say so. Without `metrics`, a metric that cannot be computed for these sets is NaN,
-    and its note says why.
-
-    Raises InputError for sets of different width, invalid rows, an unknown metric, or a requested
-    metric that cannot be computed for these sets.
+    images, originals: by role, where rows stand for images or for texts.
     """
     sets = Sets(
         generated=generated,

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from entroloop.data.inputs.arrays import as_array
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
 from entroloop.metrics.sets import Sets
 from entroloop.monitor.interval import Interval
 from entroloop.monitor.onset import SIGNS, onset
 from entroloop.monitor.real import Real, check_metrics
-from entroloop.monitor.rows import RowFormat, as_array
+from entroloop.monitor.rows import RowFormat
 from entroloop.monitor.update import Status, Update
 from entroloop.samples import Array, as_vectors, check_rows
 from entroloop.system.devices import device_for
@@ -202,7 +203,7 @@ class Monitor:
 
     def _mapped(self, x: Array, role: str) -> Array:
         """Return rows in the feature space."""
-        rows = as_vectors(as_array(self._map(x)))
+        rows = as_vectors(as_array(self._map(x), f"{role} (features {self.features})"))
         if len(rows) != len(x):
             raise InputError(f"features returned {len(rows)} rows for {len(x)} {role}")
         check_rows(rows, f"{role} (features {self.features})")

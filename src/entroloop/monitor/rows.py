@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from entroloop.data.inputs.arrays import as_array
 from entroloop.errors import InputError
 from entroloop.samples import Array, check_rows
 
@@ -34,7 +35,7 @@ class RowFormat:
 
         Raises InputError for what cannot be read, and where range or layout are not clear.
         """
-        x = as_array(given)
+        x = _numbers(given, name)
         if x.ndim < 3:
             check_rows(x, name)
             return x
@@ -93,22 +94,14 @@ class RowFormat:
             )
 
 
-def as_array(given: Any) -> Array:
-    """Return what NumPy, torch (any device, bfloat16 too) or PIL hold as an array."""
+def _numbers(given: Any, name: str) -> Array:
+    """Return whatever holds numbers, lists of PIL images among them, as an array."""
     if isinstance(given, (list, tuple)) and given and hasattr(given[0], "getbands"):
         shapes = {(image.size, image.mode) for image in given}
         if len(shapes) > 1:
             raise InputError(f"images of one size and mode are needed; got {sorted(shapes)[:3]}")
-        return np.stack([np.asarray(image) for image in given])
-    if hasattr(given, "detach"):  # a tensor, without importing torch
-        given = given.detach()
-        if given.is_floating_point() and given.element_size() < 4:  # NumPy knows no bfloat16
-            given = given.float()
-        given = given.cpu()
-    try:
-        x = np.asarray(given)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"samples cannot be read as an array: {error}") from None
+        given = np.stack([np.asarray(image) for image in given])
+    x = as_array(given, name)
     if x.dtype.kind not in "fiu":
-        raise InputError(f"samples must be numbers; got dtype {x.dtype}, shape {x.shape}")
+        raise InputError(f"{name} must be numbers; got dtype {x.dtype}, shape {x.shape}")
     return x

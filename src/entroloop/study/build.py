@@ -42,6 +42,7 @@ def _settings_with(*methods: str) -> Callable[[Plugin, Any], type[BaseModel]]:
 
 _SOURCES = {
     "digits": "entroloop.data.digits:Digits",
+    "load": "entroloop.data.loaded:Loaded",
     "arrays": "entroloop.data.arrays:Arrays",
     "parquet": "entroloop.data.images:Parquet",
     "folder": "entroloop.data.images:Folder",

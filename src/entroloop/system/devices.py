@@ -34,13 +34,14 @@ def _has_gpu() -> bool:
 
 
 def in_main_memory(thing: Any) -> NDArray[Any]:
-    """Return what speaks DLPack as an array of NumPy, copied where it lies on a GPU."""
-    kind = int(thing.__dlpack_device__()[0])
-    if kind in (1, 3):  # main memory, pinned or not
-        try:
-            return np.from_dlpack(thing)
-        except (BufferError, RuntimeError, TypeError, ValueError):  # bfloat16, an older protocol
-            pass
+    """Return what speaks DLPack as an array of NumPy: the memory itself, or a copy of what lies on
+    a GPU, made by its own library where that follows the protocol of 2023, else by torch.
+    """
+    here = int(thing.__dlpack_device__()[0]) in (1, 3)  # main memory, pinned or not
+    try:
+        return np.from_dlpack(thing) if here else np.from_dlpack(thing, device="cpu")
+    except (BufferError, RuntimeError, TypeError, ValueError):  # bfloat16, an older protocol
+        pass
     import torch.utils.dlpack
 
     tensor = torch.utils.dlpack.from_dlpack(thing).detach().cpu()

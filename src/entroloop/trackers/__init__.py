@@ -1,6 +1,8 @@
 """Trackers: records as curves in programs that draw them. One file per tracker.
 
-All write files beside the study; none sends anything. `log.py` says what is logged, and once.
+All write files beside the study; none sends anything. `log.py` says what is logged, and once. The
+tracker classes of accelerate hold one run a process (MLflow's is the process's active run), where
+the arms and seeds of a study are several at a time and go on in another process.
 """
 
 from __future__ import annotations
