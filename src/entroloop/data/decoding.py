@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,8 +60,7 @@ def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decode
     name, content = item
     try:
         if isinstance(content, Path | str):
-            with open(content, "rb") as file:  # noqa: PTH123  # a path takes longer than to decode
-                content = file.read()
+            content = _read(content)
         image, remarks = decode(content)
         seen = ""
         if look is not None and isinstance(content, bytes):
@@ -72,11 +73,24 @@ def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decode
         return Decoded(None, [], reason=one_line(error, 160) or type(error).__name__)
 
 
+def _read(path: Path | str) -> bytes:
+    """Return what a file holds; a pipe or a device, which may never end, is refused."""
+    with open(path, "rb", opener=_at_once) as file:  # a `Path` takes longer
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no file, but a pipe, a device or a folder")
+        return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for whoever writes to it, where it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def opened(content: bytes | Path) -> Any:
     """Return an image of Pillow; its pixels are not decoded yet."""
     from PIL import Image, UnidentifiedImageError
 
-    file = io.BytesIO(content if isinstance(content, bytes) else content.read_bytes())
+    file = io.BytesIO(content if isinstance(content, bytes) else _read(content))
     try:
         return Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:

@@ -45,10 +45,10 @@ class RowFormat:
 def write_settings(folder: Path, row_format: RowFormat, **settings: object) -> None:
     """Write model.json."""
     content = {"shape": list(row_format.shape), "dtype": row_format.dtype, **settings}
-    (folder / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+    (folder / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
 
 
 def read_row_format(folder: Path) -> RowFormat:
     """Read the row format from model.json."""
-    content = json.loads((folder / "model.json").read_text())
+    content = json.loads((folder / "model.json").read_text("utf-8"))
     return RowFormat(tuple(content["shape"]), content["dtype"])

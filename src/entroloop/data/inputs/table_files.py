@@ -13,6 +13,7 @@ from entroloop.data.sets import Asked, FileSet
 from entroloop.errors import InputError
 from entroloop.pools.rows import JoinedRows
 
+AT_ONCE = 512  # rows of images or number lists that are read at once
 TABLE_SUFFIXES = {".parquet", ".csv"}
 
 
@@ -51,6 +52,7 @@ def _lazy(files: list[Path], column: str, asked: Asked) -> FileSet:
 
 
 def _parquet(files: list[Path]) -> Table:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     total, schema = 0, None
@@ -63,10 +65,16 @@ def _parquet(files: list[Path]) -> Table:
         schema = schema or own
 
     def pieces(names: list[str]) -> Iterator[Any]:
+        assert schema is not None
         for file in files:
             with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as opened:
-                for group in range(opened.num_row_groups):
-                    yield opened.read_row_group(group, columns=names)
+                if any(pa.types.is_nested(schema.field(n).type) for n in names):
+                    # Few kilobytes of equal images can be gigabytes once they are read.
+                    for batch in opened.iter_batches(batch_size=AT_ONCE, columns=names):
+                        yield pa.Table.from_batches([batch])
+                else:
+                    for group in range(opened.num_row_groups):
+                        yield opened.read_row_group(group, columns=names)
 
     return Table(
         where=str(files[0]), schema=schema, total=total, pieces=pieces, folder=files[0].parent
