@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,20 @@ def test_links_in_a_pool_are_told(tmp_path):
         "links to files outside the folder: followed": 1, "links to no file: not read": 2,
         "links to folders: not followed": 1, "neither file nor folder: not read": 1,
     }  # fmt: skip
+
+
+def test_a_shard_that_was_cut_between_two_images_is_told(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+        for name in ("a.png", "b.png"):
+            tar.add(tmp_path / "a.png", name)
+    assert not read_set(tmp_path / "x.tar", "p").remarks
+    with tarfile.open(tmp_path / "x.tar") as tar:
+        second = tar.getmembers()[1].offset
+    os.truncate(tmp_path / "x.tar", second)
+    found = read_set(tmp_path / "x.tar", "p")
+    assert len(found) == 1
+    assert found.remarks == {"shards without the end of a tar file, cut perhaps": 1}
 
 
 def test_a_table_with_one_name_twice_is_refused(tmp_path):

@@ -32,14 +32,13 @@ def read_tables(files: list[Path], asked: Asked) -> FileSet:
     suffixes = {p.suffix.lower() for p in files}
     if len(suffixes) > 1:
         raise InputError(f"{asked.name} names parquet and CSV files; give one kind")
-    if suffixes == {".csv"}:
-        return rows_of_table(_csv(files), asked)
-    table = _parquet(files)
-    if asked.lazy and not asked.columns:
-        data = data_columns(table, asked)
-        if data.kind == "lists":
-            return _lazy(files, data.names[0], asked)
-    return rows_of_table(table, asked)
+    with reading(files[0], "table"):
+        table = _csv(files) if suffixes == {".csv"} else _parquet(files)
+        if asked.lazy and not asked.columns and suffixes == {".parquet"}:
+            data = data_columns(table, asked)
+            if data.kind == "lists":
+                return _lazy(files, data.names[0], asked)
+        return rows_of_table(table, asked)
 
 
 def _lazy(files: list[Path], column: str, asked: Asked) -> FileSet:
