@@ -1,7 +1,7 @@
 """Every file that a command may create, change or remove; `entroloop doctor --writes` prints it.
 
-Names are patterns below a place, `*` within a name, `**` across folders. `tests/hostile/
-test_writes.py` watches the file system while each command runs.
+Names are patterns below a place, `*` within a name, `**` across folders. A test watches the file
+system while each command runs.
 """
 
 from __future__ import annotations
