@@ -28,7 +28,7 @@ STUDY = (
 # or ~/.cache/entroloop), HOME, TEMPORARY (the system's folder for that; empty again at the end).
 WRITES: dict[str, Places] = {
     "run": {
-        "OUT": STUDY,
+        "OUT": (*STUDY, *MANIFEST, *STAGING, "summary.json"),  # the last of `run theory`
         "CACHE": (*FEATURES, "stores", "stores/*/**"),
         "TEMPORARY": ("entroloop-controls-*", "entroloop-controls-*/**"),
         "/": ("proc/self/clear_refs",),  # asks the system to count the peak of memory anew
