@@ -288,7 +288,7 @@ def test_a_study_that_the_disk_has_no_room_for_is_refused_before_the_start(
 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage(10**6, 10**6, 1000))
-    with pytest.raises(el.InputError, match=r"GB are free there"):
+    with pytest.raises(el.InputError, match=r"MB are free there"):
         run(tiny, tmp_path / "s")
     assert not (tmp_path / "s").exists()
 

@@ -3,11 +3,13 @@
 import sys
 
 from entroloop.system.signals import exit_code, hear_ending
+from entroloop.system.streams import make_streams_safe
 
 
 def main() -> None:
     """Run the command line; see `entroloop.cli.main`."""
     try:
+        make_streams_safe()
         hear_ending()
         from entroloop.cli import main as run
     except KeyboardInterrupt:

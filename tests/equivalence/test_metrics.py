@@ -5,6 +5,7 @@ import pytest
 
 import entroloop as el
 from entroloop.metrics.correlation import partial_correlation
+from entroloop.metrics.drift import hubness
 from entroloop.metrics.entropy import intrinsic_dimension
 from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
 from entroloop.metrics.manifold import coverage, density, precision, recall
@@ -160,3 +161,33 @@ def test_partial_correlation_is_that_of_the_residuals(rng):
     x, y = z + rng.standard_normal(40), 0.5 * z + rng.standard_normal(40)
     left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
     assert partial_correlation(x, y, given=z) == pytest.approx(np.corrcoef(*left)[0, 1])
+
+
+def test_the_mixture_of_the_likelihood_divergence_is_fitted_by_expectation_maximization(rng):
+    from scipy.spatial.distance import cdist
+    from scipy.stats import norm
+
+    from entroloop.metrics.copying import _variances
+
+    centres, rows = rng.standard_normal((7, 3)), rng.standard_normal((60, 3))
+    assert _variances(centres[:1], rows) == pytest.approx([((rows - centres[0]) ** 2).mean()])
+
+    squares = cdist(rows, centres, "sqeuclidean")
+    variances, before = np.full(7, squares.min(axis=1).mean() / 3), -np.inf
+    for _ in range(1000):
+        likelihoods = np.prod(norm.pdf(rows[:, None], centres, np.sqrt(variances)[:, None]), axis=2)
+        now = np.log(likelihoods.sum(axis=1)).mean()
+        if now - before < 1e-4 * 3:
+            break
+        before, share = now, likelihoods / likelihoods.sum(axis=1, keepdims=True)
+        variances = np.maximum((share * squares).sum(axis=0) / share.sum(axis=0) / 3, 1e-3)
+    assert _variances(centres, rows) == pytest.approx(variances, rel=1e-9)
+
+
+def test_hubness_is_scipys_skewness_of_how_often_a_row_is_a_neighbour(rng):
+    from scipy.spatial.distance import cdist
+    from scipy.stats import skew
+
+    x = rng.standard_normal((90, 8))
+    near = np.argsort(cdist(x, x), axis=1)[:, 1:6]
+    assert hubness(x, k=5) == pytest.approx(skew(np.bincount(near.ravel(), minlength=90)))

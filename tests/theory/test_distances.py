@@ -83,3 +83,16 @@ def test_total_variance_is_the_trace_of_the_covariance(rng):
 def test_sets_of_different_width_are_refused_by_name():
     with pytest.raises(el.InputError, match=r"generated has 2 values a row and train 3"):
         el.generalization_score(generated=np.zeros((4, 2)), train=np.zeros((4, 3)))
+
+
+def test_a_row_is_authentic_if_it_is_farther_than_the_nearest_neighbour_not_the_second():
+    train = np.array([[0.0], [1.0], [10.0]])
+    assert auth_pct(generated=np.array([[-2.0]]), train=train) == 100  # 2 > 1, and not > 10
+    assert auth_pct(generated=np.array([[-1.0]]), train=train) == 0  # as far as the neighbour
+    assert auth_pct(generated=np.array([[0.5]]), train=train) == 0
+
+
+def test_a_copy_of_a_row_that_has_a_copy_is_not_authentic():
+    train = np.array([[0.0], [0.0], [5.0]])
+    assert auth_pct(generated=np.array([[0.0]]), train=train) == 0
+    assert auth_pct(generated=np.array([[0.1]]), train=train) == 100

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -36,16 +35,16 @@ class Commands(TyperGroup):
         except MemoryError as error:
             reason = one_line(error) or "the system gave no reason"
             raise InputError(f"there is not enough memory: {reason}") from None
+        except UnicodeEncodeError as error:  # the name of a file, in a locale of few letters
+            letters = one_line(ascii(error.object[error.start : error.end]), 40)
+            raise InputError(
+                f"names of files cannot hold {letters} in this locale ({error.encoding}); set "
+                "PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+            ) from None
         except BrokenPipeError:
             raise _NobodyReadsError from None  # click would end with 1
         except OSError as error:
-            where = one_line(error.filename or "the output", 200)
-            if error.errno in NO_ROOM:
-                raise InputError(
-                    f"{where} cannot be written: {error.strerror}; make room, and the same command "
-                    "goes on from here"
-                ) from None
-            raise InputError(f"{where}: {error.strerror or one_line(error, 200)}") from None
+            raise InputError(_told(error)) from None
 
 
 def run_to_exit(app: Callable[..., Any]) -> None:
@@ -54,9 +53,6 @@ def run_to_exit(app: Callable[..., Any]) -> None:
     Exit codes: 0 done, 2 bad input or usage (one line on stderr), 1 a defect; ended by Ctrl-C 130,
     by SIGTERM 143, by SIGHUP 129.
     """
-    for stream in (sys.stdout, sys.stderr):  # a terminal of few letters gets escapes
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _formatted
     try:
         code = app(standalone_mode=False)
@@ -70,12 +66,32 @@ def run_to_exit(app: Callable[..., Any]) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except (BrokenPipeError, _NobodyReadsError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         code = 0
+    except OSError as error:  # the help, or the last of an answer
+        _write_nowhere()
+        print(f"entroloop: {_told(error)}", file=sys.stderr)
+        code = 2
     if code == 130:  # typer turns Ctrl-C into this code
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
         code = exit_code()
     sys.exit(code or 0)
+
+
+def _told(error: OSError) -> str:
+    """Return what a system's error means to a user, in one line."""
+    where = one_line(error.filename or "the output", 200)
+    if error.errno in NO_ROOM:
+        return (
+            f"{where} cannot be written: {error.strerror}; make room, and the same command goes on "
+            "from here"
+        )
+    return f"{where}: {error.strerror or one_line(error, 200)}"
+
+
+def _write_nowhere() -> None:
+    """Let what is still to be written to standard output disappear."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _as_python_does = warnings.formatwarning

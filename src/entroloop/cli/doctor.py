@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,15 +31,22 @@ def doctor(
     clear_cache: Annotated[
         bool, typer.Option("--clear-cache", help="empty the feature cache")
     ] = False,
+    writes: Annotated[
+        bool, typer.Option("--writes", help="only print every file that each command may write")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="print JSON on a terminal, too")] = False,
 ) -> None:
     """Show environment, cache and plug-ins; with DIR, verify the checksums of all its stages."""
     from entroloop.cli.answers import show_check_up, tell
     from entroloop.commands.doctor import examine
+    from entroloop.commands.writes import WRITES
     from entroloop.features.cached import examine_cache
     from entroloop.plugins import examined
     from entroloop.system.environment import environment
 
+    if writes:
+        print(json.dumps(WRITES, indent=1))
+        return
     if (clear or repair) and dir is None:
         raise InputError("--clear and --repair need DIR, the study folder")
     found = None if dir is None else examine(dir, repair=repair)

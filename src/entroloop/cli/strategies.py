@@ -54,7 +54,7 @@ def strategies_help() -> str:
 def strategies() -> dict[str, Told]:
     """Return what is told of each strategy, in the order of the table."""
     folder = _folder()
-    tree = ast.parse((folder / "__init__.py").read_text())
+    tree = ast.parse((folder / "__init__.py").read_text("utf-8"))
     home = {
         alias.asname or alias.name: (node.module or "", alias.name)
         for node in ast.walk(tree)
@@ -64,7 +64,7 @@ def strategies() -> dict[str, Told]:
     found = {}
     for name, row in _rows(tree):
         module, function = home[row["pick"]]
-        source = ast.parse((folder / f"{module.rpartition('.')[2]}.py").read_text())
+        source = ast.parse((folder / f"{module.rpartition('.')[2]}.py").read_text("utf-8"))
         needs = row.get("needs", ())
         found[name] = Told(
             {key: value for key, kind, value in _keywords(source, function) if "Array" not in kind},

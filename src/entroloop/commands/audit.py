@@ -85,7 +85,7 @@ def audit_files(request: AuditRequest, progress_of: ProgressOf = no_progress_of)
     summary = _summary(request, real, made, found)
     with folder.locked(), folder.replaced() as new:
         _table(real, made, found).to_parquet(new / "audit.parquet", index=False)
-        (new / "summary.json").write_text(json.dumps(summary, indent=1))
+        (new / "summary.json").write_text(json.dumps(summary, indent=1), "utf-8")
     return Audited(real, made, found, summary)
 
 

@@ -128,7 +128,7 @@ class CheckUp:
     def _refuse_incomplete_lists(self) -> None:
         root = self.store.root
         try:
-            config = json.loads((root / "config.json").read_text())
+            config = json.loads((root / "config.json").read_text("utf-8"))
             runs = {(arm["name"], seed) for arm in config["arms"] for seed in config["seeds"]}
         except (OSError, ValueError, TypeError, KeyError):
             raise InputError(

@@ -142,7 +142,7 @@ def _known(request: DuplicatesRequest, identity: str) -> Duplicates | None:
     if not file.exists() or not (request.out / "pairs.parquet").exists():
         return None
     with reading(file, "summary of near-duplicates"):
-        summary = json.loads(file.read_text())
+        summary = json.loads(file.read_text("utf-8"))
         searched = summary.get("searched", {})
         if searched.get("identity") != identity or searched["threshold"] < request.threshold:
             return None
@@ -210,4 +210,4 @@ def _write(
     with folder.replaced() as new:
         pd.DataFrame(columns).to_parquet(new / "pairs.parquet", index=False)
         pd.DataFrame(members).to_parquet(new / "groups.parquet", index=False)
-        (new / "summary.json").write_text(json.dumps(summary, indent=1))
+        (new / "summary.json").write_text(json.dumps(summary, indent=1), "utf-8")

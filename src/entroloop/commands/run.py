@@ -165,8 +165,8 @@ class Study:
         free, needed = shutil.disk_usage(folder).free, self.bytes_to_write()
         if needed > free:
             raise InputError(
-                f"the study will write about {needed / 1e9:.1f} GB to {self.store.root} and "
-                f"{free / 1e9:.1f} GB are free there; choose another folder with --out, or lower "
+                f"the study will write about {needed / 1e6:,.1f} MB to {self.store.root} and "
+                f"{free / 1e6:,.1f} MB are free there; choose another folder with --out, or lower "
                 "generations, seeds or data.n_train"
             )
 

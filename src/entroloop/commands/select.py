@@ -318,7 +318,7 @@ def _write(
             if left is not None:
                 left.to_parquet(new / "left.parquet", index=False)
             _write_rows(request, new, pools, selection, summary)
-            (new / "summary.json").write_text(json.dumps(summary, indent=1))
+            (new / "summary.json").write_text(json.dumps(summary, indent=1), "utf-8")
     except OSError as error:
         raise InputError(f"{request.out} cannot be written: {error.strerror or error}") from None
 

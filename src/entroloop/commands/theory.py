@@ -69,7 +69,7 @@ def _known(out: Path, identity: str) -> dict[str, pd.DataFrame]:
     if not (out / "summary.json").exists():
         return {}
     with reading(out / "summary.json", "summary of the theory bench"):
-        if json.loads((out / "summary.json").read_text()).get("identity") != identity:
+        if json.loads((out / "summary.json").read_text("utf-8")).get("identity") != identity:
             return {}
     with reading(out / "records.parquet", "parquet file"):
         records = pd.read_parquet(out / "records.parquet", columns=list(COLUMNS))
@@ -106,5 +106,7 @@ def _write(
     with folder.replaced() as new:
         pd.concat(done.values(), ignore_index=True).to_parquet(new / "records.parquet", index=False)
         if page is not None:
-            (new / "report.html").write_text(page)
-        (new / "summary.json").write_text(json.dumps(told | {"identity": identity}, indent=1))
+            (new / "report.html").write_text(page, "utf-8")
+        (new / "summary.json").write_text(
+            json.dumps(told | {"identity": identity}, indent=1), "utf-8"
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,9 +66,7 @@ def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decode
     name, content = item
     try:
         if isinstance(content, Path | str):
-            # A path of pathlib, or a buffer, takes a part of the time that decoding takes.
-            with open(content, "rb", buffering=0) as file:  # noqa: PTH123
-                content = file.read()
+            content = _read(content)
         image, remarks = decode(content)
         seen = ""
         if look is not None and isinstance(content, bytes):
@@ -77,6 +77,20 @@ def decoded_item(item: Item, change: Change | None, look: Look | None) -> Decode
         raise InputError(f"image {name}: {error}") from None
     except Exception as error:  # decoders raise all kinds on bytes that somebody changed
         return Decoded(None, [], reason=one_line(error, 160) or type(error).__name__)
+
+
+def _read(path: Path | str) -> bytes:
+    """Return what a file holds; a pipe or a device, which may never end, is refused."""
+    # A path of pathlib, or a buffer, takes a part of the time that decoding takes.
+    with open(path, "rb", buffering=0, opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no file, but a pipe, a device or a folder")
+        return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for whoever writes to it, where it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def opened(content: bytes) -> Any:

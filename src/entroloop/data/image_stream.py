@@ -72,7 +72,7 @@ def read_images(
     skipped: dict[str, str] = {}
     remarks: Counter[str] = Counter()
     with warnings.catch_warnings():
-        _ignore_bombs()
+        _ignore_warnings()
         for i, (item, found) in enumerate(_told(items, where, change, look, total)):
             name, content = item
             if total is not None:
@@ -184,8 +184,9 @@ def _mixed(
     return MixedImages(shapes, decoded, identity)
 
 
-def _ignore_bombs() -> None:
-    """Ignore Pillow's warning of large images: those that are too large are refused by `decode`."""
+def _ignore_warnings() -> None:
+    """Ignore what Pillow warns of: images that are too large or damaged are refused by `decode`."""
     from PIL import Image
 
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -15,8 +15,12 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
     """Turn any error within the block into an InputError that names the file.
 
     Decoders raise what their authors did not think of (tokenize.TokenError, struct.error, KeyError,
-    RecursionError) on bytes that somebody changed; none of these is worth a traceback.
+    RecursionError) on bytes that somebody changed; none of these is worth a traceback. A pipe or a
+    device is refused: to read it may never end.
     """
+    place = Path(path)
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise InputError(f"{path} is neither a file nor a folder; give one of them")
     try:
         yield
     except InputError:

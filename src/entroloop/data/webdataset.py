@@ -34,7 +34,7 @@ class WebDataset(Prepared):
         Raises InputError for a missing or broken shard, or an image without a label.
         """
         path = Path(self.path).expanduser()
-        shards = [path] if path.is_file() else sorted(path.rglob("*"))
+        shards = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         shards = [p for p in shards if p == path or fnmatch(p.name, self.files)]
         if not shards:
             raise InputError(f"data.path {self.path}: there is no shard named {self.files}")

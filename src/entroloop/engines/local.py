@@ -90,14 +90,14 @@ class _Worker:
         environment["PYTHONPATH"] = os.pathsep.join(
             [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         )
-        with log.open("w") as file:
+        with log.open("w", encoding="utf-8", errors="replace") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "entroloop.engines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env=environment,
-                text=True,
+                encoding="utf-8",
                 bufsize=1,
                 start_new_session=True,  # Ctrl-C reaches the parent, which ends the workers
             )
@@ -124,7 +124,8 @@ class _Worker:
 
     def last_words(self) -> str:
         """Return how the process ended, and what it left in its log."""
-        return f"exit code {self.process.wait()}\n{self._log.read_text()[-2000:].strip()}"
+        words = self._log.read_text("utf-8", "replace")
+        return f"exit code {self.process.wait()}\n{words[-2000:].strip()}"
 
     def _listen(self, inbox: SimpleQueue[Any]) -> None:
         assert self.process.stdout is not None

@@ -163,14 +163,19 @@ def make_step(assignment: str, ranks: int, number: int) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "step.json"
-        file.write_text(json.dumps({"assignment": assignment, "step": number}))
+        file.write_text(json.dumps({"assignment": assignment, "step": number}), "utf-8")
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
                    "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
                    "-m", "entroloop.engines.together", str(file)]  # fmt: skip
         # All on this machine: they need not find each other over its network.
         own = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
         made = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | own
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            env=os.environ | own,
         )
     if made.returncode:
         raise RuntimeError(f"{ranks} processes that train together failed:\n{made.stderr[-3000:]}")

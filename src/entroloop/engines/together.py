@@ -16,7 +16,7 @@ from entroloop.engines.schedule import Schedule, StageUpdate
 
 def main(path: str) -> None:
     """Make the step that a file names."""
-    told = json.loads(Path(path).read_text())
+    told = json.loads(Path(path).read_text("utf-8"))
     here = Assignment.workplace(told["assignment"])
     if is_follower():
         follow(here.steps, here.built, here.store, here.device)

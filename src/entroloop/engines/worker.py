@@ -24,7 +24,7 @@ REPORT_SECONDS = 0.5  # at least, between two messages on the progress of one st
 def main() -> None:
     """Serve steps until standard input closes."""
     # Whatever a library prints must not mix with the answers: they keep the real output.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     lines: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()

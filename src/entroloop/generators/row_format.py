@@ -45,7 +45,7 @@ class RowFormat:
 def write_settings(folder: Path, row_format: RowFormat, **settings: object) -> None:
     """Write model.json; `told`: numbers that enter the records of a study."""
     content = {"shape": list(row_format.shape), "dtype": row_format.dtype, **settings}
-    (folder / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True))
+    (folder / "model.json").write_text(json.dumps(content, indent=1, sort_keys=True), "utf-8")
 
 
 def told_by(folder: Path) -> dict[str, float]:
@@ -59,5 +59,5 @@ def told_by(folder: Path) -> dict[str, float]:
 
 def read_row_format(folder: Path) -> RowFormat:
     """Read the row format from model.json."""
-    content = json.loads((folder / "model.json").read_text())
+    content = json.loads((folder / "model.json").read_text("utf-8"))
     return RowFormat(tuple(content["shape"]), content["dtype"])

@@ -54,7 +54,7 @@ def read_state(folder: Path) -> State:
     from entroloop.store.records import load_records
 
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text("utf-8"))
         name, arms = str(config["name"]), len(config["arms"])
         total = arms * len(config["seeds"]) * int(config["generations"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -58,7 +58,7 @@ def write_figures(
                 (new / f"{name}.{form}").write_bytes(rendered(figure, form))
             made.append(name)
             captions.append(f"**{name}**: {caption}. {_spread(records)}\n")
-        (new / "captions.md").write_text("\n".join(captions))
+        (new / "captions.md").write_text("\n".join(captions), "utf-8")
     return {"out": str(out), "figures": made, "left_out": left_out}
 
 

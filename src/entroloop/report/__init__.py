@@ -32,8 +32,8 @@ def render_report(studies: Sequence[str | Path], html: str | Path) -> Path:
 def refuse_foreign(html: Path) -> None:
     """Raise InputError where something else than a page of entroloop would be overwritten."""
     try:
-        head = html.read_bytes()[:4096] if html.exists() else MARKS[0]
-        if html.is_symlink() or not any(mark in head for mark in MARKS):
+        ours = html.is_file() and any(mark in html.read_bytes()[:4096] for mark in MARKS)
+        if html.is_symlink() or (html.exists() and not ours):
             raise InputError(f"{html} is no page of entroloop; choose another name for the page")
     except OSError as error:
         raise InputError(f"{html} cannot be written: {error.strerror}") from None
@@ -42,7 +42,7 @@ def refuse_foreign(html: Path) -> None:
 def render_if_changed(studies: Sequence[Path], html: Path) -> Path:
     """Write the report unless the existing file was made from these records."""
     if html.is_file():
-        with html.open() as file:
+        with html.open(encoding="utf-8", errors="replace") as file:
             if _fingerprint(studies) in file.read(4096):
                 return html
     return render_report(studies, html)

@@ -55,13 +55,13 @@ def write_page_from(template: str, html: Path, **content: Any) -> None:
 
 def asset(name: str) -> str:
     """Return the text of a file of assets/."""
-    return (resources.files("entroloop.report") / "assets" / name).read_text()
+    return (resources.files("entroloop.report") / "assets" / name).read_text("utf-8")
 
 
 def assets_digest() -> str:
     """Return a hash of all that pages are made from besides their data."""
     folder = resources.files("entroloop.report") / "assets"
-    texts = [file.read_text() for file in sorted(folder.iterdir(), key=lambda f: f.name)]
+    texts = [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=lambda f: f.name)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

@@ -202,7 +202,7 @@ def load_claims(study: str | Path) -> pd.DataFrame:
     """
     records, store = load_records(study), store_at(study)
     try:
-        config = StudyConfig.model_validate_json((store.root / "config.json").read_text())
+        config = StudyConfig.model_validate_json((store.root / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{study} is not a complete study folder: {one_line(error, 200)}"

@@ -36,8 +36,8 @@ class StudyView:
         """Read a study folder; raises InputError if it holds no records."""
         records = load_records(folder)
         try:
-            config = json.loads((folder / "config.json").read_text())
-            environment = json.loads((folder / "environment.json").read_text())
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+            environment = json.loads((folder / "environment.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder} is not a complete study folder: {error}") from None
         return cls(Store(folder), records, config, environment)
@@ -65,7 +65,7 @@ class StudyView:
     def keys(self, arm: str, seed: int) -> list[dict[str, str]]:
         """Return the stage keys of each complete generation of a run."""
         path = self.store.root / "arms" / arm / f"seed-{seed}.json"
-        keys: list[dict[str, str]] = json.loads(path.read_text())["generations"]
+        keys: list[dict[str, str]] = json.loads(path.read_text("utf-8"))["generations"]
         return keys
 
     def samples(self, arm: str, seed: int, generation: int) -> Array:

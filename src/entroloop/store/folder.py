@@ -105,7 +105,7 @@ class Store:
     def identity(self) -> dict[str, Any] | None:
         """Return the content of study.json, or None if it is missing or invalid."""
         try:
-            identity = json.loads((self.root / "study.json").read_text())
+            identity = json.loads((self.root / "study.json").read_text("utf-8"))
             return identity if {"study", "real", "format"} <= set(identity) else None
         except (OSError, ValueError, TypeError):
             return None

@@ -30,6 +30,7 @@ from entroloop.system.seal import lies_below
 
 BEAT = 20.0  # seconds between two signs of life from the process that holds the lock
 SETTLE = 0.5  # seconds between signing the lock and checking whether it held
+PARTS = "parts"  # a folder for files that are not yet there as a whole
 ABANDONED = 120.0  # seconds without a sign of life after which a lock is ignored
 
 
@@ -81,6 +82,8 @@ class ObjectStore(Store):
         """See `Store`; the lock is an object that its holder renews."""
         super().open(name, real_key)
         self._lock_there()
+        if self._files.exists(self._at(PARTS)):  # of processes that were killed
+            self._files.rm(self._at(PARTS), recursive=True)
         self._put_file("study.json")
 
     def check(self, name: str, real_key: str) -> None:
@@ -106,7 +109,7 @@ class ObjectStore(Store):
             ]
         except FileNotFoundError:
             return []
-        return [name for name in found if name not in ("", "lock.json", self._there)]
+        return [name for name in found if name not in ("", "lock.json", PARTS, self._there)]
 
     def identity(self) -> dict[str, Any] | None:
         """See `Store`."""
@@ -284,11 +287,14 @@ class ObjectStore(Store):
                 "start again once it has ended"
             )
         here, there = str(self.root / name), self._at(name)
-        try:
+        if self._files.async_impl:  # over HTTP: an object is there as a whole or not at all
             self._files.put_file(here, there)
-        except FileNotFoundError:  # a store with real folders
-            self._files.makedirs(there.rpartition("/")[0], exist_ok=True)
-            self._files.put_file(here, there)
+            return
+        part = self._at(PARTS, f"{os.getpid()}-{time.monotonic_ns()}")  # a store with real folders
+        for folder in (part, there):
+            self._files.makedirs(folder.rpartition("/")[0], exist_ok=True)
+        self._files.put_file(here, part)
+        self._files.mv(part, there)
 
     def _fetch_file(self, name: str) -> None:
         """Download a file to the mirror; if it no longer exists, remove it from the mirror, too."""

@@ -139,7 +139,7 @@ def _other_records(study: str | Path) -> pd.DataFrame:
 
 def read_record(store: Store, arm: str, seed: int, generation: int, keys: Keys) -> GenerationRecord:
     """Return the record of a complete generation, with the time and memory of its stages."""
-    values = from_json((store.path("record", keys["record"]) / "record.json").read_text())
+    values = from_json((store.path("record", keys["record"]) / "record.json").read_text("utf-8"))
     for name, kind in (
         ("select", "training_set"), ("fit", "model"), ("sample", "samples"), ("measure", "record"),
     ):  # fmt: skip

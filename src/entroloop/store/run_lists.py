@@ -71,7 +71,7 @@ def read_run_lists(store: Store) -> dict[Run, RunList]:
     found = {}
     for path in sorted(store.root.glob("arms/*/seed-*.json")):
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text("utf-8"))
             run = path.parent.name, int(path.stem.removeprefix("seed-"))
             found[run] = RunList(**content)
             if not all(is_stage(*stage) for stage in found[run].stages()):

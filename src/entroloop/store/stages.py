@@ -135,13 +135,13 @@ class TrainingSet:
         }
         pd.DataFrame(columns).to_parquet(folder / "training_set.parquet", index=False)
         if self.decision is not None:
-            (folder / DECISION).write_text(json.dumps(self.decision.to_dict(), indent=1))
+            (folder / DECISION).write_text(json.dumps(self.decision.to_dict(), indent=1), "utf-8")
 
 
 def read_decision(store: Store, key: str) -> dict[str, Any]:
     """Return what a guarded selection decided of a training set, as a dict; empty for others."""
     file = store.path("training_set", key) / DECISION
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
     return found
 
 

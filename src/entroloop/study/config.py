@@ -132,7 +132,7 @@ def presets() -> dict[str, str]:
     """Return the text of each preset, by name."""
     folder = resources.files("entroloop") / "presets"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return {f.name.removesuffix(".yaml"): f.read_text() for f in files}
+    return {f.name.removesuffix(".yaml"): f.read_text("utf-8") for f in files}
 
 
 def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> StudyConfig:
@@ -164,8 +164,10 @@ def _read(source: str | Path) -> Settings:
     if str(source) in known:
         text = known[str(source)]
     elif Path(source).suffix in {".yaml", ".yml"} or Path(source).is_file():
+        if Path(source).exists() and not Path(source).is_file():
+            raise InputError(f"{source} is no file; give a study file or the name of a preset")
         try:
-            text = Path(source).read_text()
+            text = Path(source).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the study file {source}: {error}") from None
     else:

@@ -41,7 +41,7 @@ def run_generation(
         progress_of("record")(0, 1)
         with store.commit("record", step.record) as folder:
             values = measure_generation(step, built, history, device)
-            (folder / "record.json").write_text(to_json(values))
+            (folder / "record.json").write_text(to_json(values), "utf-8")
 
 
 def compose_and_select(step: Step, built: Built, history: History, device: str) -> TrainingSet:

@@ -16,13 +16,13 @@ def available_bytes() -> int | None:
     """Return the available memory in bytes, within control groups; None if unknown."""
     found = []
     try:
-        text = Path("/proc/meminfo").read_text()
+        text = Path("/proc/meminfo").read_text("utf-8")
         found.append(int(text.split("MemAvailable:")[1].split()[0]) * 1024)
     except (OSError, IndexError, ValueError):
         pass
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        limit = Path("/sys/fs/cgroup/memory.max").read_text("utf-8").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text("utf-8"))
         if limit != "max":
             found.append(int(limit) - used)
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def cache_bytes() -> int:
     sizes = []
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         try:
-            sizes.append(int(path.read_text().strip().removesuffix("K")) * 1024)
+            sizes.append(int(path.read_text("utf-8").strip().removesuffix("K")) * 1024)
         except (OSError, ValueError):
             continue
     return max(sizes, default=32 * 2**20)

@@ -159,7 +159,7 @@ class OutputFolder:
         if not file.exists():
             return {}
         try:
-            files: dict[str, list[str]] = json.loads(file.read_text())["files"]
+            files: dict[str, list[str]] = json.loads(file.read_text("utf-8"))["files"]
             if not all(isinstance(sums, list) and lies_below(name) for name, sums in files.items()):
                 raise ValueError
             return files

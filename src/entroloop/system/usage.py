@@ -37,7 +37,7 @@ def _reset_peak() -> None:
 
 def _peak_bytes() -> int:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text("utf-8")
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError):
         import resource

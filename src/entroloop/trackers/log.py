@@ -69,7 +69,7 @@ class TrackerLog:
 
     def _read(self) -> dict[str, list[str]]:
         try:
-            found = json.loads((self._folder / FILE).read_text())
+            found = json.loads((self._folder / FILE).read_text("utf-8"))
             return {str(name): list(map(str, keys)) for name, keys in found.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             return {}

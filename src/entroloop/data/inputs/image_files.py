@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,6 +16,7 @@ from entroloop.data.image_stream import read_images
 from entroloop.data.inputs.table_files import TABLE_SUFFIXES, read_tables
 from entroloop.data.inputs.tars import read_tars
 from entroloop.data.names import printable
+from entroloop.data.reading import reading
 from entroloop.data.sets import LABEL, MADE_BY, Asked, FileSet
 from entroloop.errors import InputError
 from entroloop.samples import Array
@@ -47,13 +49,11 @@ def is_list_file(thing: Any) -> bool:
 
 def read_folder(path: Path, asked: Asked) -> FileSet:
     """Read a folder of images, else of tables, else of tar shards, subfolders included."""
-    found, unreadable = _files_below(path, asked.files)
+    found, others = _files_below(path, asked.files)
     images = [name for name in found if _suffix(name) in IMAGE_SUFFIXES]
     if images:
-        left = len(found) - len(images)
-        others = {"no image by its ending: not read": left} if left else {}
-        if unreadable:
-            others["folders that may not be read"] = unreadable
+        if left := len(found) - len(images):
+            others["no image by its ending: not read"] = left
         return _images([path / name for name in images], images, asked, others, str(path))
     for suffixes, reader in _OF_SUFFIXES:
         of_kind = [path / name for name in found if _suffix(name) in suffixes]
@@ -76,10 +76,8 @@ def read_pattern(pattern: Path, asked: Asked) -> FileSet:
 
 def read_list_file(path: Path, asked: Asked) -> FileSet:
     """Read the files that a text file names, a line each, relative to its folder."""
-    try:
+    with reading(path, "list of paths"):
         lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable list of paths: {error}") from None
     return _files([path.parent / line for line in lines if line], None, asked, str(path))
 
 
@@ -147,13 +145,14 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  # of a million names
 
 
-def _files_below(folder: Path, pattern: str) -> tuple[list[str], int]:
-    """Return the relative paths of all files below a folder, and how many folders were closed.
+def _files_below(folder: Path, pattern: str) -> tuple[list[str], dict[str, int]]:
+    """Return the relative paths of all files below a folder, and what else is there, counted.
 
-    Names that begin with a dot are left out, and links to folders are not followed.
+    Names that begin with a dot are left out. Links to files are followed; links to folders are not.
     """
     found: list[str] = []
-    closed, waiting = 0, [""]
+    others: Counter[str] = Counter()
+    root, waiting = os.path.realpath(folder), [""]
     while waiting:
         here = waiting.pop()
         try:
@@ -162,12 +161,33 @@ def _files_below(folder: Path, pattern: str) -> tuple[list[str], int]:
                     name = f"{here}/{entry.name}" if here else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(name)
-                    elif (
-                        entry.is_file()
-                        and not entry.name.startswith(".")
-                        and (pattern == "*" or fnmatch(entry.name, pattern))
+                    elif entry.name.startswith(".") or not (
+                        pattern == "*" or fnmatch(entry.name, pattern)
                     ):
+                        continue
+                    elif entry.is_symlink():
+                        kind = _link(entry.path, root)
+                        if kind != _WITHIN:
+                            others[kind] += 1
+                        if kind in (_WITHIN, _ELSEWHERE):
+                            found.append(name)
+                    elif entry.is_file():
                         found.append(name)
+                    else:
+                        others["neither file nor folder: not read"] += 1
         except OSError:
-            closed += 1
-    return sorted(found, key=lambda name: name.split("/")), closed
+            others["folders that may not be read"] += 1
+    return sorted(found, key=lambda name: name.split("/")), dict(others)
+
+
+_WITHIN, _ELSEWHERE = "links within the folder", "links to files outside the folder: followed"
+
+
+def _link(path: str, root: str) -> str:
+    """Return where a link leads, as remarks tell it."""
+    target = os.path.realpath(path)
+    if os.path.isfile(target):  # noqa: PTH113
+        return _WITHIN if target.startswith(root + os.sep) else _ELSEWHERE
+    if os.path.isdir(target):  # noqa: PTH112
+        return "links to folders: not followed"
+    return "links to no file: not read"

@@ -13,6 +13,7 @@ from entroloop.data.sets import Asked, FileSet
 from entroloop.errors import InputError
 from entroloop.pools.rows import JoinedRows
 
+AT_ONCE = 512  # rows of images or number lists that are read at once
 TABLE_SUFFIXES = {".parquet", ".csv"}
 
 
@@ -31,14 +32,13 @@ def read_tables(files: list[Path], asked: Asked) -> FileSet:
     suffixes = {p.suffix.lower() for p in files}
     if len(suffixes) > 1:
         raise InputError(f"{asked.name} names parquet and CSV files; give one kind")
-    if suffixes == {".csv"}:
-        return rows_of_table(_csv(files), asked)
-    table = _parquet(files)
-    if asked.lazy and not asked.columns:
-        data = data_columns(table, asked)
-        if data.kind == "lists":
-            return _lazy(files, data.names[0], asked)
-    return rows_of_table(table, asked)
+    with reading(files[0], "table"):
+        table = _csv(files) if suffixes == {".csv"} else _parquet(files)
+        if asked.lazy and not asked.columns and suffixes == {".parquet"}:
+            data = data_columns(table, asked)
+            if data.kind == "lists":
+                return _lazy(files, data.names[0], asked)
+        return rows_of_table(table, asked)
 
 
 def _lazy(files: list[Path], column: str, asked: Asked) -> FileSet:
@@ -51,6 +51,7 @@ def _lazy(files: list[Path], column: str, asked: Asked) -> FileSet:
 
 
 def _parquet(files: list[Path]) -> Table:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     total, schema = 0, None
@@ -63,10 +64,16 @@ def _parquet(files: list[Path]) -> Table:
         schema = schema or own
 
     def pieces(names: list[str]) -> Iterator[Any]:
+        assert schema is not None
         for file in files:
             with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as opened:
-                for group in range(opened.num_row_groups):
-                    yield opened.read_row_group(group, columns=names)
+                if any(pa.types.is_nested(schema.field(n).type) for n in names):
+                    # Few kilobytes of equal images can be gigabytes once they are read.
+                    for batch in opened.iter_batches(batch_size=AT_ONCE, columns=names):
+                        yield pa.Table.from_batches([batch])
+                else:
+                    for group in range(opened.num_row_groups):
+                        yield opened.read_row_group(group, columns=names)
 
     return Table(
         where=str(files[0]), schema=schema, total=total, pieces=pieces, folder=files[0].parent

@@ -5,6 +5,7 @@ A table in memory is anything that Arrow can read: pandas, polars, pyarrow, Duck
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +176,9 @@ def data_columns(table: Table, asked: Asked) -> DataColumns:
     """
     schema = table.schema
     kinds = {f.name: _kind(f.type) for f in schema}
+    if len(kinds) < len(schema.names):
+        twice = next(name for name, k in Counter(schema.names).items() if k > 1)
+        raise InputError(f"{table.where} has several columns {named([twice])}; rename all but one")
     if asked.column is not None:
         missing = [c for c in asked.column if c not in kinds]
         if missing:

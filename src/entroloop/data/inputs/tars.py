@@ -46,7 +46,10 @@ def read_tars(shards: list[Path], asked: Asked) -> FileSet:
         whole = [members.classes.get(name, "") for name in members.names]
         columns[LABEL] = as_labels(whole)
     ids = [printable(name) for name in members.names]
-    return FileSet.of_images(asked.name, read, ids, columns=columns)
+    remarks = {}
+    if members.without_end:
+        remarks = {"shards without the end of a tar file, cut perhaps": members.without_end}
+    return FileSet.of_images(asked.name, read, ids, columns=columns, remarks=remarks)
 
 
 @dataclass
@@ -54,13 +57,14 @@ class Members:
     """The images of shards and their classes, collected while the images are read.
 
     shards: tar files. ending: of the files that hold classes, or None. names: SHARD/KEY of each
-    image. classes: by the same name.
+    image. classes: by the same name. without_end: how many shards lack a tar's last blocks.
     """
 
     shards: list[Path]
     ending: str | None
     names: list[str] = field(default_factory=list)
     classes: dict[str, str] = field(default_factory=dict)
+    without_end: int = 0
 
     def images(self) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of each image.
@@ -79,6 +83,9 @@ class Members:
                         yield key, file.read()
                     elif ending == self.ending:
                         self.classes[key] = file.read().decode().strip()
+                assert tar.fileobj is not None
+                tar.fileobj.seek(tar.offset)
+                self.without_end += not tar.fileobj.read(tarfile.BLOCKSIZE)
 
 
 def as_labels(found: list[str]) -> Array:

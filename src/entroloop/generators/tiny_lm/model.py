@@ -86,7 +86,7 @@ class TinyLM(TinyLMSettings):
         from safetensors.torch import load_file
 
         row_format = read_row_format(folder)
-        merges = json.loads((folder / "vocabulary.json").read_text())
+        merges = json.loads((folder / "vocabulary.json").read_text("utf-8"))
         vocabulary = Vocabulary(tuple((int(a), int(b)) for a, b in merges))
         network = self.network(len(vocabulary), row_format.shape[0], 0)
         network.load_state_dict(load_file(folder / "network.safetensors"), strict=False)
@@ -188,7 +188,7 @@ class TinyLMModel:
             for name, value in self.network.state_dict().items() if name != "lm_head.weight"
         }  # fmt: skip
         save_file(tensors, folder / "network.safetensors")
-        (folder / "vocabulary.json").write_text(json.dumps(self.vocabulary.merges))
+        (folder / "vocabulary.json").write_text(json.dumps(self.vocabulary.merges), "utf-8")
         write_settings(folder, self.row_format, generator=self.settings.model_dump())
 
 

@@ -102,7 +102,7 @@ class UNetGenerator(UNetSettings):
 
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
         """Read a model that `UNetDiffusionModel.save` wrote."""
-        shares = json.loads((folder / "model.json").read_text())["class_shares"]
+        shares = json.loads((folder / "model.json").read_text("utf-8"))["class_shares"]
         unet = load_network(folder).to(device).eval()
         return UNetDiffusionModel(self, read_row_format(folder), unet, device, threads, shares)
 

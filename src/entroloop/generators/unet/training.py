@@ -313,7 +313,7 @@ class Training:
         }
         weights = new / "state.safetensors"
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, weights)
-        (new / "state.json").write_text(sealed(numbers | {"weights": sha256(weights)}))
+        (new / "state.json").write_text(sealed(numbers | {"weights": sha256(weights)}), "utf-8")
         for path in (weights, new / "state.json", new):
             flush(path)
         old = scratch.with_name(scratch.name + ".old")
