@@ -236,7 +236,7 @@ def test_a_draw_of_rows_refuses_nothing_that_the_search_can_find(rng):
         ([[1.0], [0.0]], {"threshold": 1, "metric": "manhattan"}, "unknown metric"),
         ([[1.0], [0.0]], {"threshold": -1}, "at least 0; got -1"),
         ([[1.0], [0.0]], {"threshold": np.nan}, "at least 0; got nan"),
-        (["a", "b"], {"threshold": 1}, "numeric rows"),
+        (["a", "b"], {"threshold": 1}, "there is no file 'a'"),
         (np.empty((0, 3)), {"threshold": 1}, "numeric rows|holds 0 rows"),
     ],
 )

@@ -193,7 +193,11 @@ def _generator(name, settings):
 
 def _setting(value):
     """Return a default; of settings within settings, which they are."""
-    return f"the settings of `{value.name}`" if hasattr(value, "model_fields") else _default(value)
+    return (
+        f"the settings of `{value.name}`"
+        if hasattr(type(value), "model_fields")
+        else _default(value)
+    )
 
 
 def _limit(found):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MANY = 40  # names, beyond which an error does not list them all
+
 
 class InputError(ValueError):
     """Input or configuration that cannot be used; the command line exits with code 2 on it."""
@@ -24,7 +26,8 @@ def one_line(error: object, length: int | None = None) -> str:
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "") -> InputError:
-    """Return the error for a name that is in no table, with the nearest valid name.
+    """Return the error for a name that is in no table, with the nearest valid name, and all valid
+    ones, or where they are many the nearest of them.
 
     >>> print(unknown_name("strategy", "gredy", ["greedy", "random"]))
     unknown strategy 'gredy'; did you mean 'greedy'? Valid: greedy, random
@@ -34,4 +37,8 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "")
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ";"
     there = f" in {where}" if where else ""
-    return InputError(f"unknown {kind} '{name}'{there}{hint} Valid: {', '.join(names)}")
+    shown = names
+    if len(names) > MANY:
+        shown = sorted(difflib.get_close_matches(name, names, n=MANY // 4, cutoff=0.3)) or names[:5]
+    more = f", and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return InputError(f"unknown {kind} '{name}'{there}{hint} Valid: {', '.join(shown)}{more}")

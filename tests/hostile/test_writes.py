@@ -82,7 +82,7 @@ RUNS = [  # a study first: others read it
     ("select", ["--pool", "a", "-n", "5", "--features", "pixels", "--assign", "--materialize",
                 "copy"]),
     ("select", ["--pool", "a", "-n", "4", "--materialize", "hub"]),
-    ("select", ["--pool", "a", "-n", "4", "--materialize", "parquet"]),
+    ("select", ["--pool", "a", "-n", "4", "--materialize", "parquet", "--html", "page.html"]),
     ("measure", ["--generated", "a", "--train", "b", "--html", "page.html"]),
     ("duplicates", ["--pool", "a", "--threshold", "900", "--html", "page.html"]),
     ("audit", ["a", "b", "--level", "0.4", "--html", "page.html"]), ("figures", ["out/run"]),

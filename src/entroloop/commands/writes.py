@@ -14,6 +14,7 @@ Places = Mapping[str, tuple[str, ...]]  # patterns by the place below which they
 MANIFEST = (".entroloop-manifest.json", "..entroloop-manifest.json.*")
 STAGING = (".entroloop-*-*", ".entroloop-*-*/**")  # goes when a result is there as a whole
 PAGE = ("NAME", ".NAME.*")  # of the page that was asked for, and while it is written
+PAIRS = ("STEM-pairs.parquet", ".STEM-pairs.parquet.*")  # beside it
 FEATURES = ("features", "features/*.npy", "features/*.part", "weights", "weights/*")
 STUDY = (
     ".lock", "study.json", "config.json", "environment.json", "records.parquet",
@@ -40,9 +41,10 @@ WRITES: dict[str, Places] = {
             "left.parquet", "chosen.parquet", "chosen", "chosen/**", ".checkpoint.npz",
             "..checkpoint.npz.*",
         ),
+        "HTML": PAGE,
         "CACHE": FEATURES,
     },
-    "measure": {"HTML": PAGE, "CACHE": FEATURES},
+    "measure": {"HTML": (*PAGE, *PAIRS), "CACHE": FEATURES},
     "duplicates": {
         "OUT": (
             *MANIFEST, *STAGING, "pairs.parquet", "groups.parquet", "summary.json",
@@ -75,7 +77,11 @@ def may_write(command: str, place: str, name: str, page: str = "") -> bool:
     >>> may_write("select", "OUT", "summary.json"), may_write("select", "OUT", "notes.txt")
     (True, False)
     """
-    patterns = (pattern.replace("NAME", page) for pattern in WRITES[command].get(place, ()))
+    names = {"NAME": page, "STEM": page.rpartition(".")[0]}
+    patterns = [
+        re.sub("NAME|STEM", lambda found: names[found[0]], pattern)
+        for pattern in WRITES[command].get(place, ())
+    ]
     return any(_matches(name, pattern) for pattern in patterns)
 
 

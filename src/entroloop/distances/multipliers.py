@@ -129,6 +129,9 @@ class _Workspace(threading.local):
     def __init__(self) -> None:
         self._memory = np.empty(0, dtype=np.uint8)
 
+    def __reduce__(self) -> tuple[type[_Workspace], tuple[()]]:
+        return _Workspace, ()  # nothing in it outlives a call
+
     def array(self, shape: tuple[int, int], dtype: Any) -> Array:
         """Return an uninitialized array in the memory."""
         size = shape[0] * shape[1] * np.dtype(dtype).itemsize

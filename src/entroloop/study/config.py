@@ -255,8 +255,9 @@ def _validated(raw: Settings, where: str) -> StudyConfig:
     if not isinstance(arms, list) or not arms:
         raise InputError(f"{where} needs `arms`, a list of at least one arm")
     data, metrics = top.get("data"), top.get("metrics", {})
-    if isinstance(data, dict) and isinstance(metrics, dict) and data.get("source") in FEATURES:
-        features = {"features": FEATURES[data["source"]]}
+    source = data.get("source") if isinstance(data, dict) else None
+    if isinstance(source, str) and source in FEATURES and isinstance(metrics, dict):
+        features = {"features": FEATURES[source]}
         shared, top["metrics"] = features | shared, features | metrics
     top["arms"] = [_full_arm(arm, i, shared, where) for i, arm in enumerate(arms)]
     try:
