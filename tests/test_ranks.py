@@ -55,6 +55,7 @@ def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path):
     assert not list((tmp_path / "two" / "scratch").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_divide_is_told(study, tmp_path):
     answer = together(tmp_path, "--device", "cpu", "--set", "generator.batch_size=7")
     assert answer.returncode != 0

@@ -54,7 +54,9 @@ def pool():
     return x
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "mahalanobis"])
+@pytest.mark.parametrize(
+    "metric", ["euclidean", pytest.param("mahalanobis", marks=pytest.mark.slow)]
+)
 def test_a_guarded_selection_decides_the_same_over_several_processes(cluster, rng, metric):
     pool = np.concatenate([0.5 * rng.standard_normal((500, 6)), rng.standard_normal((100, 6))])
     guard = rng.standard_normal((128, 6))
@@ -66,7 +68,9 @@ def test_a_guarded_selection_decides_the_same_over_several_processes(cluster, rn
     assert spread.coverage_radius == pytest.approx(alone.coverage_radius, rel=1e-9)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "workers", [2, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 5))]
+)
 def test_any_number_of_shards_gives_the_picks_of_one_machine(cluster, pool, workers):
     engine = el.RayEngine(workers)
     for strategy in ("greedy", "threshold_decay"):
@@ -330,6 +334,7 @@ def test_a_missing_ray_is_told_with_its_command(tmp_path):
     assert "python -m pip install 'entroloop[ray]'" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_select_on_ray_goes_on_with_the_same_command(tmp_path):
     rng = np.random.default_rng(1)
     np.save(tmp_path / "x.npy", rng.standard_normal((40_000, 24)).astype(np.float32))
