@@ -1,7 +1,7 @@
 """Selection against the reference code, the peers and the machine's multiply rate, in one run.
 
 python benchmarks/selection.py [core] [decay] [shapes] [busy] [uint8] [memmap] [growth] [assign] [cuda]
---repeats K, --reference-seconds S. Prints ratios; a figure is the median of K runs [min, max].
+--repeats K, --reference-seconds S, --only NAME. Prints ratios; a figure is the median of K runs [min, max].
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", default=["core", "decay", "growth"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--reference-seconds", type=float, default=600)
+    parser.add_argument("--only", default="", help="of shapes: those whose name holds this")
     options = parser.parse_args()
     print(f"python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}")
     print(
@@ -188,6 +189,8 @@ def shapes(options: argparse.Namespace) -> None:
         ("10 of 200 × 64", lambda: isotropic(200, 64), 10, {}, "multiply"),
     ]  # fmt: skip
     for name, make, n, arguments, against in pools:
+        if options.only not in name:
+            continue
         _shape(options.repeats, name, make(), n, arguments, against)
     memory = np.zeros(2**27)
     rate = 2 * memory.nbytes / min(timed(memory.copy, 0) for _ in range(5))
