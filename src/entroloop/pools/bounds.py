@@ -20,11 +20,14 @@ from entroloop.distances.spaces import Euclidean, Space
 from entroloop.pools.sketches import Sketches, sketch_for
 from entroloop.samples import Array, Float64
 from entroloop.system.memory import cache_bytes
-from entroloop.system.threads import in_threads, products_in_one_thread
+from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
+FEWEST_ROWS = (
+    256  # of a chunk, below which Python costs more than products; with sketches four times
+)
 PAIR = 32  # what the distance of a single pair costs, in distances of a product of many
 AGAIN = 2**16  # distances: what another product costs
 LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
@@ -216,6 +219,9 @@ class Bounds:
         stale = stale[np.argsort(self.seen[stale], kind="stable")]
         itemsize = np.dtype(self.dtype).itemsize
         chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
+        # Several for each thread, so that none waits long for the last one.
+        fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
+        chunk = min(chunk, max(fewest, -(-len(stale) // (4 * threads_here()))))
         chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
         in_threads(self._refresh_chunk, chunks)
 

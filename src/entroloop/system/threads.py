@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,11 @@ def products_in_one_thread() -> Iterator[None]:
         _threads.reset(token)
 
 
+def threads_here() -> int:
+    """Return in how many threads `in_threads` runs here."""
+    return _threads.get()
+
+
 def in_threads(function: Callable[[T], None], parts: Sequence[T]) -> None:
     """Call a function with each part, within `products_in_one_thread` in several threads.
 
@@ -52,7 +58,10 @@ def in_threads(function: Callable[[T], None], parts: Sequence[T]) -> None:
 def _libraries() -> Any:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    found = ThreadpoolController().select(user_api="blas")
+    # NumPy's alone, where it brings its own: those of other packages are none of ours.
+    own = [x.filepath for x in found.lib_controllers if "numpy" in Path(x.filepath).parent.name]
+    return found.select(filepath=own) if own else found
 
 
 @cache
