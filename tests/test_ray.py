@@ -221,6 +221,7 @@ def test_two_processes_train_together_inside_a_task(cluster, tmp_path):
         assert theirs.total_variance == pytest.approx(mine.total_variance, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_study_is_replaced(cluster, tmp_path):
     records, killed = [], []
     for record in el.run_study(STUDY, out=tmp_path / "s", device="cpu", engine=el.RayEngine(2)):
@@ -271,6 +272,7 @@ def test_a_file_that_workers_cannot_read_is_told(cluster, tmp_path):
         el.select(rows, 3, engine=el.RayEngine(2))
 
 
+@pytest.mark.slow
 def test_a_full_cluster_is_told_and_not_waited_for(cluster, pool, tmp_path, monkeypatch):
     monkeypatch.setattr("entroloop.engines.ray_cluster.PATIENCE", 3.0)
     taken = ray.remote(num_cpus=5)(Shard).remote(rows_of(pool[:2]))
