@@ -142,5 +142,5 @@ def test_the_threads_of_products_are_given_back_after_an_error():
     before = numbers()
     with pytest.raises(ZeroDivisionError), threads.products_in_one_thread():
         assert 1 in numbers()  # NumPy's; the others are left alone
-        threads.in_threads(lambda part: 1 / part, [1, 0, 1])
+        threads.in_threads(lambda part: 1 / part, [1, 0, 1], threads.threads_here())
     assert numbers() == before

@@ -56,9 +56,11 @@ class SampleSet:
 
     def take(self, rows: Array | slice) -> SampleSet:
         """Return the given rows, in the given order."""
-        labels = None if self.labels is None else self.labels[rows]
+        labels, noise_seeds = (
+            None if column is None else column[rows] for column in (self.labels, self.noise_seeds)
+        )
         own = self.provenance[rows], self.source_index[rows]
-        return SampleSet(self.data[rows], *own, labels, self.groups)
+        return SampleSet(self.data[rows], *own, labels, self.groups, noise_seeds)
 
     @property
     def ids(self) -> list[str]:

@@ -417,3 +417,11 @@ def test_a_user_without_a_home_and_a_terminal_of_few_letters_are_no_errors(entro
     long = entroloop("run", "digits", "--out", "x" * 300, env=plain)
     assert long.returncode == 2
     assert "Traceback" not in long.stderr
+
+
+def test_an_image_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    from entroloop.data.decoding import decode
+
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="no file, but a pipe"):
+        decode(tmp_path / "x.png")

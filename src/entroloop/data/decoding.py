@@ -52,7 +52,7 @@ def decode(content: Content) -> tuple[Array, list[str]]:
         return _of_array(content), []
     if not isinstance(content, bytes | Path):
         return _pixels(content)
-    content = content if isinstance(content, bytes) else content.read_bytes()
+    content = content if isinstance(content, bytes) else _read(content)
     plain = PlainPng.of(content)
     found = None if plain is None else plain.pixels()
     if found is not None:

@@ -21,9 +21,12 @@ LeastTwo = tuple[Array, Array, Array]
 
 
 class Multiplier(Protocol):
-    """The multiply interface; a handle is whatever `load` returns, and can be sliced."""
+    """The multiply interface; a handle is whatever `load` returns, and can be sliced.
 
-    name: str
+    threaded: whether threads that multiply side by side share the work.
+    """
+
+    threaded: bool
 
     def load(self, rows: Array) -> Any:
         """Return a handle of rows (m, d), in the memory where they are multiplied."""
@@ -66,7 +69,7 @@ def rounding(d: int, dtype: Any) -> float:
 class NumpyMultiplier:
     """NumPy's multiply on the CPU."""
 
-    name = "numpy"
+    threaded = True
 
     def __init__(self) -> None:
         self._rows = _Workspace()
@@ -144,7 +147,7 @@ class _Workspace(threading.local):
 class CudaMultiplier:
     """torch's multiply on a CUDA GPU: rows stay there, three columns come back; TF32 is off."""
 
-    name = "torch on cuda"
+    threaded = False  # one GPU: larger products, one after the other
 
     def __init__(self, device: str = "cuda") -> None:
         self._device = device

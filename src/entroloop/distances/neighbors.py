@@ -19,7 +19,7 @@ from entroloop.distances.spaces import Euclidean, centre_and_reach
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system.devices import device_for
-from entroloop.system.threads import in_threads, products_in_one_thread
+from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 TILE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
@@ -160,14 +160,9 @@ def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) 
         chosen = order[first[:, None] + np.arange(k)]
         best.distances[part], best.indices[part] = values[chosen], j[chosen]
 
-    starts = range(0, len(queries), block)
-    if chunk.on_gpu:
-        for start in starts:
-            search(start)
-        return
     with products_in_one_thread():
         chunk.prepared(np.float32)  # once, before the threads ask for it
-        in_threads(search, starts)
+        in_threads(search, range(0, len(queries), block), 1 if chunk.on_gpu else threads_here())
 
 
 def _candidates(tile: Array, skip: Index | None, k: int, slack: Float64) -> tuple[Index, Index]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from entroloop.errors import InputError
 from entroloop.generators.between_generations import extrapolated, row_weights, unset
 from entroloop.generators.cpu_threads import intra_op_threads
+from entroloop.generators.loss import check_loss
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
@@ -189,11 +189,7 @@ class MLPSettings(BaseModel):
             with torch.no_grad():
                 torch._foreach_lerp_(average, live, 1 - decay)
             if step % report_every == 0:
-                if not math.isfinite(loss.item()):
-                    raise InputError(
-                        f"the training loss became {loss.item()} at step {step}; "
-                        "lower generator.lr or generator.gradient_clip"
-                    )
+                check_loss(loss.item(), f"step {step}")
                 progress(step, self.steps)
         progress(1, 1)
         return dict(zip(weights, average, strict=True))

@@ -51,7 +51,9 @@ def write_settings(folder: Path, row_format: RowFormat, **settings: object) -> N
 def told_by(folder: Path) -> dict[str, float]:
     """Return what a saved model tells of itself for the records, by name; empty for most."""
     try:
-        found: dict[str, float] = json.loads((folder / "model.json").read_text()).get("told", {})
+        found: dict[str, float] = json.loads((folder / "model.json").read_text("utf-8")).get(
+            "told", {}
+        )
     except (OSError, ValueError, AttributeError):  # a plug-in's model is stored as it likes
         return {}
     return found

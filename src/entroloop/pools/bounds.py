@@ -25,9 +25,8 @@ from entroloop.system.threads import in_threads, products_in_one_thread, threads
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
-FEWEST_ROWS = (
-    256  # of a chunk, below which Python costs more than products; with sketches four times
-)
+# Rows of a chunk, below which Python costs more than products; with sketches four times as many.
+FEWEST_ROWS = 256
 PAIR = 32  # what the distance of a single pair costs, in distances of a product of many
 AGAIN = 2**16  # distances: what another product costs
 LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
@@ -221,9 +220,11 @@ class Bounds:
         chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
         # Several for each thread, so that none waits long for the last one.
         fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
-        chunk = min(chunk, max(fewest, -(-len(stale) // (4 * threads_here()))))
+        threads = threads_here() if self._multiplier.threaded else 1
+        if threads > 1:
+            chunk = min(chunk, max(fewest, -(-len(stale) // (4 * threads))))
         chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
-        in_threads(self._refresh_chunk, chunks)
+        in_threads(self._refresh_chunk, chunks, threads)
 
     def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
         """Bring up to date rows that are sorted by how many picks they have seen."""

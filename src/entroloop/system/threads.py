@@ -36,16 +36,18 @@ def products_in_one_thread() -> Iterator[None]:
 
 
 def threads_here() -> int:
-    """Return in how many threads `in_threads` runs here."""
+    """Return in how many threads products may run side by side here: 1 outside of
+    `products_in_one_thread`.
+    """
     return _threads.get()
 
 
-def in_threads(function: Callable[[T], None], parts: Sequence[T]) -> None:
-    """Call a function with each part, within `products_in_one_thread` in several threads.
+def in_threads(function: Callable[[T], None], parts: Sequence[T], threads: int) -> None:
+    """Call a function with each part, in so many threads (see `threads_here`).
 
     Which thread takes which part is left to chance: parts must not depend on each other.
     """
-    threads = min(_threads.get(), len(parts))
+    threads = min(threads, len(parts))
     if threads < 2:
         for part in parts:
             function(part)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.errors import InputError
+from entroloop.generators.loss import check_loss
 from entroloop.generators.tiny_lm.settings import TinyLMSettings
 from entroloop.system.progress_line import Progress
 
@@ -57,11 +57,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
             if step % max(1, steps // 50) == 0:
-                if not math.isfinite(loss.item()):
-                    raise InputError(
-                        f"the training loss became {loss.item()} at step {step}; "
-                        "lower generator.lr or generator.gradient_clip"
-                    )
+                check_loss(loss.item(), f"step {step}")
                 progress(step, steps)
     progress(1, 1)
 

@@ -16,6 +16,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.generators.between_generations import row_weights
 from entroloop.generators.cpu_threads import BatchInParts
+from entroloop.generators.loss import check_loss
 from entroloop.generators.unet.sampling import frame, noise_scheduler
 from entroloop.generators.unet.settings import DiffusionSettings, UNetSettings
 from entroloop.samples import SampleSet
@@ -44,12 +45,8 @@ def train(training: Training, progress: Progress, scratch: Path | None) -> Any:
         done = training.step
         if done % every == 0 or done == training.total:
             value = float(loss)
-            if not math.isfinite(value):
-                raise InputError(
-                    f"the training loss became {value} at step {done} of {training.total}; lower "
-                    "generator.lr or generator.gradient_clip, or use precision no"
-                    + (" (the last checkpoint is kept)" if scratch is not None else "")
-                )
+            kept = "" if scratch is None else " (the last checkpoint is kept)"
+            check_loss(value, f"step {done} of {training.total}", f", or use precision no{kept}")
             progress(done, training.total)
         if scratch is not None and done % checkpoint_every == 0 and done < training.total:
             training.save(scratch)
