@@ -49,7 +49,7 @@ HEAVY_ONLY_IN = {
     "datasets": {"data"},
     "ray": {"engines"},
     "matplotlib": {"plot", "selection"},
-    "numba": {"pools"},
+    "numba": {"pools", "system"},
 }
 
 

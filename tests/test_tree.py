@@ -158,21 +158,21 @@ def test_a_stopped_selection_goes_on_in_the_tree(in_tree, rng, tmp_path, monkeyp
 
 
 def test_without_a_numba_that_works_blocks_make_the_picks(monkeypatch, rng):
-    from entroloop.pools import tree
+    from entroloop.system import compiled
 
     def broken(name):
         raise ImportError("Numba needs NumPy 2.3 or less")
 
     x = rng.normal(size=(20_000, 2))
     expected = el.select(x, 6_000, first=0).indices.tolist()
-    monkeypatch.setattr(tree, "import_module", broken)
-    tree._compiles.cache_clear()
+    monkeypatch.setattr(compiled, "import_module", broken)
+    compiled._compiles.cache_clear()
     try:
         assert not pays(20_000, 2, 6_000)
         assert el.select(x, 6_000, first=0).indices.tolist() == expected
     finally:
         monkeypatch.undo()
-        tree._compiles.cache_clear()
+        compiled._compiles.cache_clear()
 
 
 def test_a_tree_is_used_where_rows_have_few_values_and_the_work_is_worth_it():

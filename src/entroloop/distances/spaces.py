@@ -8,6 +8,7 @@ itself. `exact` is the definition, in float64 between the stored rows, and decid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,10 @@ from scipy.spatial.distance import cdist
 from entroloop.distances.multipliers import LeastTwo, Multiplier, nearest_two_of, rounding
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
+from entroloop.system import compiled
 
+KERNELS = "entroloop.distances.kernels"
+WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
@@ -195,13 +199,17 @@ def _squared_lengths(rows: Array) -> Array:
 
 
 class Manhattan:
-    """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up."""
+    """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up.
+
+    operations: that are to be expected, which decide whether loops are compiled.
+    """
 
     power = 1
     unit = 1.0
 
-    def __init__(self, d: int) -> None:
+    def __init__(self, d: int, operations: float = 0) -> None:
         self._d = d
+        self._compiled = compiled.pays(KERNELS, operations, WORTH)
 
     @staticmethod
     def nearest(rows: Array, others: Array) -> Float64:
@@ -239,7 +247,12 @@ class Manhattan:
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
         """See `Space`."""
-        values: Float64 = cdist(rows, picks, "cityblock")
+        if not self._compiled:
+            return np.asarray(cdist(rows, picks, "cityblock"))
+        values = np.empty((len(rows), len(picks)))
+        import_module(KERNELS).city_block(
+            np.ascontiguousarray(rows), np.ascontiguousarray(picks), values
+        )
         return values
 
     def bound(self, sizes: Float64, largest: Float64 | float, dtype: Any) -> Float64:

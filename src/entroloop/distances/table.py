@@ -19,16 +19,16 @@ Transform = Callable[[Array, int], Float64]  # of rows, the first of which has t
 class Distance:
     """A distance between rows: the space in which it is taken, and the way there.
 
-    formula: the definition, for people. space: makes the `Space` for rows of an extent; it holds
-    the definition in float64, the fast approximation, its bound and its power. nearest: the exact
-    distance of each row (n, d) to its nearest of others (m, d), both transformed. learn: what
-    makes of a pool the transform of its rows (float64), None where they stay as they are.
-    transformed: the name of the distance between transformed rows. multiplied: whether matrix
-    multiplies approximate it.
+    formula: the definition, for people. space: makes the `Space` for rows of an extent, from which
+    so many operations are to be expected; it holds the definition in float64, the fast
+    approximation, its bound and its power. nearest: the exact distance of each row (n, d) to its
+    nearest of others (m, d), both transformed. learn: what makes of a pool the transform of its
+    rows (float64), None where they stay as they are. transformed: the name of the distance between
+    transformed rows. multiplied: whether matrix multiplies approximate it.
     """
 
     formula: str
-    space: Callable[[Extent, Multiplier], Space]
+    space: Callable[[Extent, Multiplier, float], Space]
     nearest: Callable[[Array, Array], Float64]
     learn: Callable[[Blocks], Transform] | None = None
     transformed: str = "euclidean"
@@ -41,15 +41,23 @@ class Distance:
         multiplier = (
             multiplier_for(device, operations) if self.multiplied else multiplier_for("cpu", 0)
         )
-        return self.space(extent, multiplier), multiplier
+        return self.space(extent, multiplier, operations), multiplier
 
 
-def _euclidean_space(extent: Extent, multiplier: Multiplier) -> Space:
+def _euclidean_space(
+    extent: Extent,
+    multiplier: Multiplier,
+    operations: float,  # noqa: ARG001
+) -> Space:
     return Euclidean(*extent.centre_and_reach(), multiplier)
 
 
-def _manhattan_space(extent: Extent, multiplier: Multiplier) -> Space:  # noqa: ARG001
-    return Manhattan(len(extent.total))
+def _manhattan_space(
+    extent: Extent,
+    multiplier: Multiplier,  # noqa: ARG001
+    operations: float,
+) -> Space:
+    return Manhattan(len(extent.total), operations)
 
 
 def _euclidean_nearest(rows: Array, others: Array) -> Float64:

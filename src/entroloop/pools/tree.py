@@ -10,9 +10,7 @@ the same picks.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.samples import Array, Float64
+from entroloop.system import compiled
 
 WIDEST = 7  # values of a row: boxes of more leave too many rows to look at
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
@@ -41,20 +40,9 @@ class PickedInTree:
     largest: float
 
 
-@cache
-def _compiles() -> bool:
-    """Whether numba is there and works: it refuses versions of NumPy that it does not know."""
-    try:
-        import_module(KERNELS)
-    except Exception:  # whatever it is, blocks make the same picks
-        return False
-    return True
-
-
 def pays(m: int, d: int, picks: int) -> bool:
     """Whether a tree is the least work for so many picks of m rows of d values."""
-    worth = WORTH / 100 if KERNELS in sys.modules else WORTH
-    return d <= WIDEST and m * picks >= worth and _compiles()
+    return d <= WIDEST and compiled.pays(KERNELS, m * picks, WORTH)
 
 
 def tree_bytes(m: int, d: int) -> int:

@@ -12,13 +12,13 @@ node may have fewer. Leaves are the last boxes, `LEAF` rows in each, ascending b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numpy.typing import NDArray
+
+from entroloop.system.compiled import compiled
 
 LEAF = 32  # rows of a leaf: whole vectors of every processor
 GIVEN, FARTHEST, VISIT, SHARE = range(4)  # how `pick` finds the next row
@@ -59,15 +59,8 @@ class Order(NamedTuple):
     upper: NDArray[np.float64]
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    # nnan, nsz: no value is NaN, and the sign of a zero tells nothing. Neither touches rounding.
-    options: dict[str, Any] = {
-        "nogil": True, "error_model": "numpy", "fastmath": {"nnan", "nsz"},
-    }  # fmt: skip
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: each process compiles for itself
-        return numba.njit(**options)(function)
+# No value is NaN, and the sign of a zero tells nothing. Neither touches rounding.
+_compiled = compiled("nnan", "nsz")
 
 
 @_compiled

@@ -1,0 +1,44 @@
+"""Loops that numba compiles, where it is installed (`entroloop[fast]`), and kept on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+
+def compiled(*allowed: str) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles a function, with these of LLVM's liberties with floats."""
+    import numba
+
+    options: dict[str, Any] = {
+        "nogil": True, "error_model": "numpy", "fastmath": set(allowed),
+    }  # fmt: skip
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # nowhere to keep it: each process compiles for itself
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
+@cache
+def _compiles(module: str) -> bool:
+    try:
+        import_module(module)
+    except Exception:  # whatever it is, NumPy gives the same results
+        return False
+    return True
+
+
+def pays(module: str, work: float, worth: float) -> bool:
+    """Whether a module of compiled loops can be imported, and is worth it for so much work.
+
+    worth: the work for which loading numba and what it compiled is little; a hundredth of it once
+    they are loaded. numba refuses versions of NumPy that it does not know.
+    """
+    return work >= (worth / 100 if module in sys.modules else worth) and _compiles(module)
