@@ -1,6 +1,7 @@
 """Every generator passes the same tests."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -129,3 +130,10 @@ def test_equal_rows_are_trained_on_without_a_failure(generator):
 
 def test_sampling_settings_are_settings(generator):
     assert set(generator.SAMPLING) <= set(type(generator).model_fields)
+
+
+def test_numbers_that_are_none_are_no_settings(generator):
+    for name, field in type(generator).model_fields.items():
+        for bad in (math.nan, math.inf, -math.inf) if "float" in str(field.annotation) else ():
+            with pytest.raises(el.InputError, match=name):
+                validate_settings(type(generator), {name: bad}, "test")
