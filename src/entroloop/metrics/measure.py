@@ -15,7 +15,7 @@ from entroloop.errors import InputError
 from entroloop.metrics.entropy import has_near_copies
 from entroloop.metrics.halves import halved
 from entroloop.metrics.metric import BESIDES, WIDE, Metric, RowStatistic
-from entroloop.metrics.sets import Sets
+from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
 from entroloop.samples import Array, Float64
@@ -170,6 +170,12 @@ def _given(metric: Metric) -> str:
     return f"the expectation over new {metric.resampled} rows{given}"
 
 
+def _roles(metric: Metric, sets: Sets) -> list[str]:
+    """Return the roles whose rows a metric takes, as features or as they were before."""
+    found = dict.fromkeys(need.partition(" ")[0] for need in metric.needs)
+    return [role for role in found if role in ROLES and sets.has(role)]
+
+
 def _by_default(metric: Metric, sets: Sets) -> bool:
     roles = [role for role in metric.needs if role not in BESIDES]
     return not metric.on_request and all(sets.has(role) for role in roles)
@@ -280,9 +286,12 @@ class Taker:
         that is taken off.
         """
         sets = self.sets if metric.every_row else self.common
-        n = min(sets.sizes().values())
+        own = {role: len(sets[role]) for role in _roles(metric, sets)}
+        n = min(own.values())
         value = metric.value(sets)
-        note = f"{n} rows of each set" if len(metric.needs) > 1 else f"{n} rows"
+        note = f"{n} rows" if len(own) == 1 else f"{n} rows of each set"
+        if max(own.values()) > n:
+            note = " and ".join(f"{number} {role}" for role, number in own.items()) + " rows"
         if more := metric.note(sets):
             note += f"; {more}"
         if metric.counted:

@@ -178,6 +178,8 @@ class _Keys:
 
     def _record(self, seed: int, keys: list[str]) -> str:
         metrics = self.config.metrics.model_dump() | {"features": self.built.extractor.identity}
+        versions = {name: METRICS[name].version for name in self.config.metrics.extra}
+        versions = {name: version for name, version in versions.items() if version > 1}
         return fingerprint(
             self._split(seed)
             | {
@@ -187,6 +189,7 @@ class _Keys:
                 "n_reference": self.config.n_reference,
                 "metrics": metrics,
             }
+            | ({"versions": versions} if versions else {})
             | _plugins(METRICS.plugin(name) for name in self.config.metrics.extra)
         )
 

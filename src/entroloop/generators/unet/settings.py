@@ -21,13 +21,15 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class UNetSettings(Remedies):
     """Settings of a U-Net, its training and sampling; the defaults are the paper's.
 
-    steps: optimizer steps; None for `epochs` passes over the training set. ema: maximum decay of an
-    exponential moving average of the weights (diffusers' EMAModel with power 3/4), which samples
-    instead of the final weights; None for no average. precision: of the forward pass, bf16 and fp16
-    on a GPU. init: start each generation from new weights, or from the previous generation's.
-    classes: train class-conditionally on labels 0 … classes − 1, each dropped with probability
-    `label_dropout`; samples follow the class shares of the training set, and guidance_scale w gives
-    ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
+    steps: optimizer steps, each of `accumulation` batches of `batch_size` images; None for as many
+    as there are batches in `epochs` passes over the training set. lr: reached after `warmup` steps,
+    then a cosine falls to 0. ema: maximum decay of an exponential moving average of the weights
+    (diffusers' EMAModel with power 3/4), which samples instead of the final weights; None for no
+    average. precision: of the forward pass, bf16 and fp16 on a GPU. init: start each generation
+    from new weights, or from the previous generation's. classes: train class-conditionally on
+    labels 0 … classes − 1, each dropped with probability `label_dropout`; samples follow the class
+    shares of the training set, and guidance_scale w gives ε(x) + w (ε(x | class) − ε(x)) (Ho &
+    Salimans 2022).
 
     An extrapolation needs `init: finetune`. Real rows weigh in the loss. The truncation is σ/α with
     pixels in [−1, 1].
