@@ -8,10 +8,10 @@ import pytest
 
 import entroloop as el
 from entroloop.generators import draw
+from entroloop.generators.table import GENERATORS
 from entroloop.modalities.text import rows_of
+from entroloop.plugins.settings import validate_settings
 from entroloop.samples import SampleSet
-from entroloop.study.build import GENERATORS
-from entroloop.study.config import validate_settings
 
 MLP = {"steps": 20, "width": 16, "blocks": 1}
 SMALL = {
