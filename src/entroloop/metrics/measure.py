@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -76,8 +76,8 @@ def measure(
     train: Any = None,
     reference: Any = None,
     probabilities: Any = None,
-    images: Mapping[str, Any] | None = None,
     originals: Mapping[str, Array] | None = None,
+    as_images: Callable[[Array], Array] | None = None,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -85,15 +85,15 @@ def measure(
 ) -> Measurements:
     """Return what `commands.measure.measure` says, of rows (n, d) that lie in one feature space.
 
-    images, originals: by role, where rows stand for images or for texts.
+    originals, as_images: see `Sets`, where rows stand for texts or images.
     """
     sets = Sets(
         generated=generated,
         train=train,
         reference=reference,
         probabilities=probabilities,
-        images=images,
         originals=originals,
+        as_images=as_images,
         seed=seed,
         device=device,
     )

@@ -153,9 +153,6 @@ def measure_generation(
         "reference": np.asarray(history.reference().data),
         "real": np.asarray(history.real_train().data),
     }
-    images = {}
-    if any("images" in METRICS[name].needs for name in built.config.metrics.extra):
-        images = history.images({role: originals[role] for role in ("generated", "reference")})
     sets = Sets(
         generated=extractor(originals["generated"]),
         train=train[drawn],
@@ -163,8 +160,8 @@ def measure_generation(
         reference=extractor(originals["reference"]),
         unselected=None if unselected is None else extractor(unselected.data),
         real=extractor(originals["real"]),
-        images=images,
         originals=originals,
+        as_images=history.as_images,
         schema=history.schema,
         likelihood=_likelihood(step, built, history, device),
         seed=seed_for(step.seed, step.generation, "measure"),
