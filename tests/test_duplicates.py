@@ -182,6 +182,10 @@ def test_preferred_rows_represent_their_groups():
     found = el.duplicates(x, 0.15)
     assert found.groups().kept.tolist() == [1, 3]
     assert found.groups(prefer=[2, 4]).kept.tolist() == [2, 4]
+    assert found.groups(prefer=np.isin(np.arange(found.n), [2, 4])).kept.tolist() == [2, 4]
+    for wrong in ([found.n], [-1], [0.5], np.ones(found.n + 1, dtype=bool)):
+        with pytest.raises(el.InputError, match="prefer must be a mask"):
+            found.groups(prefer=wrong)
     with pytest.raises(el.InputError, match="known up to"):
         found.groups(0.2)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,21 @@ def test_an_ecosystem_of_one_is_its_member(rng):
     one, two = (draw(fit(g, x), 0, 1, 0, 50, no_progress)
                 for g in (Ecosystem(members=1, of={"name": "gaussian"}), Gaussian()))  # fmt: skip
     np.testing.assert_allclose(one, two, atol=1e-12)
+
+
+def test_an_ecosystem_of_flows_trains_rows_with_their_noise(rng):
+    from entroloop.generators.ecosystem import Ecosystem
+
+    flows = Ecosystem(members=2, of={"name": "flow_matching", "steps": 5, "width": 8, "blocks": 1})
+    assert flows.COUPLES
+    assert not Ecosystem().COUPLES
+    rows = SampleSet.of_generation(rng.standard_normal((40, 2)).astype(np.float32), 1)
+    made = [
+        flows.fit(given, seed=0, device="cpu", threads=1, progress=no_progress)
+        for given in (rows, replace(rows, noise_seeds=np.arange(40)))
+    ]
+    for one, other in zip(*(model.members for model in made), strict=True):
+        assert any(not one.weights[name].equal(other.weights[name]) for name in one.weights)
 
 
 def test_an_ecosystem_refuses_more_members_than_rows_allow(rng):

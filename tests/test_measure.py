@@ -43,6 +43,7 @@ def test_what_depends_on_the_number_of_rows_is_taken_on_the_smallest_common_one(
     found = el.measure(**sets)
     assert "150 rows of each set" in found["frechet_distance"].note
     assert found["entropy_train"].note.startswith("150 rows; ")
+    assert found["duplicate_fraction"].note.startswith(f"{len(sets['train'])} rows; ")
     assert found["entropy_train"].value != pytest.approx(el.knn_entropy(sets["train"]).nats)
 
 

@@ -16,10 +16,10 @@ import entroloop as el
 from entroloop.commands.run import prepare
 from entroloop.engines.job import Assignment
 from entroloop.features import extractor_for
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS, Metric
 from entroloop.plugins import PluginError, adopt_here, table
 from entroloop.selection.strategies import STRATEGIES, Strategy
-from entroloop.study.build import GENERATORS
 
 EXAMPLE = Path(__file__).parents[1] / "examples/plugin"
 
@@ -218,6 +218,27 @@ def test_a_study_in_python_uses_what_is_registered(tmp_path, tiny, mine):
     records = el.run_study(study, tmp_path / "s", workers=1)
     mine_has, gaussian_has = (r.entropy_samples for r in records)
     assert mine_has == gaussian_has
+
+
+def test_a_plugin_may_be_a_member_of_an_ecosystem_and_its_version_is_in_the_keys(
+    tmp_path, tiny, mine
+):
+    keys = []
+    for version in ("1", "2"):
+        el.register("generators", "mine", f"{mine}:Mine", version=version)
+        of = {"name": "mine"}
+        tiny["arms"] = [{"generator": {"name": "ecosystem", "members": 2, "of": of}}]
+        study = prepare(tiny, tmp_path / "s")
+        assert [plugin.name for plugin in study.built.plugins] == ["mine"]
+        keys.append({step.model for step in study.steps})
+    assert not keys[0] & keys[1]
+    for of, told in (("gausian", "did you mean 'gaussian'"), ("ecosystem", "no member of another")):
+        tiny["arms"][0]["generator"]["of"] = {"name": of}
+        with pytest.raises(el.InputError, match=told):
+            prepare(tiny, tmp_path / "s")
+    tiny["arms"][0]["generator"]["of"] = {"name": "kde", "bandwidth": -1}
+    with pytest.raises(el.InputError, match="greater than or equal to 0"):
+        prepare(tiny, tmp_path / "s")
 
 
 def test_commands_take_plugins(entroloop_here, tmp_path, mine):

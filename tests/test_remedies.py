@@ -118,6 +118,12 @@ def test_extrapolation_without_weights_to_step_back_to_is_refused(tiny, tmp_path
         prepare(tiny, tmp_path / "s")
 
 
+def test_a_kernel_has_no_negative_bandwidth(tiny, tmp_path):
+    tiny["generator"] = {"name": "kde", "bandwidth": -0.5}
+    with pytest.raises(el.InputError, match="greater than or equal to 0"):
+        prepare(tiny, tmp_path / "s")
+
+
 def test_a_truncated_unet_returns_the_clean_image_of_an_earlier_step(rng, monkeypatch):
     import torch
     from diffusers import UNet2DModel

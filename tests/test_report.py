@@ -7,9 +7,11 @@ import pytest
 import entroloop as el
 from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
-from entroloop.report.claims import CLAIMS, entropy_and_score, findings, load_claims, verdict
+from entroloop.report.claim_table import CLAIMS
+from entroloop.report.claims import findings, load_claims
 from entroloop.report.images import grid
 from entroloop.report.memorization import memorization
+from entroloop.report.study_words import entropy_and_score, verdict
 from entroloop.study.controls import control_name
 
 ARMS = [
@@ -68,6 +70,14 @@ def test_claims_are_effects_beyond_their_null_for_each_seed():
     assert better.outcome == "supported"
     worse = findings(records(greedy_fd=3.0), ARMS, controls())
     assert [c.outcome for c in worse if "Fréchet" in c.text and "sub" in c.text] == ["against"]
+
+
+def test_a_selecting_arm_is_compared_with_random_arms_of_its_own_generator_alone():
+    neon = {"name": "neon", "generator_args": {"extrapolation": 0.1}}
+    rows = records()
+    own = rows[rows["arm"] == "sub-random"].assign(arm="neon", frechet_distance=0.1)
+    found = findings(pd.concat([rows, own]), [*ARMS, ARMS[1] | neon])
+    assert {c.null for c in found if c.text.startswith("sub-greedy")} == {"sub-random"}
 
 
 def test_without_a_control_collapse_has_no_null_and_one_seed_decides_nothing():

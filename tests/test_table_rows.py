@@ -10,10 +10,10 @@ import entroloop as el
 from entroloop.generators import draw
 from entroloop.generators.gaussian_copula import GaussianCopula
 from entroloop.modalities.table import Schema
+from entroloop.plugins.settings import validate_settings
 from entroloop.samples import SampleSet
 from entroloop.store.stages import real_key
 from entroloop.study.build import SOURCES
-from entroloop.study.config import validate_settings
 
 SIZES = {"n_train": 2, "n_reference": 2}
 

@@ -11,9 +11,10 @@ from entroloop.generators import draw
 from entroloop.generators.tiny_lm.model import TinyLM
 from entroloop.generators.tiny_lm.vocabulary import Vocabulary
 from entroloop.modalities.text import lengths_of, rows_of, texts_of
+from entroloop.plugins.settings import validate_settings
 from entroloop.samples import SampleSet
 from entroloop.study.build import SOURCES
-from entroloop.study.config import load_config, validate_settings
+from entroloop.study.config import load_config
 
 PROSE = [
     f"The {size} {animal} {verb} {where}."

@@ -18,10 +18,10 @@ import gallery
 from pydantic_core import PydanticUndefined
 
 from entroloop.cli.examples import EXAMPLES
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS
 from entroloop.metrics.metric import WIDE
 from entroloop.selection.strategies import STRATEGIES
-from entroloop.study.build import GENERATORS
 
 DOCS = Path(__file__).parents[1]
 FAMILIES = {  # file of src/entroloop/metrics: what its metrics cost for n rows of d values

@@ -54,6 +54,23 @@ def test_every_generated_image_gets_a_verdict_and_a_page_shows_them(entroloop_he
     assert page.count('<img src="data:image/png') == sum(n > 0 for n in summary["counts"].values())
 
 
+def test_sets_of_one_name_are_both_kept_from_the_output_and_both_told_of(
+    entroloop_here, tmp_path, sets
+):
+    for place, name in (("real", "a"), ("made", "made")):
+        (tmp_path / f"in-{place}").mkdir()
+        (tmp_path / name).rename(tmp_path / f"in-{place}" / "images")
+        (tmp_path / f"in-{place}" / "images" / f"no-{place}.png").write_bytes(b"no picture")
+    both = ["audit", "in-real/images", "in-made/images", "--level", 0.08, "--out"]
+    assert "lies in 'images'" in one_line(entroloop_here(*both, "in-real/images/out"))
+    answer = entroloop_here(*both, "audited")
+    assert answer.returncode == 0, answer.stderr
+    skipped = json.loads(answer.stdout)["skipped"]
+    assert {name: list(files) for name, files in skipped.items()} == {
+        "images": ["no-real.png"], "made images": ["no-made.png"]
+    }  # fmt: skip
+
+
 def test_vectors_are_audited_too(entroloop_here, tmp_path, rng):
     real = rng.standard_normal((450, 5)).astype(np.float32)
     np.save(tmp_path / "real.npy", real)

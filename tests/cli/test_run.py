@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import entroloop as el
+from entroloop.commands.doctor import examine
 from entroloop.store.records import frame
 
 FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32"]
@@ -297,6 +298,19 @@ def test_clearing_lists_what_it_removes_and_waits_for_consent(entroloop_here, tm
         "0 trainings to do"
         in entroloop_here("run", "my.yaml", "--out", "s", "--set", "seeds=[0]").stderr
     )
+
+
+def test_what_a_run_made_while_the_question_was_open_is_not_cleared(tmp_path, tiny):
+    tiny |= {"generations": 1, "seeds": [0]}
+    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", workers=1))
+    list(el.run_study(tiny, tmp_path / "s", workers=1))
+    found = examine(tmp_path / "s")
+    assert found.removal()  # seed 1 is of no use then
+    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", workers=1))  # and it is again
+    with pytest.raises(el.InputError, match="has changed since it was looked at"):
+        found.remove()
+    assert examine(tmp_path / "s").is_whole
+    assert len(examine(tmp_path / "s").stages) == len(found.stages)
 
 
 @pytest.mark.parametrize("loss", ["arms", "arms/replace-random", "config.json", "unreadable"])

@@ -226,7 +226,8 @@ def test_a_folder_with_something_else_is_left_alone(entroloop_here, tmp_path, rn
 @pytest.fixture
 def choose(tmp_path, monkeypatch):
     """Return a function that selects from files in this process, in a fresh folder."""
-    from entroloop.commands.select import Request, select_files
+    from entroloop.commands.select import select_files
+    from entroloop.commands.select_request import Request
 
     monkeypatch.chdir(tmp_path)
 

@@ -16,7 +16,8 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 import entroloop as el
-from entroloop.commands.select import Request, select_files
+from entroloop.commands.select import select_files
+from entroloop.commands.select_request import Request
 
 
 def encoded(pixels, kind="PNG"):

@@ -1,16 +1,17 @@
 """Every generator passes the same tests."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 import entroloop as el
 from entroloop.generators import draw
+from entroloop.generators.table import GENERATORS
 from entroloop.modalities.text import rows_of
+from entroloop.plugins.settings import validate_settings
 from entroloop.samples import SampleSet
-from entroloop.study.build import GENERATORS
-from entroloop.study.config import validate_settings
 
 MLP = {"steps": 20, "width": 16, "blocks": 1}
 SMALL = {
@@ -129,3 +130,10 @@ def test_equal_rows_are_trained_on_without_a_failure(generator):
 
 def test_sampling_settings_are_settings(generator):
     assert set(generator.SAMPLING) <= set(type(generator).model_fields)
+
+
+def test_numbers_that_are_none_are_no_settings(generator):
+    for name, field in type(generator).model_fields.items():
+        for bad in (math.nan, math.inf, -math.inf) if "float" in str(field.annotation) else ():
+            with pytest.raises(el.InputError, match=name):
+                validate_settings(type(generator), {name: bad}, "test")

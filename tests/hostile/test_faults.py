@@ -19,7 +19,8 @@ import pytest
 import entroloop as el
 from entroloop.commands.doctor import examine
 from entroloop.commands.run import run_study
-from entroloop.commands.select import Request, select_files
+from entroloop.commands.select import select_files
+from entroloop.commands.select_request import Request
 from entroloop.features.cached import through_cache
 from entroloop.store import object_store
 from entroloop.study.loop import run_generation

@@ -14,9 +14,9 @@ pytest.importorskip("mkdocs", reason="mkdocs is not installed: entroloop[docs]")
 pytest.importorskip("latex2mathml", reason="latex2mathml is not installed: entroloop[docs]")
 
 from entroloop.cli.strategies import strategies
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS
 from entroloop.selection.strategies import STRATEGIES
-from entroloop.study.build import GENERATORS
 
 ROOT = Path(__file__).parents[2]
 

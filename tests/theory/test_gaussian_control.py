@@ -3,7 +3,7 @@
 import numpy as np
 
 from entroloop.commands.run import run_study
-from entroloop.report.claims import entropy_and_score
+from entroloop.report.study_words import entropy_and_score
 
 
 def test_gaussian_control_has_a_high_r_without_any_memorization(tmp_path):

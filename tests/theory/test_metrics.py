@@ -207,8 +207,13 @@ def test_a_metric_that_swaps_generated_and_train_is_found(name):
     images |= {"generated": images["reference"].cumsum(axis=1), "train": images["reference"]}
     twisted = images | {"generated": images["train"], "train": images["generated"]}
     value = METRICS[name].value
-    right = Sets(generated=generated, train=train, probabilities=certain, images=images, **others)
-    swapped = Sets(generated=train, train=generated, probabilities=vague, images=twisted, **others)
+    others |= {"as_images": np.asarray}
+    right = Sets(
+        generated=generated, train=train, probabilities=certain, originals=images, **others
+    )
+    swapped = Sets(
+        generated=train, train=generated, probabilities=vague, originals=twisted, **others
+    )
     right, swapped = value(right), value(swapped)
     assert {1: "+", 0: "=", -1: "-"}[int(np.sign(right - swapped))] == DIRECTIONS[name]
 

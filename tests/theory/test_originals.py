@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import entroloop as el
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.originals import OF_ORIGINALS
 from entroloop.modalities.table import Schema
@@ -48,3 +49,20 @@ def test_a_metric_that_swaps_generated_and_train_is_found(name):
     swapped = sets | {"generated": sets["train"], "train": sets["generated"]}
     one, two = (METRICS[name].value(Sets(originals=own, **more)) for own in (sets, swapped))
     assert {1: "+", 0: "=", -1: "-"}[int(np.sign(one - two))] == DIRECTIONS[name]
+
+
+@pytest.mark.parametrize("numbers", [(400, 100), (100, 400)])
+def test_texts_of_one_source_have_the_variety_of_their_floor_at_any_numbers(rng, numbers):
+    letters = list("abcde")
+    generated, reference = (
+        rows_of([" ".join(rng.choice(letters, 7)) for _ in range(n)], 16) for n in numbers
+    )
+    found = el.measure(
+        generated=generated, reference=reference, features="ngrams",
+        metrics=["distinct_2", "self_bleu"],
+    )  # fmt: skip
+    for name in ("distinct_2", "self_bleu"):
+        floor = found[f"{name}_floor"].value
+        assert found[name].value == pytest.approx(floor, rel=0.15)
+        larger = found[name if numbers[0] > numbers[1] else f"{name}_floor"]
+        assert "taken on 100, as many as both sets have" in larger.note

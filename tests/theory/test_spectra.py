@@ -241,11 +241,12 @@ def test_the_interval_looks_at_each_image_once_and_holds_the_value(rng, monkeypa
     monkeypatch.setattr(module, "radial_power", counted)
     images = {role: rng.standard_normal((60, 8, 8)) for role in ("generated", "reference")}
     rows = {role: x.reshape(60, 64) for role, x in images.items()}
-    found = measure(**rows, images=images, metrics=["high_frequency_loss"])["high_frequency_loss"]
+    shown = {"originals": images, "as_images": np.asarray}
+    found = measure(**rows, **shown, metrics=["high_frequency_loss"])["high_frequency_loss"]
     low, high = found.interval
     assert low < found.value < high
     assert looked == [60, 60]
-    sets = Sets(**rows, images=images)
+    sets = Sets(**rows, **shown)
     half = halved(sets, np.random.default_rng(0))[0]
     at = [half._index[role] for role in ("generated", "reference")]
     alone = high_frequency_loss(

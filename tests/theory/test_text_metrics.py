@@ -36,11 +36,21 @@ def test_self_bleu_is_bleu_with_all_others_as_references(rng):
     words = ["sun", "moon", "star", "sky", "cloud"]
     texts = [" ".join(rng.choice(words, rng.integers(3, 12))) for _ in range(40)]
     texts += [texts[0], "a sun"]
+    texts.sort(key=lambda text: len(text.split()))  # of equally close lengths it takes the first
     expected = [
         float(bleu_score([text], [texts[:i] + texts[i + 1 :]])) for i, text in enumerate(texts)
     ]
     assert np.allclose(self_bleu_rows(rows_of(texts, 120)), expected, atol=1e-6)
-    assert self_bleu_rows(rows_of(texts, 120))[0] == pytest.approx(1)
+    copies = [i for i, text in enumerate(texts) if texts.count(text) > 1]
+    assert self_bleu_rows(rows_of(texts, 120))[copies] == pytest.approx(1)
+
+
+def test_self_bleu_does_not_depend_on_the_order_of_texts():
+    texts = ["a b c d e f", "a b c d e", "a b c d e f g"]  # two lengths are as close to the first
+    one, two = (self_bleu_rows(rows_of([texts[i] for i in order], 40))
+                for order in ((0, 1, 2), (0, 2, 1)))  # fmt: skip
+    assert one.tolist() == two[[0, 2, 1]].tolist()
+    assert one[0] == 1  # no penalty beside the shorter one
 
 
 def test_self_bleu_needs_another_text():

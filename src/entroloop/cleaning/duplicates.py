@@ -84,7 +84,8 @@ class Duplicates:
         """Return the groups at a threshold up to the one searched (default: that one).
 
         prefer: mask or indices of rows that represent a group before all others, such as the real
-        ones. Raises InputError for a larger threshold: those pairs were not searched for.
+        ones. Raises InputError for a larger threshold, since those pairs were not searched for, and
+        for rows that the pool has not.
         """
         limit = self.threshold if threshold is None else threshold
         if not 0 <= limit <= self.threshold:
@@ -296,6 +297,12 @@ def _joining(found: Duplicates) -> Float64:
 
 def _mask(prefer: Any, n: int) -> NDArray[np.bool_]:
     mask = np.zeros(n, dtype=bool)
-    if prefer is not None:
-        mask[np.asarray(prefer)] = True
+    if prefer is None:
+        return mask
+    rows = np.asarray(prefer)
+    if rows.dtype == bool and rows.shape == (n,):
+        return rows
+    if len(rows) and (rows.dtype.kind not in "iu" or not 0 <= rows.min() <= rows.max() < n):
+        raise InputError(f"prefer must be a mask of the {n} rows, or indices in 0 … {n - 1}")
+    mask[rows.astype(np.int64)] = True
     return mask

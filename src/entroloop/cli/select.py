@@ -96,7 +96,8 @@ def select(
 ) -> None:
     """Choose the n most informative samples from one or more pools."""
     from entroloop.cli.answers import show_selection, tell
-    from entroloop.commands.select import Request, select_files
+    from entroloop.commands.select import select_files
+    from entroloop.commands.select_request import Request
     from entroloop.study.config import parse_overrides
 
     check_engine(engine, address)

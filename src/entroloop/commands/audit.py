@@ -60,10 +60,10 @@ def audit_files(request: AuditRequest, progress_of: ProgressOf = no_progress_of)
 
     Raises InputError for whatever is wrong with the sets or options; then nothing is written.
     """
-    named = dict(map(name_and_path, [*request.real, request.made]))
     folder = OutputFolder(request.out)
     folder.check()
-    refuse_overlap(request.out, places_of({f"'{name}'": path for name, path in named.items()}))
+    for name, path in map(name_and_path, [*request.real, request.made]):  # two may have one name
+        refuse_overlap(request.out, places_of({f"'{name}'": path}))
     plain = extractor_for("raw")  # images of one size: they are shown, too
     change = preparation(request.resize, request.mode)
     real, made = (
@@ -117,8 +117,9 @@ def _table(real: Pools, made: Pools, found: Audit) -> Any:
 
 
 def _summary(request: AuditRequest, real: Pools, made: Pools, found: Audit) -> dict[str, Any]:
-    sets = [*real.sets, *made.sets]
-    skipped = {s.name: s.skipped for s in sets if s.skipped}
+    sets = {s.name: s for s in real.sets}
+    sets |= {f"made {s.name}" if s.name in sets else s.name: s for s in made.sets}
+    skipped = {name: s.skipped for name, s in sets.items() if s.skipped}
     return {
         "counts": found.counts,
         "made": len(found),
@@ -130,6 +131,6 @@ def _summary(request: AuditRequest, real: Pools, made: Pools, found: Audit) -> d
         "thresholds": asdict(found.thresholds),
         "false_alarms": {name: asdict(rate) for name, rate in found.false_alarms.items()},
         "skipped": skipped,
-        "remarks": {s.name: s.remarks for s in sets if s.remarks},
+        "remarks": {name: s.remarks for name, s in sets.items() if s.remarks},
         "skipped_by_reason": dict(Counter(r for s in skipped.values() for r in s.values())),
     }

@@ -99,9 +99,17 @@ class CheckUp:
     def remove(self) -> None:
         """Remove damaged stages, those that the present configuration does not use, and the lists
         of other runs; `removal` tells what that is.
+
+        Raises InputError where a run has changed the folder since it was looked at.
         """
         self.store.open(self.identity["study"], self.identity["real"])
         try:
+            now = [stage for stage in _names(self.store) if is_stage(*stage)]
+            if (now, read_run_lists(self.store)) != (self.stages, self.lists):
+                raise InputError(
+                    f"{self.store.root} has changed since it was looked at; nothing was removed: "
+                    "look again"
+                )
             for kind, key in {*self.damaged, *self.unused}:
                 self.store.discard(kind, key)
             for run, listed in self.lists.items():
@@ -166,9 +174,7 @@ def examine(folder: Path, *, repair: bool = False) -> CheckUp:
     identity = store.identity() or (_identity_restored(store) if repair else None)
     if identity is None:
         raise InputError(f"{folder} is no study folder; give the folder that `run` wrote")
-    names = [
-        (kind, p.name) for kind in KINDS for p in sorted((store.root / "stages" / kind).glob("*"))
-    ]
+    names = _names(store)
     stages = [name for name in names if is_stage(*name)]
     damaged = [stage for stage in stages if not _intact(store, stage)]
     lists = read_run_lists(store)
@@ -191,6 +197,13 @@ def examine(folder: Path, *, repair: bool = False) -> CheckUp:
             *_unlisted(store, [stage for stage in stages if stage not in damaged]),
         ],
     )
+
+
+def _names(store: Store) -> list[Stage]:
+    """Return what lies among the stages, by kind and name, whether it is one or not."""
+    return [
+        (kind, p.name) for kind in KINDS for p in sorted((store.root / "stages" / kind).glob("*"))
+    ]
 
 
 def _intact(store: Store, stage: Stage) -> bool:

@@ -198,8 +198,8 @@ def _measured(
         train=rows.get("train"),
         reference=rows.get("reference"),
         probabilities=probabilities,
-        images=_images(sets) if any("images" in METRICS[n].needs for n in metrics or ()) else None,
-        originals={role: s.data for role, s in sets.items() if is_text(s.data)},
+        originals=_originals(sets, images=any("images" in METRICS[n].needs for n in metrics or ())),
+        as_images=np.asarray,
         metrics=metrics,
         seed=seed,
         device=device if device != "auto" else "cpu",
@@ -208,9 +208,13 @@ def _measured(
     return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
 
 
-def _images(sets: dict[str, FileSet]) -> dict[str, Array]:
-    """Return the sets that are images of one shape."""
-    return {role: np.asarray(s.data) for role, s in sets.items() if len(s.data.shape) == 4}
+def _originals(sets: dict[str, FileSet], *, images: bool) -> dict[str, Array]:
+    """Return the sets that are texts; those that are images of one shape, if they are wanted."""
+    return {
+        role: np.asarray(s.data)
+        for role, s in sets.items()
+        if is_text(s.data) or (images and len(s.data.shape) == 4)
+    }
 
 
 def _check_fits(generated: FileSet, role: str, found: FileSet, mixed: bool) -> None:

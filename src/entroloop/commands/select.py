@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,15 @@ from entroloop.commands.materialize import (
     write_files,
     write_table,
 )
-from entroloop.commands.pool_files import name_and_path, places_of, read_pools
+from entroloop.commands.pool_files import name_and_path, read_pools
 from entroloop.commands.pools import Origin, Pools
+from entroloop.commands.select_request import REALISM, Request, check_options, sources_of
 from entroloop.commands.update import Earlier, read_earlier, update_told, what_left
 from entroloop.data.loading import read_set
 from entroloop.data.preparing import preparation
 from entroloop.data.sets import MADE_BY, FileSet
-from entroloop.errors import InputError, unknown_name
+from entroloop.errors import InputError
 from entroloop.features import Extractor, extractor_for
-from entroloop.pools.hosts import PoolEngine
 from entroloop.pools.rows import Rows
 from entroloop.samples import Array, as_vectors
 from entroloop.selection import STRATEGIES, Selection, select
@@ -41,65 +39,6 @@ from entroloop.system.output_folder import OutputFolder, refuse_overlap
 from entroloop.system.progress_line import ProgressLine, ProgressOf, no_progress_of
 
 CHECKPOINT = ".checkpoint.npz"
-MATERIALS = ("link", "copy", "parquet", "hub")
-# Arguments of `select` that are no parameters of a strategy.
-RESERVED = {
-    p.name for p in inspect.signature(select).parameters.values() if p.kind is not p.VAR_KEYWORD
-} | {"guard"}
-REALISM = "realism"  # as --weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line asks for.
-
-    pools: [NAME=]PATH of each pool. n: how many rows to choose, or a share such as "10%"; None
-    where min_distance or until say when it is enough, or an update keeps its size. update: the
-    folder of an earlier choice, whose rows are offered anew. parameters: of the strategy. features:
-    the name of an extractor. initial: the path of rows that count as chosen. group_by: a column,
-    `label` or `pool`; quota: how the picks are shared among its groups. weights: a column, or
-    `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
-    assign: write which pick stands for each row. materialize: how the chosen rows themselves are
-    written, None for not at all. page: whether a page will show the choice, which needs labels and
-    the nearest pick of every row. strict: refuse corrupt images. on_invalid: what becomes of rows
-    with NaN, `fail` or `drop`. out: the folder that is written. engine: what distributes the pool
-    over several processes. command: what a data card tells as the command. resize,
-    mode: what images are brought to, see `preparation`. column: what holds the rows.
-    """
-
-    pools: list[str]
-    out: Path
-    n: int | str | None = None
-    min_distance: float | None = None
-    until: str | None = None
-    update: str | None = None
-    strategy: str = "greedy"
-    parameters: dict[str, Any] = field(default_factory=dict)
-    features: str = "raw"
-    metric: str = "euclidean"
-    initial: str | None = None
-    group_by: str | None = None
-    quota: str = "proportional"
-    weights: str | None = None
-    guard: str | None = None
-    assign: bool = False
-    materialize: str | None = None
-    page: bool = False
-    strict: bool = False
-    on_invalid: str = "fail"
-    resize: int | None = None
-    mode: str | None = None
-    column: list[str] | None = None
-    seed: int = 0
-    device: str = "auto"
-    engine: PoolEngine | None = None
-    command: str | None = None
-
-    @property
-    def columns(self) -> list[str] | None:
-        """The columns of pools that are needed; None for the labels where there are any."""
-        asked = [c for c in (self.group_by, self.weights) if c and c not in ("pool", REALISM)]
-        return None if self.page and not asked else asked
 
 
 def select_files(request: Request, progress: bool = False) -> Chosen:
@@ -108,10 +47,10 @@ def select_files(request: Request, progress: bool = False) -> Chosen:
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
     extractor = extractor_for(request.features, request.device)
-    _check_options(request)
+    check_options(request)
     folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
-    refuse_overlap(request.out, _sources(request))
+    refuse_overlap(request.out, sources_of(request))
     earlier = _earlier(request)
     with ProgressLine() as line:
         read = _read(request, extractor, line.of if progress else no_progress_of)
@@ -187,28 +126,6 @@ def _selected(
 
 def _checkpointed(request: Request) -> bool:
     return request.strategy in STRATEGIES and STRATEGIES[request.strategy].checkpointed
-
-
-def _check_options(request: Request) -> None:
-    if request.materialize not in (None, *MATERIALS):
-        raise unknown_name("--materialize", request.materialize, MATERIALS)
-    if request.on_invalid not in ("fail", "drop"):
-        raise unknown_name("--on-invalid", request.on_invalid, ("fail", "drop"))
-    if clash := RESERVED & set(request.parameters):
-        raise InputError(f"--param {min(clash)} is not a strategy's parameter: it has its own flag")
-    asks = "--weights realism" if request.weights == REALISM else request.strategy
-    needed = asks in ("--weights realism", "guarded")
-    if needed and request.guard is None:
-        raise InputError(f"{asks} needs --guard PATH: real rows that are used for nothing else")
-    if request.guard is not None and not needed:
-        raise InputError("--guard goes with --strategy guarded or --weights realism")
-
-
-def _sources(request: Request) -> dict[str, Path]:
-    """Return the files and folders that are read, by the name that a message gives them."""
-    pools = {f"pool '{name}'": path for name, path in map(name_and_path, request.pools)}
-    more = {"--initial": request.initial, "--guard": request.guard, "--update": request.update}
-    return places_of(pools | {flag: Path(path) for flag, path in more.items() if path is not None})
 
 
 def _rows_of(request: Request, extractor: Extractor, path: Path, name: str) -> Array:

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
 
 from entroloop.errors import InputError
-from entroloop.generators import Model
-from entroloop.generators.flow_matching import FlowMatching
-from entroloop.generators.gaussian import Gaussian
-from entroloop.generators.kde import KDE
-from entroloop.generators.latent_diffusion import LatentDiffusion
+from entroloop.generators import Generator, Model
 from entroloop.generators.mlp_diffusion import MLPDiffusion
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
-from entroloop.generators.unet.flow import UNetFlowMatching
-from entroloop.generators.unet.model import UNetDiffusion
+from entroloop.generators.table import GENERATORS
+from entroloop.plugins.settings import validate_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import rng_for, seed_for
 from entroloop.system.progress_line import Progress
-
-Member = Annotated[
-    MLPDiffusion
-    | FlowMatching
-    | LatentDiffusion
-    | UNetDiffusion
-    | UNetFlowMatching
-    | Gaussian
-    | KDE,
-    Field(discriminator="name"),
-]
 
 
 class Ecosystem(BaseModel):
@@ -45,19 +30,44 @@ class Ecosystem(BaseModel):
     arXiv 2512.15011; this form is ours). A training costs M times that of a member: for equal cost
     give members 1/M of the steps.
 
-    members: M. of: the generator of a member, with its settings.
+    members: M. of: the generator of a member, by its name, with its settings: any but an ecosystem.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     name: Literal["ecosystem"] = "ecosystem"
     members: int = Field(default=4, ge=1)
-    of: Member = MLPDiffusion()
+    of: SerializeAsAny[BaseModel] = MLPDiffusion()
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _is_a_generator(cls, of: Any) -> Any:
+        """Return the settings of a member; what their table does not know, they are not."""
+        if not isinstance(of, Mapping):
+            return of
+        found = GENERATORS.find(of.get("name"), "`of`")
+        if issubclass(found, Ecosystem):
+            raise InputError("an ecosystem is no member of another")
+        return validate_settings(found, of, "`of`")
+
+    @property
+    def _member(self) -> Generator:
+        return cast(Generator, self.of)
+
+    @property
+    def given(self) -> str | None:
+        """What the keys of members depend on beside their settings, as `Pipeline.given`."""
+        return getattr(self.of, "given", None)
+
+    @property
+    def COUPLES(self) -> bool:  # noqa: N802  # as other generators say it of their class
+        """Whether members train rows with the noise that they were made of."""
+        return bool(getattr(self.of, "COUPLES", False))
 
     @property
     def needs_previous(self) -> bool:
         """Whether members start from those of the previous generation."""
-        return bool(self.of.needs_previous)
+        return self._member.needs_previous
 
     def fit(
         self,
@@ -80,7 +90,7 @@ class Ecosystem(BaseModel):
         order = rng_for(seed, 0, "members").permutation(len(training_set))
         members: list[Model] = []
         for i, rows in enumerate(np.array_split(order, m)):
-            members.append(self.of.fit(
+            members.append(self._member.fit(
                 training_set.take(np.sort(rows)),
                 seed=seed_for(seed, 0, "member", i) if i else seed,
                 device=device,
@@ -95,12 +105,12 @@ class Ecosystem(BaseModel):
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
         """Return the size of all members."""
-        return self.members * int(self.of.stored_bytes(shape, -(-rows // self.members)))
+        return self.members * self._member.stored_bytes(shape, -(-rows // self.members))
 
     def load(self, folder: Path, *, device: str, threads: int) -> EcosystemModel:
         """Read what `EcosystemModel.save` wrote."""
         members: list[Model] = [
-            self.of.load(folder / f"member-{i}", device=device, threads=threads)
+            self._member.load(folder / f"member-{i}", device=device, threads=threads)
             for i in range(self.members)
         ]
         return EcosystemModel(self, read_row_format(folder), members)

@@ -9,33 +9,26 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from entroloop.generators.between_generations import extrapolated, row_weights, unset
+from entroloop.generators.between_generations import Remedies, extrapolated, row_weights
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows
 from entroloop.system.progress_line import Progress
 
 
-class Gaussian(BaseModel):
+class Gaussian(Remedies):
     """Settings: those of remedies alone. The covariance has divisor n and no jitter.
 
-    real_weight: the share that real rows have in the moments, see `row_weights`; null: every row
-    counts alike. extrapolation: w > 0 makes (1 + w) θ₀ − w θ of mean and covariance θ, θ₀ those of
-    the previous generation (negative variances become 0). Where the rows are its n samples, w takes
-    the mean covariance from (1 − 1/n) Σ₀ to (1 + w/n) Σ₀. truncation: the ratio τ of noise to
-    signal at which a diffusion of this Gaussian is stopped, in units of the root mean variance s̄;
-    samples keep the share s/√(s² + τ² s̄²) of the standard deviation s along each principal axis.
+    Real rows weigh in the moments. Extrapolated are mean and covariance (negative variances become
+    0); where the rows are n samples of the previous generation, w takes the mean covariance from
+    (1 − 1/n) Σ₀ to (1 + w/n) Σ₀. The truncation is in units of the root mean variance s̄; samples
+    keep the share s/√(s² + τ² s̄²) of the standard deviation s along each principal axis.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ("truncation",)
     name: Literal["gaussian"] = "gaussian"
-    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
-    extrapolation: float = Field(default=0.0, ge=0, exclude_if=unset)
-    truncation: float = Field(default=0.0, ge=0, exclude_if=unset)
 
     @property
     def needs_previous(self) -> bool:

@@ -6,33 +6,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
-from entroloop.generators.between_generations import row_weights, unset
+from entroloop.generators.between_generations import WeighsRows, row_weights
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, Float64, SampleSet
 from entroloop.system.progress_line import Progress
 
 
-class KDE(BaseModel):
-    """Settings: the bandwidth h of the isotropic kernel N(0, h² I).
+class KDE(WeighsRows):
+    """Settings: the bandwidth h ≥ 0 of the isotropic kernel N(0, h² I), in units of the rows.
 
     `scott`: h = n^(−1/(d+4)) times the root of the mean variance (Scott 1992). A sample's
-    covariance is that of the training set plus h² I. real_weight: the share of the samples that
-    come from real rows, see `row_weights`, and n is then 1/Σ w² of the weights; null: every row
-    counts alike.
+    covariance is that of the training set plus h² I. With a weight w of the real rows, that share
+    of the samples comes from them, and n is 1/Σ w² of the rows' weights.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     needs_previous: ClassVar[bool] = False
     name: Literal["kde"] = "kde"
-    bandwidth: Literal["scott"] | float = Field(default="scott")
-    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
+    bandwidth: Annotated[float, Field(ge=0)] | Literal["scott"] = "scott"
 
     def fit(
         self,

@@ -11,12 +11,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from entroloop.generators.between_generations import extrapolated, row_weights, unset
+from entroloop.generators.between_generations import Remedies, extrapolated, row_weights, unset
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.loss import check_loss
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling im
 FREQUENCIES = 32  # of the Fourier features of time
 
 
-class MLPSettings(BaseModel):
+class MLPSettings(Remedies):
     """Settings of a residual MLP, its training, and what it has to do with the last generation.
 
     Training rows are centred and divided by a single scale (the root of the mean variance). The
@@ -41,16 +41,12 @@ class MLPSettings(BaseModel):
     from an exponential moving average of the weights, whose horizon is a fixed share of the
     training (`ema_share`).
 
-    real_weight: the share of the loss that real rows have together, see `row_weights`; null: every
-    row counts alike. init: start from new weights, or from the previous generation's (`finetune`).
-    extrapolation: w > 0 makes (1 + w) θ₀ − w θ of the trained weights θ, θ₀ the previous
-    generation's: a step away from what training on this generation's rows did (Neon, arXiv
-    2510.03597); it needs `finetune`. truncation: the ratio τ of noise to signal at which sampling
-    stops and takes the network's clean rows, in units of the scale; 0 samples to the end. Where
-    rows are normal with standard deviation s in a direction, it leaves s²/√(s² + τ²) of it.
+    init: start from new weights, or from the previous generation's (`finetune`), which an
+    extrapolation needs. Real rows weigh in the loss. The truncation is in units of the scale; where
+    rows are normal with standard deviation s in a direction, samples keep the share s/√(s² + τ²) of
+    it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = ("sampler_steps", "truncation")
     COUPLES: ClassVar[bool] = False
     name: str
@@ -64,16 +60,7 @@ class MLPSettings(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_share: float = Field(default=0.05, ge=0, lt=1)
     sampler_steps: int = Field(default=24, ge=2)
-    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
     init: Literal["scratch", "finetune"] = Field(default="scratch", exclude_if=unset)
-    extrapolation: float = Field(default=0.0, ge=0, exclude_if=unset)
-    truncation: float = Field(default=0.0, ge=0, exclude_if=unset)
-
-    @model_validator(mode="after")
-    def _extrapolation_needs_finetune(self) -> Self:
-        if self.extrapolation and self.init != "finetune":
-            raise ValueError("extrapolation needs init: finetune, to have weights to step back to")
-        return self
 
     @property
     def needs_previous(self) -> bool:

@@ -45,6 +45,15 @@ def radial_power(images: Array) -> tuple[Float64, Float64]:
     return rings[1:] / side, found[:, 1:]
 
 
+def fine_share(images: Array) -> float:
+    """Return the share of power in fine detail, at more than a quarter of a cycle a pixel, 0 … 1.
+
+    images: (n, h, w) or (n, h, w, c); their means are left out. NaN where they do not vary. Raises
+    InputError as `radial_power`.
+    """
+    return _share(_fine_and_total(images))
+
+
 def high_frequency_loss(*, generated: Array, reference: Array) -> float:
     """Return how much less of their power generated images have in fine detail, in nats.
 
@@ -54,7 +63,7 @@ def high_frequency_loss(*, generated: Array, reference: Array) -> float:
 
     Raises InputError for rows that are no images, or images without any detail.
     """
-    return _loss(_fine_and_total(generated), _fine_and_total(reference))
+    return loss_between(fine_share(generated), fine_share(reference))
 
 
 def high_frequency_loss_of(sets: Sets) -> float:
@@ -62,7 +71,14 @@ def high_frequency_loss_of(sets: Sets) -> float:
     generated, reference = (
         sets.per_image(role, "power", _fine_and_total) for role in ("generated", "reference")
     )
-    return _loss(generated, reference)
+    return loss_between(_share(generated), _share(reference))
+
+
+def loss_between(generated: float, reference: float) -> float:
+    """Return the high-frequency loss, by the shares of power in fine detail (`fine_share`)."""
+    if not (generated > 0 and reference > 0):
+        raise InputError("the images of a set have no fine detail at all, so that none can be lost")
+    return float(np.log(reference) - np.log(generated))
 
 
 def _fine_and_total(images: Array) -> Float64:
@@ -71,8 +87,6 @@ def _fine_and_total(images: Array) -> Float64:
     return np.stack([power[:, frequencies > FINE].sum(axis=1), power.sum(axis=1)], axis=1)
 
 
-def _loss(generated: Float64, reference: Float64) -> float:
-    (fine, total), (real_fine, real_total) = generated.sum(axis=0), reference.sum(axis=0)
-    if not (fine > 0 and real_fine > 0):
-        raise InputError("the images of a set have no fine detail at all, so that none can be lost")
-    return float(np.log(real_fine / real_total) - np.log(fine / total))
+def _share(power: Float64) -> float:
+    fine, total = power.sum(axis=0)
+    return float(fine / total) if total > 0 else float("nan")

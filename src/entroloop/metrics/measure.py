@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from entroloop.errors import InputError
 from entroloop.metrics.entropy import has_near_copies
 from entroloop.metrics.halves import halved
 from entroloop.metrics.metric import BESIDES, WIDE, Metric, RowStatistic
-from entroloop.metrics.sets import Sets
+from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
 from entroloop.samples import Array, Float64
@@ -76,8 +76,8 @@ def measure(
     train: Any = None,
     reference: Any = None,
     probabilities: Any = None,
-    images: Mapping[str, Any] | None = None,
     originals: Mapping[str, Array] | None = None,
+    as_images: Callable[[Array], Array] | None = None,
     metrics: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -85,15 +85,15 @@ def measure(
 ) -> Measurements:
     """Return what `commands.measure.measure` says, of rows (n, d) that lie in one feature space.
 
-    images, originals: by role, where rows stand for images or for texts.
+    originals, as_images: see `Sets`, where rows stand for texts or images.
     """
     sets = Sets(
         generated=generated,
         train=train,
         reference=reference,
         probabilities=probabilities,
-        images=images,
         originals=originals,
+        as_images=as_images,
         seed=seed,
         device=device,
     )
@@ -168,6 +168,12 @@ def _given(metric: Metric) -> str:
     others = [role for role in metric.needs if role not in metric.resampled]
     given = f", given {' and '.join(others)}" if others else ""
     return f"the expectation over new {metric.resampled} rows{given}"
+
+
+def _roles(metric: Metric, sets: Sets) -> list[str]:
+    """Return the roles whose rows a metric takes, as features or as they were before."""
+    found = dict.fromkeys(need.partition(" ")[0] for need in metric.needs)
+    return [role for role in found if role in ROLES and sets.has(role)]
 
 
 def _by_default(metric: Metric, sets: Sets) -> bool:
@@ -280,9 +286,12 @@ class Taker:
         that is taken off.
         """
         sets = self.sets if metric.every_row else self.common
-        n = min(sets.sizes().values())
+        own = {role: len(sets[role]) for role in _roles(metric, sets)}
+        n = min(own.values())
         value = metric.value(sets)
-        note = f"{n} rows of each set" if len(metric.needs) > 1 else f"{n} rows"
+        note = f"{n} rows" if len(own) == 1 else f"{n} rows of each set"
+        if max(own.values()) > n:
+            note = " and ".join(f"{number} {role}" for role, number in own.items()) + " rows"
         if more := metric.note(sets):
             note += f"; {more}"
         if metric.counted:

@@ -46,7 +46,8 @@ class Metric:
     asks for that (benchmarks/intervals.py). fewest: rows that an interval takes, by the same
     simulation. pairs_within: the role whose near-copies of one another take its interval away.
     beside: metrics to show with it where the sets allow: its null or its floor. comparable: the
-    figures it can be compared with.
+    figures it can be compared with. version: of what it computes; part of the keys of records that
+    name it, above 1.
     """
 
     needs: tuple[str, ...]
@@ -66,6 +67,7 @@ class Metric:
     wide: str = ""  # at d > WIDE: "no interval", or "on request"
     comparable: str = OWN
     note: Callable[[Sets], str] = lambda sets: ""  # noqa: ARG005
+    version: int = 1
 
 
 def mean_of(

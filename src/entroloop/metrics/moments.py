@@ -120,6 +120,14 @@ def frechet_distance_infinity_of(sets: Sets) -> float:
 Moments = tuple[Float64, Float64]
 
 
+def rank_note(sets: Sets) -> str:
+    """Say where generated and reference rows are too few for covariances of full rank."""
+    n, d = min(len(sets["generated"]), len(sets["reference"])), sets["generated"].shape[1]
+    if n > d:
+        return ""
+    return f"{n} rows of {d} values: the covariances have rank ≤ {n - 1}, so the figure is biased"
+
+
 def _enough(g: Array, r: Array) -> None:
     if min(len(g), len(r)) < 2:
         raise InputError("the Fréchet distance needs at least 2 rows in each set")

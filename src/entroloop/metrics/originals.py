@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from entroloop.metrics.columns import (
     correlation_drift_of,
     marginal_drift_of,
@@ -13,14 +15,35 @@ from entroloop.metrics.metric import REAL, G, Metric, R, T
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.text import copied_rows, distinct_n, perplexity_of, self_bleu, tail_mass_of
 from entroloop.samples import Array
+from entroloop.seeding import rng_for
 
 
 def _texts(role: str, says: str, value: Callable[[Array], float], beside: str = "") -> Metric:
-    """Return a metric of the texts of one role."""
+    """Return a metric of the texts of one role, which depends on their number."""
     return Metric(
-        (f"{role} text",), lambda sets: value(sets.original(role)), says,
+        (f"{role} text",), lambda sets: value(_equally_many(sets, role)), says,
         every_row=True, bounds=(0.0, 1.0), counted=True, beside=(beside,) if beside else (),
+        note=lambda sets: _number_told(sets, role), version=2,
     )  # fmt: skip
+
+
+def _number(sets: Sets) -> int:
+    """Return how many texts the generated and the held-out set both have."""
+    return min(len(sets.original(role)) for role in (G, R) if sets.has(f"{role} text"))
+
+
+def _equally_many(sets: Sets, role: str) -> Array:
+    """Return as many texts of a role as both sets have; the draw is one, and so is a floor."""
+    texts, n = sets.original(role), _number(sets)
+    if len(texts) <= n:
+        return texts
+    drawn = rng_for(0, 0, "texts").choice(len(texts), n, replace=False)
+    return np.asarray(texts[np.sort(drawn)])
+
+
+def _number_told(sets: Sets, role: str) -> str:
+    n = _number(sets)
+    return f"taken on {n}, as many as both sets have" if len(sets.original(role)) > n else ""
 
 
 def _copied(role: str, of: str, says: str, beside: str = "") -> Metric:

@@ -52,11 +52,11 @@ class Sets:
     The roles are generated, train, reference (held-out real rows) and, in a study, unselected (rows
     of the generations that the training set came from, which nothing was trained on) and real (the
     real training rows of generation 1); train_whole is the whole training set if `train` is only a
-    draw from it. probabilities: class probabilities, one line per generated row. images: of each
-    role, where rows stand for images, (n, h, w[, c]). originals: the rows as they were before
-    features were taken, by role, for metrics of texts and, with their schema, of tables.
-    likelihood: what a model gives for reference texts, see `perplexity`. seed: determines every
-    random draw in a metric.
+    draw from it. probabilities: class probabilities, one line per generated row. originals: the
+    rows as they were before features were taken, by role, for metrics of texts, with their schema
+    of tables, and of images, which `as_images` makes of them, (n, h, w[, c]). likelihood: what a
+    model gives for reference texts, see `perplexity`. seed: determines every random draw in a
+    metric.
 
     Raises InputError for invalid rows, rows of different width, and access to a missing role.
     """
@@ -71,8 +71,8 @@ class Sets:
         unselected: Any = None,
         real: Any = None,
         probabilities: Any = None,
-        images: Any = None,
         originals: Any = None,
+        as_images: Callable[[Array], Array] | None = None,
         likelihood: Any = None,
         schema: Any = None,
         seed: int = 0,
@@ -89,8 +89,8 @@ class Sets:
             self._rows["train_whole"] = self._rows["train"]
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
-        self._images = dict(images or {})
         self._originals: dict[str, Array] = dict(originals or {})
+        self._as_images = as_images
         self._likelihood: Float64 | None = likelihood
         self._schema: Schema | None = schema
         self.seed, self.device = seed, device
@@ -165,7 +165,7 @@ class Sets:
     def drawn(self, n: int, rng: np.random.Generator) -> Sets:
         """Return n rows of each role, drawn without replacement and kept in order."""
         some: dict[str, Any] = {}
-        images: dict[str, Array] = {}
+        originals: dict[str, Array] = {}
         for role in ROLES:
             if role not in self._rows:
                 continue
@@ -177,9 +177,12 @@ class Sets:
             some[role] = rows if len(rows) == n else rows[index]
             if role == "generated" and self.probabilities is not None:
                 some["probabilities"] = self.probabilities[index]
-            if role in self._images:
-                images[role] = self._images[role][index]
-        return Sets(**some, images=images, seed=self.seed, device=self.device)
+            if role in self._originals:
+                originals[role] = self._originals[role][index]
+        return Sets(
+            **some, originals=originals, as_images=self._as_images, schema=self._schema,
+            seed=self.seed, device=self.device,
+        )  # fmt: skip
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Found]) -> Found:
         """Return what `make` finds, kept under a key: a name, ids of arrays of rows, numbers."""
@@ -195,12 +198,13 @@ class Sets:
 
         Raises InputError where the rows of the role are no images.
         """
-        if role not in self._images:
+        as_images = self._as_images
+        if role not in self._originals or as_images is None:
             raise InputError(
                 f"{role} rows are no images, which this metric is about; give images, or leave it "
                 "out"
             )
-        return self.once((name, id(self[role])), lambda: make(self._images[role]))
+        return self.once((name, id(self[role])), lambda: make(as_images(self._originals[role])))
 
     def distinct(self, role: str) -> bool:
         """Return whether no two rows of a role are equal."""

@@ -41,7 +41,9 @@ def distinct_n(texts: Array, n: int) -> float:
 def self_bleu(texts: Array) -> float:
     """Return the mean BLEU-4 of each text with all others as its references (Zhu et al. 2018).
 
-    Not smoothed: 0 for a text that shares no sequence of four words. High means little variety.
+    Not smoothed: 0 for a text that shares no sequence of four words. Of two lengths that are as
+    close to a text's own the shorter counts. High means little variety; it rises with the number of
+    texts, so that only equal numbers compare.
 
     Raises InputError for fewer than two texts.
     """
@@ -84,11 +86,12 @@ def _of_others(most: tuple[int, int, int], i: int) -> int:
 
 
 def _closest_lengths(lengths: Array) -> Float64:
-    """Return for each text the length of another that is closest to its own, the first of two."""
+    """Return for each text the length of another that is closest to its own, the shorter of two."""
+    order = np.argsort(lengths, kind="stable")
+    ends = np.concatenate([[-np.inf], lengths[order], [np.inf]])
+    shorter, own, longer = ends[:-2], ends[1:-1], ends[2:]
     closest = np.empty(len(lengths))
-    for i, own in enumerate(lengths):
-        others = np.delete(lengths, i)
-        closest[i] = others[np.abs(others - own).argmin()]
+    closest[order] = np.where(own - shorter <= longer - own, shorter, longer)
     return closest
 
 

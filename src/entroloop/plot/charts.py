@@ -21,8 +21,9 @@ from entroloop.plot.style import (
     new_figure,
     styled,
 )
-from entroloop.report.claims import entropy_and_score, t_interval
+from entroloop.report.claims import t_interval
 from entroloop.report.figures import colour
+from entroloop.report.study_words import entropy_and_score
 from entroloop.store.records import load_records
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from entroloop.plugins.table import (
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _HOMES = {  # of the tables: rooms above this one, imported when they are needed
-    "generators": "entroloop.study.build",
+    "generators": "entroloop.generators.table",
     "sources": "entroloop.study.build",
     "paradigms": "entroloop.study.paradigms",
     "strategies": "entroloop.selection.strategies",

@@ -14,9 +14,9 @@ import pandas as pd
 
 from entroloop.metrics import METRICS
 from entroloop.report.arms import ShownArm, study_titles
-from entroloop.report.claims import entropy_and_score
 from entroloop.report.numbers import rounded
 from entroloop.report.read import StudyView
+from entroloop.report.study_words import entropy_and_score
 
 Chart = dict[str, Any]
 

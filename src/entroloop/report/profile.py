@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from entroloop.errors import InputError
-from entroloop.metrics.frequencies import high_frequency_loss
+from entroloop.metrics.frequencies import fine_share, loss_between
 from entroloop.metrics.tails import QUANTILE, tail_share
 from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.claims import t_interval
@@ -83,7 +83,10 @@ def profile(
 
     failed: for each study, whether generation 1 cannot be judged; its cells are greyed.
     """
-    known = {arm.index: _with_page(arm) for arm in arms if arm.records["generation"].max() > 1}
+    detail = _Detail()
+    known = {
+        arm.index: _with_page(arm, detail) for arm in arms if arm.records["generation"].max() > 1
+    }
     if not known:
         return None
     titles = study_titles(views)
@@ -96,7 +99,7 @@ def profile(
     rows = [
         Row([
             Cell(definition.heading, detail=definition.says),
-            *(_real(definition, i, arms, known) for i in range(len(views))),
+            *(_real(definition, i, arms, known, detail) for i in range(len(views))),
             *(_cell(definition, known[arm.index], failed[arm.study]) for arm in arms
               if arm.index in known),
         ])
@@ -119,7 +122,7 @@ def _measured(known: dict[int, pd.DataFrame]) -> list[Definition]:
     return list(found.values())
 
 
-def _with_page(arm: ShownArm) -> pd.DataFrame:
+def _with_page(arm: ShownArm, detail: _Detail) -> pd.DataFrame:
     """Return the records of generation 1 and the last, with what the page takes by itself."""
     rows, last = arm.records, int(arm.view.records["generation"].max())
     rows = rows[rows["generation"].isin([1, last])]
@@ -127,7 +130,7 @@ def _with_page(arm: ShownArm) -> pd.DataFrame:
     if arm.view.config["metrics"]["features"] == "raw":  # elsewhere it would cost a network
         taken[TAILS] = _tails
     if shows_images(arm.view):
-        taken[DETAIL] = _detail
+        taken[DETAIL] = detail.of_samples
     return rows.assign(**{
         name: [
             take(arm, int(seed), int(generation))
@@ -145,19 +148,31 @@ def _tails(arm: ShownArm, seed: int, generation: int) -> float:
     )
 
 
-def _detail(arm: ShownArm, seed: int, generation: int) -> float:
-    return _detail_of(arm, seed, arm.view.samples(arm.name, seed, generation))
+class _Detail:
+    """The high-frequency loss beside held-out rows, whose own detail is found once a run."""
+
+    def __init__(self) -> None:
+        self._held_out: dict[tuple[int, int], float] = {}
+
+    def of_samples(self, arm: ShownArm, seed: int, generation: int) -> float:
+        """Return that of the samples of a generation."""
+        return self.of(arm, seed, arm.view.samples(arm.name, seed, generation))
+
+    def of(self, arm: ShownArm, seed: int, rows: Array) -> float:
+        """Return that of rows, NaN where there is no detail."""
+        key = (arm.study, seed)
+        if key not in self._held_out:
+            self._held_out[key] = _fine_share(arm, _held_out(arm, seed))
+        try:
+            return loss_between(_fine_share(arm, rows), self._held_out[key])
+        except InputError:
+            return math.nan
 
 
-def _detail_of(arm: ShownArm, seed: int, rows: Array) -> float:
-    """Return the high-frequency loss of rows beside held-out ones, NaN where there is no detail."""
-    images, real = (arm.view.as_images(x[:IMAGES]) for x in (rows, _held_out(arm, seed)))
+def _fine_share(arm: ShownArm, rows: Array) -> float:
+    images = arm.view.as_images(rows[:IMAGES])
     assert images is not None
-    assert real is not None
-    try:
-        return high_frequency_loss(generated=images, reference=real)
-    except InputError:
-        return math.nan
+    return fine_share(images)
 
 
 def _held_out(arm: ShownArm, seed: int) -> Array:
@@ -208,7 +223,11 @@ def _level(value: float, form: str) -> str:
 
 
 def _real(
-    definition: Definition, study: int, arms: Sequence[ShownArm], known: dict[int, pd.DataFrame]
+    definition: Definition,
+    study: int,
+    arms: Sequence[ShownArm],
+    known: dict[int, pd.DataFrame],
+    detail: _Detail,
 ) -> Cell:
     """Return what real rows have: of the runs' own records, or of the real rows themselves."""
     own = next((arm for arm in arms if arm.study == study and arm.index in known), None)
@@ -221,7 +240,7 @@ def _real(
         value = 1 - QUANTILE
     elif definition.column == DETAIL and definition.column in one:
         train = np.sort(own.view.real_rows(own.seed)[0][:IMAGES])
-        value = _detail_of(own, own.seed, np.asarray(own.view.real.data[train]))
+        value = detail.of(own, own.seed, np.asarray(own.view.real.data[train]))
     elif definition.real in one:
         value = float(one[definition.real].mean())
     else:

@@ -8,7 +8,6 @@ from typing import Any
 from entroloop.report.answer import answer
 from entroloop.report.arms import ShownArm, shown_arms, study_titles
 from entroloop.report.attenuation import attenuations
-from entroloop.report.claims import geometry, verdict
 from entroloop.report.figures import curves, provenance, relation
 from entroloop.report.first_generation import first_generation_table
 from entroloop.report.pictures import pictures, projections
@@ -21,6 +20,7 @@ from entroloop.report.study_tables import (
     last_table,
     memorization_table,
 )
+from entroloop.report.study_words import geometry, verdict
 from entroloop.report.tabular import tabular_tables
 from entroloop.report.texts import texts_tables
 

@@ -1,6 +1,4 @@
-"""From a configuration to objects: the tables of sources and generators, and all that is checked
-before any work.
-"""
+"""From a configuration to objects: the table of sources, all that is checked before any work."""
 
 from __future__ import annotations
 
@@ -17,28 +15,15 @@ from entroloop.distances.table import DISTANCES
 from entroloop.errors import InputError, unknown_name
 from entroloop.features import EXTRACTORS, Extractor, extractor_for
 from entroloop.generators import Generator
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS
-from entroloop.plugins import Plugin, PluginError, Table, blamed
+from entroloop.plugins import Plugin, Table, blamed
+from entroloop.plugins.settings import settings_with, validate_settings
 from entroloop.samples import RealData
 from entroloop.selection import STRATEGIES, select
 from entroloop.selection.realism import REALISM
-from entroloop.study.config import ArmConfig, Settings, StudyConfig, validate_settings
+from entroloop.study.config import ArmConfig, Settings, StudyConfig
 from entroloop.study.paradigms import PARADIGMS, Composition
-
-
-def _settings_with(*methods: str) -> Callable[[Plugin, Any], type[BaseModel]]:
-    """Return what checks that a plug-in is a class of settings with these methods."""
-
-    def adopted(plugin: Plugin, found: Any) -> type[BaseModel]:
-        if not (isinstance(found, type) and issubclass(found, BaseModel)):
-            raise PluginError(f"{plugin} is no class of settings, a pydantic.BaseModel")
-        known = set(dir(found)) | set(found.model_fields)
-        if missing := [name for name in methods if name not in known]:
-            raise PluginError(f"{plugin} lacks `{missing[0]}`")
-        return found
-
-    return adopted
-
 
 _SOURCES = {
     "digits": "entroloop.data.digits:Digits",
@@ -54,26 +39,8 @@ _SOURCES = {
     "table": "entroloop.data.table_rows:Tables",
     "known_table": "entroloop.data.table_rows:KnownTable",
 }
-_GENERATORS = {
-    "mlp_diffusion": "entroloop.generators.mlp_diffusion:MLPDiffusion",
-    "gaussian": "entroloop.generators.gaussian:Gaussian",
-    "unet_diffusion": "entroloop.generators.unet.model:UNetDiffusion",
-    "pipeline": "entroloop.generators.pipeline:Pipeline",
-    "kde": "entroloop.generators.kde:KDE",
-    "gaussian_copula": "entroloop.generators.gaussian_copula:GaussianCopula",
-    "tiny_lm": "entroloop.generators.tiny_lm.model:TinyLM",
-    "latent_diffusion": "entroloop.generators.latent_diffusion:LatentDiffusion",
-    "ecosystem": "entroloop.generators.ecosystem:Ecosystem",
-    "flow_matching": "entroloop.generators.flow_matching:FlowMatching",
-    "unet_flow_matching": "entroloop.generators.unet.flow:UNetFlowMatching",
-}
 SOURCES: Table[type[BaseModel]] = Table(
-    "sources", _SOURCES, _settings_with("load", "source", "n_train", "n_reference")
-)
-GENERATORS: Table[type[BaseModel]] = Table(
-    "generators",
-    _GENERATORS,
-    _settings_with("fit", "load", "stored_bytes", "name", "SAMPLING", "needs_previous"),
+    "sources", _SOURCES, settings_with("load", "source", "n_train", "n_reference")
 )
 
 
@@ -105,6 +72,14 @@ class Arm:
         inner = self.config.strategy_args.get("inner", []) if guarded else []
         named = [one.get("strategy") if isinstance(one, Mapping) else one for one in inner]
         return [self.config.strategy, *(name for name in named if isinstance(name, str))]
+
+    @property
+    def generator_names(self) -> list[str]:
+        """The generator, and that of its members where it is an ecosystem."""
+        own = str(self.config.generator["name"])
+        if own != "ecosystem":
+            return [own]
+        return list(dict.fromkeys([own, *(g.of.name for g in self.generators)]))  # type: ignore[attr-defined]
 
     def generator_settings(self, generation: int) -> tuple[Settings, Settings]:
         """Return the settings that training depends on, and those of sampling alone."""
@@ -143,7 +118,7 @@ class Built:
         for arm in self.arms:
             used += [(STRATEGIES, name) for name in arm.strategies]
             used += [
-                (GENERATORS, arm.config.generator["name"]),
+                *((GENERATORS, name) for name in arm.generator_names),
                 (PARADIGMS, arm.config.paradigm),
                 (EXTRACTORS, arm.config.features.partition(":")[0]),
             ]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from entroloop.errors import InputError, one_line, unknown_name
+from entroloop.plugins.settings import first_problem
 from entroloop.study.yaml_text import parsed, refuse_odd_values
 from entroloop.trackers import TRACKERS
 
@@ -278,31 +279,6 @@ def _full_arm(arm: Any, index: int, shared: Settings, where: str) -> Settings:
     full["generator"] = {"name": generator} if isinstance(generator, str) else generator
     full["name"] = _arm_name(full, arm)
     return full
-
-
-def first_problem(error: ValidationError, where: str) -> str:
-    """Describe the first problem found by pydantic, in one line."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the whole"
-    given = "" if first["type"] == "missing" else f" (got {_short(first.get('input'))})"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key} in {where}: {message[0].lower()}{message[1:]}{given}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def validate_settings(model: type[BaseModel], raw: Settings, where: str) -> BaseModel:
-    """Return the validated settings of a generator, source, …; an InputError names the key."""
-    for key in raw:
-        if key not in model.model_fields:
-            raise unknown_name("key", key, model.model_fields, where)
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(first_problem(error, where)) from None
 
 
 def fingerprint(content: Any) -> str:

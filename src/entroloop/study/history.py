@@ -59,13 +59,14 @@ class History:
         """Return an extractor of this study's rows, fitted to the real training data."""
         return extractor.seeing(self._source.decoder).fitted_to(self.real_train().data)
 
-    def images(self, rows: dict[str, Array]) -> dict[str, Array]:
-        """Return sets of rows as images (n, h, w[, c]), none where they stand for none."""
+    @property
+    def as_images(self) -> Callable[[Array], Array] | None:
+        """What makes images (n, h, w[, c]) of rows; None where they stand for none."""
         source = self._source
         if source.decoder is not None:
-            return {role: source.decoder(x) for role, x in rows.items()}
+            return source.decoder
         shape = source.data.shape[1:] if source.data.ndim == 4 else source.image_shape
-        return {role: x.reshape(len(x), *shape) for role, x in rows.items()} if shape else {}
+        return (lambda rows: rows.reshape(len(rows), *shape)) if shape else None
 
     def real_train(self) -> SampleSet:
         """The real training data."""

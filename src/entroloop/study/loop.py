@@ -11,6 +11,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.generators import Model, draw
 from entroloop.generators.row_format import told_by
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS, RECORDED, Sets
 from entroloop.metrics.measure import with_nulls
 from entroloop.plugins import PluginError, blamed
@@ -21,7 +22,7 @@ from entroloop.selection.realism import realism_weights
 from entroloop.store.folder import Store
 from entroloop.store.records import to_json
 from entroloop.store.stages import TrainingSet, read_decision
-from entroloop.study.build import GENERATORS, Built
+from entroloop.study.build import Built
 from entroloop.study.history import History
 from entroloop.study.plan import Step
 from entroloop.system.progress_line import Progress, ProgressOf
@@ -88,7 +89,7 @@ def fit_and_sample(
     """Train this generation's generator, and draw as many samples as the plan asks for."""
     seed, g = step.seed, step.generation
     generator = built.arm(step.arm.name).generator(g)
-    plugin = GENERATORS.plugin(step.arm.generator["name"])
+    plugin = GENERATORS.plugin(built.arm(step.arm.name).generator_names[-1])
     if not store.info("model", step.model):
         progress = progress_of("model")
         progress(0, 1)
@@ -152,9 +153,6 @@ def measure_generation(
         "reference": np.asarray(history.reference().data),
         "real": np.asarray(history.real_train().data),
     }
-    images = {}
-    if any("images" in METRICS[name].needs for name in built.config.metrics.extra):
-        images = history.images({role: originals[role] for role in ("generated", "reference")})
     sets = Sets(
         generated=extractor(originals["generated"]),
         train=train[drawn],
@@ -162,8 +160,8 @@ def measure_generation(
         reference=extractor(originals["reference"]),
         unselected=None if unselected is None else extractor(unselected.data),
         real=extractor(originals["real"]),
-        images=images,
         originals=originals,
+        as_images=history.as_images,
         schema=history.schema,
         likelihood=_likelihood(step, built, history, device),
         seed=seed_for(step.seed, step.generation, "measure"),

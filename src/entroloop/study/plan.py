@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from entroloop.generators.table import GENERATORS
 from entroloop.metrics import METRICS
 from entroloop.plugins import Plugin
 from entroloop.seeding import seed_for
 from entroloop.selection import STRATEGIES
 from entroloop.store.folder import FORMAT
-from entroloop.study.build import GENERATORS, Arm, Built
+from entroloop.study.build import Arm, Built
 from entroloop.study.config import ArmConfig, fingerprint
 from entroloop.study.paradigms import Composition
 
@@ -173,11 +174,13 @@ class _Keys:
         }
         if arm.generator(generation).needs_previous:
             content["previous"] = previous_model
-        content |= _plugins([GENERATORS.plugin(arm.config.generator["name"])])
+        content |= _plugins(GENERATORS.plugin(name) for name in arm.generator_names)
         return fingerprint(content)
 
     def _record(self, seed: int, keys: list[str]) -> str:
         metrics = self.config.metrics.model_dump() | {"features": self.built.extractor.identity}
+        versions = {name: METRICS[name].version for name in self.config.metrics.extra}
+        versions = {name: version for name, version in versions.items() if version > 1}
         return fingerprint(
             self._split(seed)
             | {
@@ -187,6 +190,7 @@ class _Keys:
                 "n_reference": self.config.n_reference,
                 "metrics": metrics,
             }
+            | ({"versions": versions} if versions else {})
             | _plugins(METRICS.plugin(name) for name in self.config.metrics.extra)
         )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 from entroloop.generators import Model, draw
+from entroloop.generators.table import GENERATORS
 from entroloop.plugins import blamed
 from entroloop.samples import Array, RealData, SampleSet
 from entroloop.store.folder import Store
@@ -22,7 +23,7 @@ from entroloop.store.object_store import ObjectStore, store_at
 from entroloop.store.records import GenerationRecord, frame, load_records, read_record
 from entroloop.store.run_lists import Keys, RunList, is_complete, read_run_lists
 from entroloop.store.stages import read_decision, read_real, read_table, read_training_set
-from entroloop.study.build import GENERATORS, generators_of
+from entroloop.study.build import generators_of
 from entroloop.study.config import ArmConfig, StudyConfig
 from entroloop.system.notebook import rows_table
 from entroloop.system.progress_line import no_progress

@@ -16,7 +16,7 @@ class TinyLMSettings(BaseModel):
     sampling; top_p: the share of probability that is sampled from, the most likely tokens first.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     SAMPLING: ClassVar[tuple[str, ...]] = ("temperature", "top_p")
     needs_previous: ClassVar[bool] = False
     name: Literal["tiny_lm"] = "tiny_lm"

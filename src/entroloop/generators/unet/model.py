@@ -18,9 +18,10 @@ from entroloop.errors import InputError
 from entroloop.generators.between_generations import extrapolated
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
+from entroloop.generators.unet.checkpoint import train
 from entroloop.generators.unet.sampling import in_halves, noise_scheduler, sampled
 from entroloop.generators.unet.settings import SIZES, DiffusionSettings, UNetSettings
-from entroloop.generators.unet.training import Training, train
+from entroloop.generators.unet.training import Training
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.memory import freed_memory_kept

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from entroloop.generators.between_generations import unset
+from entroloop.generators.between_generations import Remedies
 
 # Block widths, layers per block, normalization groups. The paper's sizes have attention in the
 # fifth down and the second up block; `tiny`, for CPUs, in its last down and first up block.
@@ -15,28 +15,28 @@ SIZES: dict[str, tuple[tuple[int, ...], int, int]] = {
     **{f"unet{w}": ((w, w, 2 * w, 2 * w, 4 * w, 4 * w), 2, 16) for w in (32, 48, 64, 128)},
 }
 
+Share = Annotated[float, Field(ge=0, lt=1)]
 
-class UNetSettings(BaseModel):
+
+class UNetSettings(Remedies):
     """Settings of a U-Net, its training and sampling; the defaults are the paper's.
 
-    steps: optimizer steps; None for `epochs` passes over the training set. ema: maximum decay of an
-    exponential moving average of the weights (diffusers' EMAModel with power 3/4), which samples
-    instead of the final weights; None for no average. precision: of the forward pass, bf16 and fp16
-    on a GPU. init: start each generation from new weights, or from the previous generation's.
-    classes: train class-conditionally on labels 0 … classes − 1, each dropped with probability
-    `label_dropout`; samples follow the class shares of the training set, and guidance_scale w gives
-    ε(x) + w (ε(x | class) − ε(x)) (Ho & Salimans 2022).
+    steps: optimizer steps, each of `accumulation` batches of `batch_size` images; None for as many
+    as there are batches in `epochs` passes over the training set. lr: reached after `warmup` steps,
+    then a cosine falls to 0. ema: maximum decay of an exponential moving average of the weights
+    (diffusers' EMAModel with power 3/4), which samples instead of the final weights; None for no
+    average. precision: of the forward pass, bf16 and fp16 on a GPU. init: start each generation
+    from new weights, or from the previous generation's. classes: train class-conditionally on
+    labels 0 … classes − 1, each dropped with probability `label_dropout`; samples follow the class
+    shares of the training set, and guidance_scale w gives ε(x) + w (ε(x | class) − ε(x)) (Ho &
+    Salimans 2022).
 
-    real_weight: the share of the loss that real rows have together, see `row_weights`; null: every
-    row counts alike. extrapolation: w > 0 makes (1 + w) θ₀ − w θ of the trained weights θ, θ₀ the
-    previous generation's (Neon, arXiv 2510.03597); it needs `finetune`. truncation: the ratio of
-    noise to signal, σ/α with pixels in [−1, 1], at which sampling stops and takes the network's
-    clean image; 0 samples to the end.
+    An extrapolation needs `init: finetune`. Real rows weigh in the loss. The truncation is σ/α with
+    pixels in [−1, 1].
 
     checkpoint_every: steps between checkpoints, from which a killed training resumes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     SAMPLING: ClassVar[tuple[str, ...]] = (
         "sampler", "sampler_steps", "sampling_batch", "guidance_scale", "truncation",
     )  # fmt: skip
@@ -48,7 +48,7 @@ class UNetSettings(BaseModel):
     batch_size: int = Field(default=128, ge=1)
     accumulation: int = Field(default=1, ge=1)
     lr: float = Field(default=1e-4, gt=0)
-    betas: tuple[float, float] = (0.95, 0.999)
+    betas: tuple[Share, Share] = (0.95, 0.999)
     weight_decay: float = Field(default=1e-6, ge=0)
     warmup: int = Field(default=500, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
@@ -63,16 +63,11 @@ class UNetSettings(BaseModel):
     sampler: str
     sampler_steps: int
     sampling_batch: int = Field(default=256, ge=1)
-    real_weight: float | None = Field(default=None, gt=0, le=1, exclude_if=unset)
-    extrapolation: float = Field(default=0.0, ge=0, exclude_if=unset)
-    truncation: float = Field(default=0.0, ge=0, exclude_if=unset)
 
     @model_validator(mode="after")
-    def _settings_that_need_others(self) -> Self:
+    def _guidance_needs_classes(self) -> Self:
         if self.guidance_scale != 1 and self.classes is None:
             raise ValueError("guidance_scale needs classes: the number of classes in the labels")
-        if self.extrapolation and self.init != "finetune":
-            raise ValueError("extrapolation needs init: finetune, to have weights to step back to")
         return self
 
     @property
