@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2
 
 import entroloop as el
-from entroloop.metrics import METRICS, Sets
+from entroloop.metrics import METRICS, Sets, kernels
 from entroloop.metrics.copying import c_t, fld, fld_gap
 from entroloop.metrics.drift import (
     drift_coverage,
@@ -299,3 +299,12 @@ def test_the_tail_share_is_5_percent_where_nothing_is_lost_and_the_chi_square_la
     sets = Sets(generated=0.9 * normal(1, n, d), reference=reference)
     found = tail_share(generated=0.9 * normal(1, n, d), reference=reference)
     assert METRICS["tail_share"].value(sets) == found
+
+
+def test_kernel_distances_of_drawn_rows_scatter_around_that_of_all(monkeypatch):
+    g, r = normal(0, 400) + 0.3, normal(1, 400)
+    whole = kernel_distance(generated=g, reference=r)
+    monkeypatch.setattr(kernels, "MOST_ROWS", 100)
+    drawn = [kernel_distance(generated=g, reference=r, seed=s) for s in range(60)]
+    assert len(set(drawn)) == 60
+    assert abs(np.mean(drawn) - whole) < 4 * np.std(drawn) / np.sqrt(60)

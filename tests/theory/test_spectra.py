@@ -8,7 +8,7 @@ import entroloop as el
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.fourier import bandwidth, fkea, ken, modes
 from entroloop.metrics.frequencies import high_frequency_loss, radial_power
-from entroloop.metrics.halves import halved
+from entroloop.metrics.halves import halvings
 from entroloop.metrics.manifold import coverage
 from entroloop.metrics.measure import measure
 from entroloop.metrics.tails import tail_coverage
@@ -247,7 +247,7 @@ def test_the_interval_looks_at_each_image_once_and_holds_the_value(rng, monkeypa
     assert low < found.value < high
     assert looked == [60, 60]
     sets = Sets(**rows, **shown)
-    half = halved(sets, np.random.default_rng(0))[0]
+    half = halvings(sets, np.random.default_rng(0), 1)[0][0]
     at = [half._index[role] for role in ("generated", "reference")]
     alone = high_frequency_loss(
         generated=images["generated"][at[0]], reference=images["reference"][at[1]]

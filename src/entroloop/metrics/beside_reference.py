@@ -42,8 +42,8 @@ BESIDE_REFERENCE: dict[str, Metric] = {
     "kernel_distance": Metric(
         (G, R), kernel_distance_of,
         "KID: like the Fréchet distance, but unbiased at any number of rows",
-        comparable="with KID libraries (third-degree kernel, subsets of 1,000)",
-        bounds=ANY, smooth=1.0, beside=("kernel_distance_floor",),
+        comparable="with KID libraries (third-degree kernel), up to the chance of their subsets",
+        bounds=ANY, smooth=1.0, beside=("kernel_distance_floor",), version=2,
     ),
     "kernel_distance_floor": floor_of(kernel_distance_of, "0 up to chance"),
     "inception_score": Metric(

@@ -235,6 +235,10 @@ def mifid_of(sets: Sets) -> float:
 
 def cosine_distances(sets: Sets) -> Float64:
     """Return 1 − |cos| between each generated row and the training row most similar to it."""
+    return sets.given_train("cosine distances", _cosine_distances)
+
+
+def _cosine_distances(sets: Sets) -> Float64:
     g, t = (
         unit_rows(sets[role], refused=f"the cosine distance of {role}")
         for role in ("generated", "train_whole")

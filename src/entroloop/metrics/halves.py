@@ -9,11 +9,13 @@ the very distances that a search of their own gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.neighbors import Neighbors, count_within, nearest
+from entroloop.metrics.pair_means import Kernel, pair_means
 from entroloop.metrics.sets import NEIGHBOURS, ROLES, Own, Sets
 from entroloop.samples import Array, Float64
 
@@ -23,8 +25,20 @@ MOST_PAIRS = 200  # pairs a row that are kept; beyond, every half counts for its
 Index = NDArray[np.int64]
 
 
-def halved(sets: Sets, rng: np.random.Generator, whole: Sequence[str] = ()) -> tuple[Sets, Sets]:
-    """Return two disjoint halves of each role but those kept whole, each half kept in order."""
+def halvings(
+    sets: Sets, rng: np.random.Generator, count: int, whole: Sequence[str] = ()
+) -> list[tuple[Sets, Sets]]:
+    """Return two disjoint halves of each role but those kept whole, `count` times.
+
+    Each half is kept in order.
+    """
+    among = Among(sets)
+    return [_halved(sets, rng, whole, among) for _ in range(count)]
+
+
+def _halved(
+    sets: Sets, rng: np.random.Generator, whole: Sequence[str], among: Among
+) -> tuple[Sets, Sets]:
     halves: tuple[dict[str, Index], dict[str, Index]] = ({}, {})
     for role in ROLES:
         if not sets.has(role):
@@ -37,17 +51,17 @@ def halved(sets: Sets, rng: np.random.Generator, whole: Sequence[str] = ()) -> t
             parts = (order[: n // 2], order[n // 2 : 2 * (n // 2)])
         for half, part in zip(halves, parts, strict=True):
             half[role] = np.sort(part)
-    return Half(sets, halves[0]), Half(sets, halves[1])
+    return Half(sets, halves[0], among), Half(sets, halves[1], among)
 
 
 class Half(Sets):
     """Some rows of each role of other sets; index: which, ascending.
 
     Neighbours come from the whole's lists unless the whole has equal rows: their first copy may
-    lie in the other half.
+    lie in the other half. among: the halves that are made together.
     """
 
-    def __init__(self, whole: Sets, index: dict[str, Index]) -> None:
+    def __init__(self, whole: Sets, index: dict[str, Index], among: Among) -> None:
         rows = {
             role: whole[role] if len(at) == len(whole[role]) else whole[role][at]
             for role, at in index.items()
@@ -55,7 +69,8 @@ class Half(Sets):
         if whole.probabilities is not None:
             rows["probabilities"] = whole.probabilities[index["generated"]]
         super().__init__(**rows, seed=whole.seed, device=whole.device)
-        self._whole, self._index = whole, index
+        self._whole, self._index, self._among = whole, index, among
+        self._number = among.add(index)
 
     def nearest(self, queries: str, rows: str, k: int = 2) -> Neighbors:
         """See `Sets`."""
@@ -88,6 +103,17 @@ class Half(Sets):
     def per_image(self, role: str, name: str, make: Callable[[Array], Array]) -> Array:
         """See `Sets`; of the whole, so that each image is looked at once."""
         return self._whole.per_image(role, name, make)[self._index[role]]
+
+    def given_train(self, name: str, make: Callable[[Sets], Float64]) -> Float64:
+        """See `Sets`; of the whole, where the training rows are its."""
+        whole = self._whole
+        if self["train_whole"] is not whole["train_whole"]:
+            return super().given_train(name, make)
+        return whole.given_train(name, make)[self._index["generated"]]
+
+    def mean_over_pairs(self, a: str, b: str, kernel: Kernel, most: int) -> float:
+        """See `Sets`; of those that the whole draws, the rows that lie in this half."""
+        return float(self._among.means(self._role(a), self._role(b), kernel, most)[self._number])
 
     def within(self, queries: str, rows: str, radii: Float64) -> Index:
         """See `Sets`; the whole's pairs reach to its own neighbours that are REACH apart."""
@@ -143,3 +169,35 @@ class Half(Sets):
             order = np.pad(order, ((0, 0), (0, k - order.shape[1])))
         distances = np.take_along_axis(longer.distances[asking], order, axis=1)
         return Neighbors(distances, np.take_along_axis(at, order, axis=1)), short
+
+
+class Among:
+    """Halves of one whole, and what one pass over it finds for all of them."""
+
+    def __init__(self, whole: Sets) -> None:
+        self._whole = whole
+        self._halves: list[dict[str, Index]] = []
+        self._found: dict[tuple[Any, ...], Float64] = {}
+
+    def add(self, index: dict[str, Index]) -> int:
+        """Add a half, told by its rows of each role; return its number."""
+        self._halves.append(index)
+        return len(self._halves) - 1
+
+    def means(self, a: str, b: str, kernel: Kernel, most: int) -> Float64:
+        """Return `Sets.mean_over_pairs` of each half."""
+        key = (a, b, kernel, most, len(self._halves))
+        if key not in self._found:
+            i, j = (self._whole.some(role, most) for role in (a, b))
+            x = self._whole[a][i]
+            y = x if a == b else self._whole[b][j]
+            self._found[key] = pair_means(x, y, kernel, self._members(a, i), self._members(b, j))
+        return self._found[key]
+
+    def _members(self, role: str, some: Index) -> Float64:
+        members = np.zeros((len(self._halves), len(some)))
+        for line, half in zip(members, self._halves, strict=True):
+            here = np.zeros(len(self._whole[role]), dtype=bool)
+            here[half[role]] = True
+            line[here[some]] = 1
+        return members

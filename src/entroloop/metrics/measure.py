@@ -13,7 +13,7 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.metrics.entropy import has_near_copies
-from entroloop.metrics.halves import halved
+from entroloop.metrics.halves import halvings
 from entroloop.metrics.metric import BESIDES, WIDE, Metric, RowStatistic
 from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
@@ -203,13 +203,13 @@ class Taker:
     def halves(self) -> list[tuple[Sets, Sets]]:
         """The common sets, split in two halves again and again."""
         rng = rng_for(self.sets.seed, 0, "halves")
-        return [halved(self.common, rng) for _ in range(SPLITS)]
+        return halvings(self.common, rng, SPLITS)
 
     @cached_property
     def halves_given_train(self) -> list[tuple[Sets, Sets]]:
         """The same, but the training set stays whole: half of it would lack half of the copied."""
         rng = rng_for(self.sets.seed, 0, "halves")
-        return [halved(self.common, rng, whole=("train",)) for _ in range(SPLITS)]
+        return halvings(self.common, rng, SPLITS, whole=("train",))
 
     def take(self, metric: Metric, asked_for: bool) -> tuple[float, Interval, str]:
         """Return the value, interval and note of a metric."""

@@ -19,9 +19,11 @@ from entroloop.distances.neighbors import (
     pairs_within,
 )
 from entroloop.errors import InputError
+from entroloop.metrics.pair_means import Kernel, pair_means
 from entroloop.modalities.table import Schema
 from entroloop.modalities.text import is_text
 from entroloop.samples import Array, Float64, as_vectors, check_rows
+from entroloop.seeding import rng_for
 
 NEIGHBOURS = 20  # within a set: the most that any metric needs
 ROLES = ("generated", "train", "reference", "unselected", "real")
@@ -72,7 +74,7 @@ class Sets:
         real: Any = None,
         probabilities: Any = None,
         originals: Any = None,
-        as_images: Callable[[Array], Array] | None = None,
+        as_images: Any = None,
         likelihood: Any = None,
         schema: Any = None,
         seed: int = 0,
@@ -90,7 +92,7 @@ class Sets:
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
         self._originals: dict[str, Array] = dict(originals or {})
-        self._as_images = as_images
+        self._as_images: Callable[[Array], Array] | None = as_images
         self._likelihood: Float64 | None = likelihood
         self._schema: Schema | None = schema
         self.seed, self.device = seed, device
@@ -206,6 +208,11 @@ class Sets:
             )
         return self.once((name, id(self[role])), lambda: make(as_images(self._originals[role])))
 
+    def given_train(self, name: str, make: Callable[[Sets], Float64]) -> Float64:
+        """Return what `make` says of each generated row by the rows of train_whole alone."""
+        key = (name, id(self["generated"]), id(self["train_whole"]))
+        return self.once(key, lambda: make(self))
+
     def distinct(self, role: str) -> bool:
         """Return whether no two rows of a role are equal."""
         return len(self._distinct(role)[0]) == len(self[role])
@@ -246,6 +253,22 @@ class Sets:
     def within(self, queries: str, rows: str, radii: Float64) -> NDArray[np.int64]:
         """Return for each query the number of rows that have it within their radius: ≤."""
         return count_within(self[queries], self[rows], radii)
+
+    def mean_over_pairs(self, a: str, b: str, kernel: Kernel, most: int) -> float:
+        """Return the mean of a function over all pairs of a row of one role and a row of another,
+        or of two rows of the same; of `most` rows of a role at most.
+        """
+        i, j = (self.some(role, most) for role in (a, b))
+        x = self[a][i]
+        y = x if a == b else self[b][j]
+        return float(pair_means(x, y, kernel, np.ones((1, len(x))), np.ones((1, len(y))))[0])
+
+    def some(self, role: str, most: int) -> NDArray[np.int64]:
+        """Return the indices of at most so many rows of a role, ascending, which the seed draws."""
+        n = len(self[role])
+        if n <= most:
+            return np.arange(n)
+        return np.sort(rng_for(self.seed, 0, f"some/{role}").choice(n, most, replace=False))
 
     def pairs(self, queries: str, rows: str, radii: Float64, most: int) -> Pairs | None:
         """Return all pairs of query and row within the row's radius; None for over `most` a row."""
