@@ -308,3 +308,11 @@ def test_kernel_distances_of_drawn_rows_scatter_around_that_of_all(monkeypatch):
     drawn = [kernel_distance(generated=g, reference=r, seed=s) for s in range(60)]
     assert len(set(drawn)) == 60
     assert abs(np.mean(drawn) - whole) < 4 * np.std(drawn) / np.sqrt(60)
+
+
+@pytest.mark.parametrize("k", [1, 3, 49])
+def test_the_entropy_on_a_line_is_that_in_a_plane_of_no_width(k, rng):
+    x = rng.standard_normal((50, 1))
+    line, plane = knn_entropy(x, k), knn_entropy(np.pad(x, ((0, 0), (0, 1))), k, dimension=1)
+    assert line.nats == pytest.approx(plane.nats, rel=1e-12)
+    assert line.min_distance == pytest.approx(plane.min_distance, rel=1e-12)

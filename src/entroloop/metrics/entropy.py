@@ -81,11 +81,27 @@ def knn_entropy(
             raise too_few_distinct(distinct, n, k)
         elif distinct > 1:
             rows = x[first]
-            epsilon = nearest(rows, rows, k, exclude_same_index=True).distances[:, -1]
+            epsilon = (
+                _kth_gaps(rows[:, 0], k) if d == 1
+                else nearest(rows, rows, k, exclude_same_index=True).distances[:, -1]
+            )  # fmt: skip
     fraction = 1 - distinct / n
     if distinct == 1 and floor == 0:
         return Entropy(-math.inf, 1, d, k, fraction, 0.0, "all rows are equal")
     return _estimate(epsilon, d, k, fraction, dimension)
+
+
+def _kth_gaps(x: Array, k: int) -> Float64:
+    """Return the distance of each number to its k-th nearest other, in ascending order of x.
+
+    It lies among the k before it and the k behind it.
+    """
+    line = np.sort(x.astype(np.float64))
+    far = np.full(k, np.inf)
+    padded = np.concatenate([-far, line, far])
+    others = np.delete(np.lib.stride_tricks.sliding_window_view(padded, 2 * k + 1), k, axis=1)
+    gaps: Float64 = np.partition(np.abs(others - line[:, None]), k - 1, axis=1)[:, k - 1]
+    return gaps
 
 
 def _estimate(
