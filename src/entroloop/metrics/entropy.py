@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, gammaln
 
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
@@ -108,6 +107,8 @@ def _estimate(
     epsilon: Float64, d: int, k: int, fraction: float, dimension: float | None
 ) -> Entropy:
     """Return the entropy from the distance of each distinct row to its k-th nearest."""
+    from scipy.special import digamma, gammaln  # a quarter of what else starting takes
+
     n, of = len(epsilon), float(d if dimension is None else dimension)
     log_volume = of / 2 * math.log(math.pi) - gammaln(of / 2 + 1)
     nats = digamma(n) - digamma(k) + log_volume + of * float(np.log(epsilon).mean())
