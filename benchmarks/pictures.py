@@ -1,9 +1,10 @@
 """A picture of a study's samples: arms below each other, generations side by side.
 
 python benchmarks/pictures.py STUDY-FOLDER OUT.png [--generations 1 4 8] [--arms A B]
-    [--rows 2] [--columns 12] [--scale 3]
+    [--rows 2] [--columns 12] [--scale 3] [--components FILE.npz]
 
-The same places hold the same random numbers. Of the first seed.
+The same places hold the same random numbers. Of the first seed. components: what decodes rows that are
+coordinates: `components` (k, values), `mean` (values,) and the images' `shape`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2)
     parser.add_argument("--columns", type=int, default=12)
     parser.add_argument("--scale", type=int, default=3)
+    parser.add_argument("--components", type=Path)
     options = parser.parse_args()
     view = StudyView.open(options.study)
     seed = view.config["seeds"][0]
@@ -34,7 +36,10 @@ def main() -> None:
         grids = []
         for generation in options.generations:
             count = options.rows * options.columns
-            images = view.as_images(view.samples(arm, seed, generation)[:count])
+            rows = np.asarray(view.samples(arm, seed, generation)[:count])
+            images = (
+                decoded(rows, options.components) if options.components else view.as_images(rows)
+            )
             if images is None:
                 raise SystemExit(f"{options.study} is no study of images")
             grids.append(grid(images, options.columns))
@@ -43,6 +48,16 @@ def main() -> None:
     large = Image.fromarray(picture)
     size = (large.width * options.scale, large.height * options.scale)
     large.resize(size, Image.Resampling.NEAREST).save(options.out, optimize=True)
+
+
+def decoded(rows: np.ndarray, components: Path) -> np.ndarray:
+    """Return the images (n, h, w[, 3]), uint8, of rows of coordinates."""
+    with np.load(components) as file:
+        images = rows.astype(np.float64) @ file["components"] + file["mean"]
+        shape = tuple(file["shape"])
+    images *= 255 if images.max() < 4 else 1  # values of 0 … 1
+    images = np.rint(np.clip(images, 0, 255)).astype(np.uint8).reshape(-1, *shape)
+    return images[..., 0] if shape[-1] == 1 else images
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
