@@ -216,7 +216,11 @@ def test_a_baseline_is_refused_where_its_copies_do_not_fit(rng, monkeypatch):
 @pytest.mark.parametrize("sketched", [False, True])
 def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
     import entroloop.distances.table as table
-    from entroloop.distances.multipliers import CudaMultiplier, NumpyMultiplier
+    from entroloop.distances.multipliers import (
+        CompiledMultiplier,
+        CudaMultiplier,
+        NumpyMultiplier,
+    )
     from entroloop.pools import bounds, sketches
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
@@ -225,13 +229,14 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
         monkeypatch.setattr(sketches, "WORK", 2)
         monkeypatch.setattr(bounds, "AGAIN", 2000)
     answers = []
-    for multiplier in (NumpyMultiplier(), CudaMultiplier("torch cpu")):
+    for multiplier in (NumpyMultiplier(), CompiledMultiplier(), CudaMultiplier("torch cpu")):
         monkeypatch.setattr(table, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 600, first=0).indices)
     assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
 
 
-@pytest.mark.parametrize("name", ["NumpyMultiplier", "CudaMultiplier"])
+@pytest.mark.parametrize("name", ["NumpyMultiplier", "CompiledMultiplier", "CudaMultiplier"])
 def test_a_multiplier_computes_what_its_interface_says(name, rng):
     import entroloop.distances.multipliers as multipliers
 

@@ -64,7 +64,7 @@ def test_picks_with_sketches_are_those_without(kind, seed):
             patch.setattr(sketches, name, value)
         patch.setattr(sketches, "WORTHLESS", 1.1)
         patch.setattr(
-            bounds, "PAIR", (0.01, 1, 10**6)[seed % 3]
+            NumpyMultiplier, "pair", (0.01, 1, 10**6)[seed % 3]
         )  # pairs alone, both, products alone
         patch.setattr(bounds, "AGAIN", (0, 2**16)[seed // 2 % 2])
         sketched = el.select(x, n, strategy, seed=1)

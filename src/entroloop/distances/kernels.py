@@ -1,4 +1,4 @@
-"""Compiled loops over all pairs of rows: what `spaces.Manhattan` asks for."""
+"""Compiled loops over pairs of rows: Manhattan distances, and inner products of single pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 from entroloop.system.compiled import compiled
 
+# Sums in any order, fused or not: the bounds of approximate values hold for each (`rounding`).
+_compiled = compiled("nnan", "nsz", "reassoc", "contract")
 
-# Sums in any order: the bound of an approximate value holds for each (`Manhattan.bound`).
-@compiled("nnan", "nsz", "reassoc")
+
+@_compiled
 def city_block(rows: Any, picks: Any, out: Any) -> None:
     """Set out (m, p) to Σ |x_i − y_j| of rows (m, d) and picks (p, d), four rows at once."""
     m, d = rows.shape
@@ -29,3 +31,15 @@ def city_block(rows: Any, picks: Any, out: Any) -> None:
             for k in range(d):
                 a += abs(rows[i, k] - picks[j, k])
             out[i, j] = a
+
+
+@_compiled
+def products(rows: Any, i: Any, picks: Any, j: Any, out: Any) -> None:
+    """Set out (q,) to x_i·y_j of single pairs, in the precision of rows; neither is copied."""
+    zero = rows.dtype.type(0)
+    for q in range(len(i)):
+        x, y = rows[i[q]], picks[j[q]]
+        sum = zero
+        for k in range(len(x)):
+            sum += x[k] * y[k]
+        out[q] = sum

@@ -1,4 +1,4 @@
-"""Matrix-multiply back ends: NumPy on the CPU, torch on a GPU.
+"""Matrix-multiply back ends: NumPy on the CPU, with compiled loops where they pay, torch on a GPU.
 
 They compute the two nearest of a block of picks, the pairs whose product is at most a limit, and
 products of single pairs. Back ends differ in rounding only, within
@@ -8,13 +8,17 @@ the bound that `rounding` states, so that no decision depends on which one is us
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 
 from entroloop.samples import Array
+from entroloop.system import compiled
 from entroloop.system.devices import device_for
 
+KERNELS = "entroloop.distances.kernels"
+WORTH_KERNELS = 1e11  # multiplications and additions: a second
 WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
 PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
 LeastTwo = tuple[Array, Array, Array]
@@ -23,10 +27,12 @@ LeastTwo = tuple[Array, Array, Array]
 class Multiplier(Protocol):
     """The multiply interface; a handle is whatever `load` returns, and can be sliced.
 
-    threaded: whether threads that multiply side by side share the work.
+    threaded: whether threads that multiply side by side share the work. pair: what the product of a
+    single pair costs, in products of a block of many.
     """
 
     threaded: bool
+    pair: float
 
     def load(self, rows: Array) -> Any:
         """Return a handle of rows (m, d), in the memory where they are multiplied."""
@@ -70,6 +76,7 @@ class NumpyMultiplier:
     """NumPy's multiply on the CPU."""
 
     threaded = True
+    pair: float = 32
 
     def __init__(self) -> None:
         self._rows = _Workspace()
@@ -116,6 +123,18 @@ class NumpyMultiplier:
         return out
 
 
+class CompiledMultiplier(NumpyMultiplier):
+    """NumPy's multiply, and compiled loops over single pairs, which copy no row."""
+
+    pair: float = 12
+
+    def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
+        """See `Multiplier`."""
+        out = np.empty(len(i), handle.dtype)
+        import_module(KERNELS).products(handle, i, picks, j, out)
+        return out
+
+
 def _padding_ignored() -> np.errstate:
     """Return a context in which no warning tells of invalid values.
 
@@ -148,6 +167,7 @@ class CudaMultiplier:
     """torch's multiply on a CUDA GPU: rows stay there, three columns come back; TF32 is off."""
 
     threaded = False  # one GPU: larger products, one after the other
+    pair: float = 32
 
     def __init__(self, device: str = "cuda") -> None:
         self._device = device
@@ -230,6 +250,8 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     """
     if device_for("cpu" if device == "auto" and work < WORTH_A_GPU else device) == "cuda":
         return CudaMultiplier()
+    if compiled.pays(KERNELS, work, WORTH_KERNELS):
+        return CompiledMultiplier()
     return NumpyMultiplier()
 
 

@@ -27,7 +27,6 @@ TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
 # Rows of a chunk, below which Python costs more than products; with sketches four times as many.
 FEWEST_ROWS = 256
-PAIR = 32  # what the distance of a single pair costs, in distances of a product of many
 AGAIN = 2**16  # distances: what another product costs
 LARGEST = 2048  # rows in doubt at once, beyond which float64 is to tell them apart
 
@@ -280,9 +279,10 @@ class Bounds:
             i, j = i[new], j[new]
         starts = np.flatnonzero(np.diff(i, prepend=-1))
         near = i[starts]
-        whole = PAIR + len(picks[0])  # all distances of a row, the first of which must be fetched
-        single = len(i) * PAIR < len(near) * whole
-        self._sketches.note(len(i) * PAIR if single else len(near) * whole, len(index) * whole)
+        pair = self._multiplier.pair
+        whole = pair + len(picks[0])  # all distances of a row, the first of which must be fetched
+        single = len(i) * pair < len(near) * whole
+        self._sketches.note(len(i) * pair if single else len(near) * whole, len(index) * whole)
         rows = index[i] if single else index[near]
         sizes = self.sizes[rows]
         if single:
@@ -343,7 +343,7 @@ class Bounds:
         if self._sketches is not None:
             every, largest = slice(0, self.count), self._largest_near(index, self.least[index])
             pairs = self._sketches.near(index, self.sizes[index], limit, largest, every)
-        if pairs is None or len(pairs[0]) * PAIR > len(index) * self.count:
+        if pairs is None or len(pairs[0]) * self._multiplier.pair > len(index) * self.count:
             prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
             pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])

@@ -27,7 +27,7 @@ SAMPLE = 2048  # rows whose variance chooses the directions
 SMALLEST_POOL = 8192
 WORK = 8  # a sketch has at most 1/8 of a row's values: full distances cost that many times more
 FEWEST, MOST = 6, 126  # directions
-ENERGY = 0.95  # of the variance that the directions are to hold
+ENERGY = 0.98  # of the variance that the directions are to hold
 LEAST_ENERGY = 0.7  # with which a sketch is worth its time
 WORTHLESS = 0.75  # of the work that is left to do: a sketch costs more than it saves
 TRIAL = 1000  # distances a row, after which its worth is known
@@ -94,7 +94,7 @@ class Sketches:
         self._picks = np.empty((capacity, sketch.width), np.float32)
         self._squares = np.empty(capacity)
         self._trial = TRIAL * len(prepared)
-        self._whole = self._done = 0
+        self._whole = self._done = 0.0
         self._noting = Lock()  # parts of a refresh run in threads
 
     def add(self, new: slice, prepared: Array, sizes: Float64) -> None:
@@ -133,7 +133,7 @@ class Sketches:
         values[first] = np.inf
         return least, j[first], np.minimum.reduceat(values, starts)
 
-    def note(self, done: int, whole: int) -> None:
+    def note(self, done: float, whole: float) -> None:
         """Record the work that was done after a sketch, and what it would have been without."""
         with self._noting:
             self._done += done
