@@ -10,7 +10,7 @@ from entroloop.features import extractor_for
 from entroloop.generators import draw
 from entroloop.generators.tiny_lm.model import TinyLM
 from entroloop.generators.tiny_lm.vocabulary import Vocabulary
-from entroloop.modalities.text import lengths_of, rows_of, texts_of
+from entroloop.modalities.text import lengths_of, reads_as_text, rows_of, rows_of_bytes, texts_of
 from entroloop.plugins.settings import validate_settings
 from entroloop.samples import SampleSet
 from entroloop.study.build import SOURCES
@@ -237,6 +237,20 @@ def test_texts_are_measured_by_their_features_and_by_their_words():
     assert found["copied_share"].value > 0.5
     assert found["generalization_score"].value > 0
     assert "perplexity" not in found
+
+
+def test_grey_levels_in_rows_are_not_measured_as_texts(rng):
+    grey = rng.integers(1, 256, (40, 64), dtype=np.uint8)
+    digits = np.clip(rng.integers(-9, 17, (40, 64)), 0, 16).astype(np.uint8)
+    for rows in (grey, digits):
+        assert not reads_as_text(rows)
+        assert "distinct_1" not in el.measure(generated=rows, train=rows[:20])
+    made = rows_of_bytes([b"a few bytes \xff that a model made"] * 3, 40)
+    assert reads_as_text(made)
+    assert reads_as_text(rows_of(PROSE, 40))
+    assert reads_as_text(rows_of(["", "äöü 漢字"], 20))
+    named = el.measure(generated=grey, metrics=["distinct_1"])
+    assert list(named) == ["distinct_1"]
 
 
 def test_features_of_sources_of_texts_are_ngrams_unless_they_are_named():

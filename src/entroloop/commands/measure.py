@@ -18,7 +18,7 @@ from entroloop.features import Extractor, extractor_for
 from entroloop.metrics import METRICS
 from entroloop.metrics.measure import Measurements
 from entroloop.metrics.measure import measure as measure_rows
-from entroloop.modalities.text import is_text
+from entroloop.modalities.text import is_text, reads_as_text
 from entroloop.samples import Array, as_vectors
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
@@ -198,7 +198,7 @@ def _measured(
         train=rows.get("train"),
         reference=rows.get("reference"),
         probabilities=probabilities,
-        originals=_originals(sets, images=any("images" in METRICS[n].needs for n in metrics or ())),
+        originals=_originals(sets, metrics or ()),
         as_images=np.asarray,
         metrics=metrics,
         seed=seed,
@@ -208,12 +208,18 @@ def _measured(
     return Measured(sets, {role: np.asarray(x) for role, x in rows.items()}, extractor, measured)
 
 
-def _originals(sets: dict[str, FileSet], *, images: bool) -> dict[str, Array]:
-    """Return the sets that are texts; those that are images of one shape, if they are wanted."""
+def _originals(sets: dict[str, FileSet], metrics: Sequence[str]) -> dict[str, Array]:
+    """Return the sets that are texts, by what they hold or what is asked for by name.
+
+    Besides those that are images of one shape, where a metric asks for images.
+    """
+    asked = " ".join(need for name in metrics for need in METRICS[name].needs)
+    found = {role: np.asarray(s.data) for role, s in sets.items() if len(s.data.shape) in (2, 4)}
     return {
-        role: np.asarray(s.data)
-        for role, s in sets.items()
-        if is_text(s.data) or (images and len(s.data.shape) == 4)
+        role: rows
+        for role, rows in found.items()
+        if (rows.ndim == 4 and "images" in asked)
+        or (is_text(rows) and (" text" in asked or reads_as_text(rows)))
     }
 
 

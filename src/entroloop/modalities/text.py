@@ -1,7 +1,7 @@
 """Texts as rows: the UTF-8 bytes of a text in a row of fixed length, zeros after its end.
 
 Such rows are uint8 and two-dimensional, as no other rows of a study are, so that nothing has to be
-kept beside them.
+kept beside them; rows from elsewhere are looked at (`reads_as_text`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError
 
+LOOKED_AT = 256  # rows that tell whether all are texts
+MOST_SIGNS = 0.1  # of characters that no text has, where bytes are a text's
+
 Bytes = NDArray[np.uint8]
 WORDS = re.compile(r"\w+|[^\w\s]")
 
@@ -22,6 +25,19 @@ WORDS = re.compile(r"\w+|[^\w\s]")
 def is_text(rows: NDArray[Any]) -> bool:
     """Return whether rows stand for texts: uint8 (n, length)."""
     return len(rows.shape) == 2 and bool(rows.dtype == np.uint8)
+
+
+def reads_as_text(rows: NDArray[Any]) -> bool:
+    """Return whether the values of rows (n, length) are those of texts, and not of grey levels.
+
+    Nothing follows a zero, and of the first rows' characters nearly none are no UTF-8 or control
+    signs (a model that makes bytes may make some).
+    """
+    if not is_text(rows) or ((rows[:, :-1] == 0) & (rows[:, 1:] != 0)).any():
+        return False
+    signs = "".join(map(shown, texts_of(rows[:LOOKED_AT])))
+    odd = sum(sign == "\ufffd" or not (sign.isprintable() or sign.isspace()) for sign in signs)
+    return odd <= MOST_SIGNS * len(signs)
 
 
 def check_text(rows: NDArray[Any], name: str) -> None:
