@@ -177,6 +177,12 @@ def test_the_curve_counts_pairs_and_dropped_rows_at_every_step(rng):
     assert el.duplicates(np.eye(4), 0.1).curve()[-1]["dropped"] == 0
 
 
+@pytest.mark.parametrize("threshold", ["a", None, True, -1, float("nan")])
+def test_a_threshold_that_is_no_distance_is_refused(threshold):
+    with pytest.raises(el.InputError, match="must be a distance"):
+        el.duplicates(np.eye(3), threshold)
+
+
 def test_preferred_rows_represent_their_groups():
     x = np.array([[0.0], [0.1], [0.2], [9.0], [9.1]])
     found = el.duplicates(x, 0.15)

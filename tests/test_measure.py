@@ -305,3 +305,10 @@ def test_values_beyond_what_float64_can_square_are_told_not_a_traceback(rng):
     tiny = rng.standard_normal((40, 3)) * 1e-200
     with pytest.raises(el.InputError, match="rescale"):
         el.measure(generated=tiny, train=tiny[::-1], metrics=["generalization_score"])
+
+
+def test_probabilities_of_other_rows_are_refused_and_one_metric_may_be_named_alone(rng):
+    rows = rng.standard_normal((50, 3))
+    with pytest.raises(el.InputError, match="10 lines of probabilities for 50 generated rows"):
+        el.measure(generated=rows, probabilities=np.full((10, 2), 0.5))
+    assert list(el.measure(generated=rows, metrics="total_variance")) == ["total_variance"]

@@ -255,6 +255,8 @@ def test_images_go_through_an_extractor_and_a_network_of_ones_own(images, rng):
 def test_updates_that_cannot_be_compared_are_refused_and_leave_the_history(digits):
     train, reference, fresh = digits
     m = el.Monitor(train=train, reference=reference, budget=None)
+    with pytest.raises(el.InputError, match="must be a whole number"):
+        m.update(fresh[:100], None)
     with pytest.raises(el.InputError, match="no updates yet"):
         m.status  # noqa: B018
     m.update(fresh[:100], 10)

@@ -11,7 +11,7 @@ from entroloop.metrics.frequencies import high_frequency_loss, radial_power
 from entroloop.metrics.halves import halvings
 from entroloop.metrics.manifold import coverage
 from entroloop.metrics.measure import measure
-from entroloop.metrics.tails import tail_coverage
+from entroloop.metrics.tails import tail_coverage, tail_share
 
 FAR = 50.0 * np.eye(6)[:, :5]  # points so far apart that no kernel joins them
 
@@ -85,6 +85,14 @@ def test_blocks_and_memory_maps_change_nothing(rng, tmp_path, monkeypatch):
     whole = fkea(x, bandwidth=1.0, frequencies=64)
     monkeypatch.setattr("entroloop.metrics.fourier.BLOCK", 37)
     assert fkea(mapped, bandwidth=1.0, frequencies=64) == pytest.approx(whole, abs=1e-12)
+
+
+def test_sets_of_two_widths_are_refused_in_one_line(rng):
+    sets = {"generated": rng.standard_normal((20, 3)), "reference": rng.standard_normal((20, 2))}
+    with pytest.raises(el.InputError, match="3 values a row, the other 2"):
+        ken(**sets, bandwidth=1.0)
+    with pytest.raises(el.InputError, match="3 values a row and reference 2"):
+        tail_share(**sets)
 
 
 def test_the_bandwidth_is_the_median_distance_to_others(rng):

@@ -136,7 +136,8 @@ def duplicates(
     """
     if metric not in DISTANCES:
         raise unknown_name("metric", metric, DISTANCES, "duplicates")
-    if isinstance(threshold, bool) or not 0 <= threshold < 1e100:
+    number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if not number or not 0 <= threshold < 1e100:
         raise InputError(f"threshold must be a distance, at least 0; got {threshold}")
     rows = _checked(x)
     with _hosts(rows, engine) as hosts, _shown(progress) as show:

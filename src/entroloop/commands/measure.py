@@ -148,6 +148,7 @@ def measure(
     Raises InputError for sets of different width, invalid rows, an unknown metric, or a requested
     metric that cannot be computed for these sets.
     """
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     _check_metrics(metrics)
     extractor = extractor_for(features, device)
     given = {"generated": generated, "train": train, "reference": reference}

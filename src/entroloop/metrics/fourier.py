@@ -178,6 +178,8 @@ class _Compared:
         x, y = (as_vectors(np.asarray(rows)) for rows in (first, second))
         check_rows(x, "the first set")
         check_rows(y, "the second set")
+        if x.shape[1] != y.shape[1]:
+            raise InputError(f"one set has {x.shape[1]} values a row, the other {y.shape[1]}")
         self._x, self._waves = x, _waves(x.shape[1], bandwidth, frequencies, seed)
         self._coordinates: Float64 | None = None
         if len(x) + len(y) <= 2 * frequencies:

@@ -91,6 +91,11 @@ class Sets:
             self._rows["train_whole"] = self._rows["train"]
         self._check_widths()
         self.probabilities = None if probabilities is None else _probabilities(probabilities)
+        if self.probabilities is not None and len(self.probabilities) != len(self["generated"]):
+            raise InputError(
+                f"{len(self.probabilities)} lines of probabilities for {len(self['generated'])} "
+                "generated rows; give one line a row"
+            )
         self._originals: dict[str, Array] = dict(originals or {})
         self._as_images: Callable[[Array], Array] | None = as_images
         self._likelihood: Float64 | None = likelihood

@@ -7,7 +7,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.metrics.manifold import K, coverage_rows_of
 from entroloop.metrics.sets import Sets
-from entroloop.samples import Array, Float64, as_vectors, check_rows
+from entroloop.samples import Array, Float64
 
 QUANTILE = 0.95  # of the distances of real rows, beyond which the tails lie
 
@@ -22,16 +22,14 @@ def tail_share(*, generated: Array, reference: Array) -> float:
     >>> tail_share(generated=np.full((4, 1), 49.5), reference=np.arange(100.0)[:, None])
     0.0
     """
-    rows, real = (as_vectors(np.asarray(x)).astype(np.float64) for x in (generated, reference))
-    check_rows(rows, "generated")
-    check_rows(real, "reference")
-    ours, theirs = (_distances(x, real) for x in (rows, real))
-    return float((ours > np.quantile(theirs, QUANTILE)).mean())
+    return tail_share_of(Sets(generated=generated, reference=reference))
 
 
 def tail_share_of(sets: Sets) -> float:
-    """Return the tail share of the generated rows."""
-    return tail_share(generated=sets["generated"], reference=sets["reference"])
+    """See `tail_share`."""
+    real = sets["reference"]
+    ours, theirs = _distances(sets["generated"], real), _distances(real, real)
+    return float((ours > np.quantile(theirs, QUANTILE)).mean())
 
 
 def tail_coverage(*, generated: Array, reference: Array, k: int = K) -> float:

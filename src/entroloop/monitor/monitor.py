@@ -112,6 +112,8 @@ class Monitor:
         samples: in the form of the real rows. Raises InputError for samples that cannot be read or
         hold NaN, fewer than before, and a step that does not come after the last.
         """
+        if not isinstance(step, int | np.integer):
+            raise InputError(f"step must be a whole number; got {step!r}")
         self.interval.start()
         try:
             update = self._updated(samples, step)
@@ -134,7 +136,7 @@ class Monitor:
         real = self._compared()
         once = time.perf_counter() - began
         found, gaps = real.compare(self._mapped(x, "samples"))
-        return Update(step, len(x), self.interval.end(step, free=once), found, gaps)
+        return Update(int(step), len(x), self.interval.end(step, free=once), found, gaps)
 
     @property
     def status(self) -> Status:

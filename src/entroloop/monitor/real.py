@@ -57,7 +57,7 @@ class Real:
 
 def check_metrics(names: Sequence[str]) -> list[str]:
     """Return metric names; raise InputError for one that is unknown or not of samples."""
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)
         needs = set(METRICS[name].needs)
@@ -65,7 +65,7 @@ def check_metrics(names: Sequence[str]) -> list[str]:
             raise InputError(
                 f"a monitor cannot take the metric {name}: it needs {' and '.join(sorted(needs))}"
             )
-    return list(names)
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _apart(sets: Sets, n: int) -> Sets:
