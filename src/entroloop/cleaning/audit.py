@@ -17,7 +17,7 @@ from entroloop.data.loading import load
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
-from entroloop.metrics.measure import wilson
+from entroloop.metrics.intervals import wilson
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64, as_vectors, check_rows
 from entroloop.seeding import rng_for

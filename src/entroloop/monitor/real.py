@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from entroloop.errors import InputError, unknown_name
-from entroloop.metrics.measure import Measurement, Taker
+from entroloop.metrics.intervals import Taker
+from entroloop.metrics.measure import Measurement
 from entroloop.metrics.sets import Sets
 from entroloop.metrics.table import HUBS, METRICS
 from entroloop.monitor.onset import SIGNS, Gap, gap

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom
 
 from entroloop.distances.table import Distance
-from entroloop.metrics.measure import wilson
+from entroloop.metrics.intervals import wilson
 from entroloop.samples import Array
 
 QUANTILE = 0.99
