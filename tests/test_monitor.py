@@ -37,15 +37,16 @@ def copying(digits, share, n, rng):
 # What it measures
 
 
-def test_figures_and_intervals_are_those_of_measure(digits, rng):
-    train, reference, _ = digits
+@pytest.mark.parametrize("n", [80, 300])  # fewer than held-out rows, and more
+def test_figures_and_intervals_are_those_of_measure(digits, rng, n):
+    train, reference = digits[0], digits[1][:200]
     metrics = [
         "entropy_samples", "generalization_score", "generalization_ratio", "memorized_fraction",
         "auth_pct", "frechet_distance", "kernel_distance", "coverage", "total_variance",
     ]  # fmt: skip
     m = el.Monitor(train=train, reference=reference, metrics=metrics)
     for step, share in ((1, 0.0), (2, 0.4)):
-        samples = copying(digits, share, 80, rng)
+        samples = copying(digits, share, n, rng)
         update = m.update(samples, step)
         expected = el.measure(generated=samples, train=train, reference=reference, metrics=metrics)
         for name in metrics:

@@ -177,10 +177,7 @@ class Sets:
             if role not in self._rows:
                 continue
             rows = self._rows[role]
-            if len(rows) == n:
-                index = np.arange(n)
-            else:
-                index = np.sort(rng.choice(len(rows), n, replace=False))
+            index = drawn_of(len(rows), n, rng)
             some[role] = rows if len(rows) == n else rows[index]
             if role == "generated" and self.probabilities is not None:
                 some["probabilities"] = self.probabilities[index]
@@ -284,6 +281,11 @@ class Sets:
     def _distinct(self, role: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         x = self[role]
         return self.once(("distinct", id(x)), lambda: distinct_rows(x))
+
+
+def drawn_of(rows: int, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return n of so many rows, ascending; all of them without a random number."""
+    return np.arange(n) if rows == n else np.sort(rng.choice(rows, n, replace=False))
 
 
 def _probabilities(given: Any) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from entroloop.errors import InputError, unknown_name
 from entroloop.metrics.intervals import Taker
 from entroloop.metrics.measure import Measurement
-from entroloop.metrics.sets import Sets
+from entroloop.metrics.sets import Sets, drawn_of
 from entroloop.metrics.table import HUBS, METRICS
 from entroloop.monitor.onset import SIGNS, Gap, gap
 from entroloop.samples import Array, Float64
@@ -27,10 +27,12 @@ class Real:
 
     def __init__(self, sets: Sets, metrics: Sequence[str], n: int) -> None:
         self._sets, self._metrics = sets, metrics
-        self._smallest = min(n, *sets.sizes().values())
-        self._drawn = sets.drawn(self._smallest, rng_for(sets.seed, 0, "common"))
+        smallest, rng = min(n, *sets.sizes().values()), rng_for(sets.seed, 0, "common")
+        self._of_samples = drawn_of(n, smallest, rng)  # in the order in which `measure` draws
+        self._drawn = sets.drawn(smallest, rng)
         held_out = sets.joined_by(sets["reference"])
-        taker, apart = self._taker(held_out), Taker(_apart(sets, n), halving=False)
+        taker = self._taker(held_out, slice(smallest))
+        apart = Taker(_apart(sets, n), halving=False)
         self.held_out = {
             name: _taken(apart if "reference" in METRICS[name].needs else taker, name)
             for name in metrics
@@ -42,7 +44,7 @@ class Real:
     def compare(self, generated: Array) -> tuple[dict[str, Measurement], dict[str, Gap]]:
         """Return the metrics of generated rows, and how far they are memorized."""
         sets = self._sets.joined_by(generated)
-        taker = self._taker(sets)
+        taker = self._taker(sets, self._of_samples)
         found = {name: _taken(taker, name) for name in self._metrics}
         gaps = {
             name: gap(name, _row_values(name, sets), held_out)
@@ -50,9 +52,11 @@ class Real:
         }
         return found, gaps
 
-    def _taker(self, sets: Sets) -> Taker:
-        """Return what measures joined sets; halves would take forty times as long."""
-        common = self._drawn.joined_by(sets["generated"][: self._smallest])
+    def _taker(self, sets: Sets, some: Array | slice) -> Taker:
+        """Return what measures joined sets; some: the rows, of those that join, that are as many as
+        the smallest set has. Halves would take forty times as long.
+        """
+        common = self._drawn.joined_by(sets["generated"][some])
         return Taker(sets, common=common, halving=False)
 
 
