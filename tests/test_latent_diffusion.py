@@ -7,6 +7,7 @@ import entroloop as el
 from entroloop.commands.run import run_study
 from entroloop.generators import draw
 from entroloop.generators.latent_diffusion import LatentDiffusion
+from entroloop.generators.row_format import told_by
 from entroloop.samples import SampleSet
 from entroloop.system.progress_line import no_progress
 
@@ -133,6 +134,16 @@ def test_an_ecosystem_of_flows_trains_rows_with_their_noise(rng):
     ]
     for one, other in zip(*(model.members for model in made), strict=True):
         assert any(not one.weights[name].equal(other.weights[name]) for name in one.weights)
+
+
+def test_an_ecosystem_tells_the_means_of_what_its_members_tell(rng, tmp_path):
+    from entroloop.generators.ecosystem import Ecosystem
+
+    of = {"name": "latent_diffusion", "steps": 2, "width": 8, "blocks": 1, "components": 2}
+    model = fit(Ecosystem(members=2, of=of), rng.standard_normal((60, 5)))
+    model.save(tmp_path)
+    lost = np.mean([member.error for member in model.members])
+    assert told_by(tmp_path) == {"reconstruction_error": pytest.approx(lost)}
 
 
 def test_an_ecosystem_refuses_more_members_than_rows_allow(rng):

@@ -353,7 +353,6 @@ def test_rows_that_the_network_cannot_take_are_refused(shape, dtype, message):
         fit(settings(), SampleSet.of_generation(np.zeros(shape, dtype), 0))
 
 
-def test_more_sampler_steps_than_times_are_refused(images):
-    model = fit(settings(sampler_steps=30, train_timesteps=20), images)
-    with pytest.raises(el.InputError, match="more than train_timesteps"):
-        samples(model)
+def test_more_sampler_steps_than_times_are_refused_before_any_training():
+    with pytest.raises(ValueError, match="more than train_timesteps"):
+        settings(sampler_steps=30, train_timesteps=20)

@@ -132,6 +132,18 @@ def test_sampling_settings_are_settings(generator):
     assert set(generator.SAMPLING) <= set(type(generator).model_fields)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("tiny_lm", {"width": 30, "heads": 4}),
+     ("unet_diffusion", {"sampler_steps": 60, "train_timesteps": 50}),
+     ("unet_diffusion", {"guidance_scale": 2.0}), ("unet_diffusion", {"betas": [0.9, 1.0]}),
+     ("flow_matching", {"extrapolation": 0.1})],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_refused_before_any_training(name, settings):
+    with pytest.raises(el.InputError):
+        validate_settings(GENERATORS[name], settings, "test")
+
+
 def test_numbers_that_are_none_are_no_settings(generator):
     for name, field in type(generator).model_fields.items():
         for bad in (math.nan, math.inf, -math.inf) if "float" in str(field.annotation) else ():

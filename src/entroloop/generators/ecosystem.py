@@ -14,7 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validat
 from entroloop.errors import InputError
 from entroloop.generators import Generator, Model
 from entroloop.generators.mlp_diffusion import MLPDiffusion
-from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
+from entroloop.generators.row_format import (
+    RowFormat,
+    read_row_format,
+    told_by,
+    write_settings,
+)
 from entroloop.generators.table import GENERATORS
 from entroloop.plugins.settings import validate_settings
 from entroloop.samples import Array, SampleSet
@@ -149,8 +154,11 @@ class EcosystemModel:
         return rows
 
     def save(self, folder: Path) -> None:
-        """Write a folder a member, and model.json."""
+        """Write a folder a member, and model.json, with the means of what members tell."""
         for i, member in enumerate(self.members):
             (folder / f"member-{i}").mkdir()
             member.save(folder / f"member-{i}")
-        write_settings(folder, self.row_format, generator=self.settings.model_dump(mode="json"))
+        told = [told_by(folder / f"member-{i}") for i in range(len(self.members))]
+        means = {name: float(np.mean([own[name] for own in told])) for name in told[0]}
+        settings = self.settings.model_dump(mode="json")
+        write_settings(folder, self.row_format, generator=settings, told=means)

@@ -63,8 +63,6 @@ class TinyLM(TinyLMSettings):
         import torch
 
         config, model = _transformers()
-        if self.width % self.heads:
-            raise InputError(f"generator.width {self.width} is no multiple of heads {self.heads}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return model(

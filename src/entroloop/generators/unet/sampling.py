@@ -36,11 +36,6 @@ def sampling_scheduler(settings: DiffusionSettings) -> Any:
             **_common(settings), algorithm_type="dpmsolver++", solver_order=2, thresholding=True,
             dynamic_thresholding_ratio=1.0, sample_max_value=1.0, final_sigmas_type="zero",
         )  # fmt: skip
-    if settings.sampler_steps > settings.train_timesteps:
-        raise InputError(
-            f"generator.sampler_steps = {settings.sampler_steps} is more than train_timesteps = "
-            f"{settings.train_timesteps}"
-        )
     with warnings.catch_warnings():  # diffusers converts tensors to NumPy in a deprecated way
         warnings.filterwarnings("ignore", message="__array__", category=DeprecationWarning)
         scheduler.set_timesteps(settings.sampler_steps)

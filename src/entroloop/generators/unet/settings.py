@@ -92,3 +92,12 @@ class DiffusionSettings(UNetSettings):
     train_timesteps: int = Field(default=1000, ge=2)
     sampler: Literal["ddpm", "ddim", "dpm_solver++"] = "ddpm"
     sampler_steps: int = Field(default=1000, ge=2)
+
+    @model_validator(mode="after")
+    def _no_more_steps_than_times(self) -> Self:
+        if self.sampler_steps > self.train_timesteps:
+            raise ValueError(
+                f"sampler_steps {self.sampler_steps} is more than train_timesteps "
+                f"{self.train_timesteps}"
+            )
+        return self
