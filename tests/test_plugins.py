@@ -236,6 +236,9 @@ def test_a_plugin_may_be_a_member_of_an_ecosystem_and_its_version_is_in_the_keys
         tiny["arms"][0]["generator"]["of"] = {"name": of}
         with pytest.raises(el.InputError, match=told):
             prepare(tiny, tmp_path / "s")
+    tiny["arms"][0]["generator"]["of"] = 3
+    with pytest.raises(el.InputError, match="takes the settings of a generator"):
+        prepare(tiny, tmp_path / "s")
     tiny["arms"][0]["generator"]["of"] = {"name": "kde", "bandwidth": -1}
     with pytest.raises(el.InputError, match="greater than or equal to 0"):
         prepare(tiny, tmp_path / "s")

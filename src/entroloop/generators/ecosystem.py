@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from entroloop.errors import InputError
 from entroloop.generators import Generator, Model
@@ -42,14 +42,16 @@ class Ecosystem(BaseModel):
     SAMPLING: ClassVar[tuple[str, ...]] = ()
     name: Literal["ecosystem"] = "ecosystem"
     members: int = Field(default=4, ge=1)
-    of: SerializeAsAny[BaseModel] = MLPDiffusion()
+    of: Any = MLPDiffusion()
 
     @field_validator("of", mode="before")
     @classmethod
     def _is_a_generator(cls, of: Any) -> Any:
         """Return the settings of a member; what their table does not know, they are not."""
-        if not isinstance(of, Mapping):
+        if isinstance(of, BaseModel):
             return of
+        if not isinstance(of, Mapping):
+            raise InputError("`of` takes the settings of a generator, such as {name: kde}")
         found = GENERATORS.find(of.get("name"), "`of`")
         if issubclass(found, Ecosystem):
             raise InputError("an ecosystem is no member of another")

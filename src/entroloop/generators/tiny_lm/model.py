@@ -25,6 +25,8 @@ from entroloop.system.progress_line import Progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+TEXTS, SCORES = 64, 2**24  # of held-out texts that are scored at once, and their tokens' scores
+
 
 class TinyLM(TinyLMSettings):
     """A GPT-2 trained on texts; its settings are those of `TinyLMSettings`."""
@@ -162,9 +164,10 @@ class TinyLMModel:
         found = np.full(rows.shape, np.nan)
         device = next(self.network.parameters()).device
         tokens = [self.vocabulary.encoded(text) for text in texts_of(rows)]
+        size = min(TEXTS, max(1, SCORES // ((rows.shape[1] + 1) * len(self.vocabulary))))
         with intra_op_threads(self.threads), torch.inference_mode():
-            for start in range(0, len(rows), 64):
-                some = tokens[start : start + 64]
+            for start in range(0, len(rows), size):
+                some = tokens[start : start + size]
                 given, _ = padded([[END, *own] for own in some])
                 logits = self.network(input_ids=torch.from_numpy(given).to(device)).logits
                 scores = logits.double().log_softmax(dim=2).cpu().numpy()
