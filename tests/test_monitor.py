@@ -293,6 +293,7 @@ def test_the_history_is_saved_taken_up_and_never_put_over_another_file(digits, r
     m.save(tmp_path / "m.parquet")  # its own file may be replaced
     assert pd.read_parquet(tmp_path / "m.parquet").equals(m.to_pandas())
     again = el.Monitor(train=train, reference=reference)
+    again.update(copying(digits, 0.5, 64, rng), 1)  # of another number of samples
     again.load(tmp_path / "m.parquet")
     assert again.to_pandas().equals(m.to_pandas())
     assert again.status.set_in == m.status.set_in != {}

@@ -195,7 +195,7 @@ class Monitor:
         rows = read_history(Path(path), self._identity())
         self.history = [Update.of_row(row, self.metrics) for row in rows]
         if self.history:
-            self.n_samples = self.history[-1].n
+            self.n_samples, self._real = self.history[-1].n, None
             self.interval.resume_at(self.history[-1].step)
 
     def _repr_html_(self) -> str:
