@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
 import entroloop as el
+from entroloop.distances import multipliers
 from entroloop.distances.spaces import centre_and_reach
-from entroloop.pools import bounds, shard
+from entroloop.pools import bounds, nearest_picks, shard
 from entroloop.pools.copies import copies_among
 from entroloop.selection import block
 from entroloop.system import threads
@@ -58,7 +59,8 @@ def test_hard_pools_give_the_definitions_picks(pool, seed, narrow, weighted):
     weights = rng.integers(1, 4, len(x)) / 2 if weighted else np.ones(len(x))
     initial = rng.permutation(len(x))[: rng.integers(1, 30)].tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bounds, "AGAIN", (0, 2**16)[seed % 2])
+        patch.setattr(nearest_picks, "AGAIN", (0, 2**16)[seed % 2])
+        patch.setattr(multipliers, "WORTH_KERNELS", (0, np.inf)[seed // 2 % 2])
         for module in (block, shard):  # rows in doubt at once, beyond which float64 decides
             patch.setattr(module, "LARGEST", (4, 2048)[seed // 2 % 2])
         found = el.select(
@@ -117,7 +119,7 @@ def in_three_threads(patch):
 @pytest.mark.parametrize("strategy", ["greedy", "threshold_decay"])
 def test_threads_change_nothing(strategy, rng, monkeypatch):
     x = rng.standard_normal((3000, 40)).astype(np.float32)
-    monkeypatch.setattr(bounds, "TILE_BYTES", 2**14)
+    monkeypatch.setattr(nearest_picks, "TILE_BYTES", 2**14)
     alone = el.select(x, 600, strategy, seed=1)
     names = set()
     refresh = bounds.Bounds._refresh_chunk

@@ -157,8 +157,9 @@ def small_blocks(monkeypatch):
         ("entroloop.pools.shard", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
         ("entroloop.selection.strategies.threshold_decay", "BLOCK", 16),
-        ("entroloop.pools.bounds", "PICKS_AT_ONCE", 7),
-        ("entroloop.pools.bounds", "TILE_BYTES", 4096),
+        ("entroloop.pools.nearest_picks", "PICKS_AT_ONCE", 7),
+        ("entroloop.pools.nearest_picks", "TILE_BYTES", 4096),
+        ("entroloop.distances.multipliers", "WORTH_KERNELS", 0),
     ):
         monkeypatch.setattr(import_module(module), name, value)
 
@@ -221,13 +222,13 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
         CudaMultiplier,
         NumpyMultiplier,
     )
-    from entroloop.pools import bounds, sketches
+    from entroloop.pools import nearest_picks, sketches
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
     if sketched:
         monkeypatch.setattr(sketches, "SMALLEST_POOL", 100)
         monkeypatch.setattr(sketches, "WORK", 2)
-        monkeypatch.setattr(bounds, "AGAIN", 2000)
+        monkeypatch.setattr(nearest_picks, "AGAIN", 2000)
     answers = []
     for multiplier in (NumpyMultiplier(), CompiledMultiplier(), CudaMultiplier("torch cpu")):
         monkeypatch.setattr(table, "multiplier_for", lambda *_, m=multiplier: m)

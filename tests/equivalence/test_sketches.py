@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import entroloop as el
-from entroloop.distances.multipliers import NumpyMultiplier
+from entroloop.distances import multipliers
+from entroloop.distances.multipliers import CompiledMultiplier, NumpyMultiplier
 from entroloop.distances.spaces import Euclidean, centre_and_reach
-from entroloop.pools import bounds, sketches
+from entroloop.pools import nearest_picks, sketches
 
 
 @pytest.fixture
@@ -63,10 +64,11 @@ def test_picks_with_sketches_are_those_without(kind, seed):
         for name, value in {"SAMPLE": 20, "SMALLEST_POOL": 8, "FEWEST": 1, "WORK": 1}.items():
             patch.setattr(sketches, name, value)
         patch.setattr(sketches, "WORTHLESS", 1.1)
-        patch.setattr(
-            NumpyMultiplier, "pair", (0.01, 1, 10**6)[seed % 3]
-        )  # pairs alone, both, products alone
-        patch.setattr(bounds, "AGAIN", (0, 2**16)[seed // 2 % 2])
+        for multiplier in (NumpyMultiplier, CompiledMultiplier):
+            # pairs alone, both, products alone
+            patch.setattr(multiplier, "pair", (0.01, 1, 10**6)[seed % 3])
+        patch.setattr(nearest_picks, "AGAIN", (0, 2**16)[seed // 2 % 2])
+        patch.setattr(multipliers, "WORTH_KERNELS", (0, np.inf)[seed // 4 % 2])
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()
     assert np.array_equal(sketched.radii, plain.radii)
@@ -77,6 +79,7 @@ def test_a_sketch_spares_most_full_distances_of_rows_near_a_plane(monkeypatch):
     plane = rng.standard_normal((6, 128))
     x = (rng.standard_normal((9000, 6)) @ plane).astype(np.float32)
     x += 0.01 * rng.standard_normal(x.shape, dtype=np.float32)
+    monkeypatch.setattr(multipliers, "WORTH_KERNELS", np.inf)
     multiplied = [0]
     nearest_two, products = NumpyMultiplier.nearest_two, NumpyMultiplier.products
 

@@ -96,18 +96,20 @@ class NumpyMultiplier:
         self, handle: Array, picks: Array, halves: Array, skip: Array, floor: Array
     ) -> tuple[Array, LeastTwo]:
         """See `Multiplier`."""
-        gains = self._tile.array((len(handle), len(picks)), handle.dtype)
-        with _padding_ignored():
-            np.matmul(handle, picks.T, out=gains)
+        gains = self.tile(handle, picks)
         gains -= halves
         return nearest_two_of(gains, skip, floor)
 
     def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
-        tile = self._tile.array((len(handle), len(columns)), handle.dtype)
+        return _within(self.tile(handle, columns), limit)
+
+    def tile(self, rows: Array, columns: Array) -> Array:
+        """Return all products of rows (m, d) and columns (p, d), in memory that is reused."""
+        tile = self._tile.array((len(rows), len(columns)), rows.dtype)
         with _padding_ignored():
-            np.matmul(handle, columns.T, out=tile)
-        return _within(tile, limit)
+            np.matmul(rows, columns.T, out=tile)
+        return tile
 
     def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
         """See `Multiplier`."""
@@ -200,7 +202,7 @@ class CudaMultiplier:
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
         tile = handle @ on_device(columns, self._device).T
-        above = on_device(_rounded_up(limit, columns.dtype), self._device)
+        above = on_device(rounded_up(limit, columns.dtype), self._device)
         pairs: Array = (tile <= above[:, None]).nonzero().T.cpu().numpy()
         return pairs[0], pairs[1]
 
@@ -218,12 +220,13 @@ class CudaMultiplier:
 
 
 def _within(tile: Array, limit: Array) -> tuple[Array, Array]:
-    found = np.flatnonzero(tile <= _rounded_up(limit, tile.dtype)[:, None])
+    found = np.flatnonzero(tile <= rounded_up(limit, tile.dtype)[:, None])
     i, j = np.divmod(found, tile.shape[1])
     return i, j
 
 
-def _rounded_up(limit: Array, dtype: Any) -> Array:
+def rounded_up(limit: Array, dtype: Any) -> Array:
+    """Return numbers in a dtype, none of which is smaller than it was."""
     rounded: Array = np.nextafter(limit.astype(dtype), dtype.type(np.inf))
     return rounded
 

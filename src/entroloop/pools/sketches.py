@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.multipliers import LeastTwo, rounding
+from entroloop.distances.multipliers import LeastTwo, NumpyMultiplier, rounded_up, rounding
 from entroloop.distances.spaces import Euclidean
 from entroloop.samples import Array, Float64
 
@@ -109,10 +109,23 @@ class Sketches:
 
         largest (m,): of the sizes of the picks that can be that near.
         """
-        products = limit / self._space.unit - np.square(sizes)
-        products += self._sketch.doubt(sizes, largest)
         rows = self._space.multiplier.gather(self._rows, index)
-        return self._space.multiplier.within(rows, self._picks[some], products)
+        most = self._most(sizes, limit, largest)
+        return self._space.multiplier.within(rows, self._picks[some], most)
+
+    def tile(
+        self, index: Index, sizes: Float64, limit: Float64, largest: Float64, some: slice
+    ) -> tuple[Array, Array]:
+        """Return products of the sketches (m, p), and what they are at most for `near` (m,)."""
+        multiplier = self._space.multiplier
+        assert isinstance(multiplier, NumpyMultiplier)
+        tile = multiplier.tile(multiplier.gather(self._rows, index), self._picks[some])
+        return tile, rounded_up(self._most(sizes, limit, largest), tile.dtype)
+
+    def _most(self, sizes: Float64, limit: Float64, largest: Float64) -> Float64:
+        products: Float64 = limit / self._space.unit - np.square(sizes)
+        products += self._sketch.doubt(sizes, largest)
+        return products
 
     def least_two(
         self, rows: Index, sizes: Float64, picks: Array, some: slice, j: Index, starts: Index
