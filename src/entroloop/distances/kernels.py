@@ -1,10 +1,18 @@
-"""Compiled loops over pairs of rows: Manhattan distances, and inner products of single pairs."""
+"""Compiled loops: all Manhattan distances, and new picks merged into what rows know of their nearest.
+
+Of the latter least, second and where (m,) are written to (see `NearestPicks`). A row's value to a
+pick is (own_i + squares_j − 2 x_i·y_j) · unit, own and squares the squared lengths.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from entroloop.system.compiled import compiled
+
+LANES = 32  # columns that are looked at together: whole vectors of every processor
 
 # Sums in any order, fused or not: the bounds of approximate values hold for each (`rounding`).
 _compiled = compiled("nnan", "nsz", "reassoc", "contract")
@@ -34,12 +42,80 @@ def city_block(rows: Any, picks: Any, out: Any) -> None:
 
 
 @_compiled
-def products(rows: Any, i: Any, picks: Any, j: Any, out: Any) -> None:
-    """Set out (q,) to x_i·y_j of single pairs, in the precision of rows; neither is copied."""
+def count_at_most(tile: Any, limit: Any, counts: Any) -> None:
+    """Set counts (m,) to how many values of each line of a tile (m, p) are at most limit (m,)."""
+    m, p = tile.shape
+    for i in range(m):
+        count, most = 0, limit[i]
+        for j in range(p):
+            count += tile[i, j] <= most
+        counts[i] = count
+
+
+@_compiled
+def merge_pairs(
+    tile: Any, limit: Any, skip: Any, rows: Any, index: Any, own: Any, picks: Any, squares: Any,
+    unit: float, first: int, least: Any, second: Any, where: Any,
+) -> None:  # fmt: skip
+    """Merge the pairs whose value in a tile (m, p) is at most limit (m,).
+
+    index (m,): of the rows in `rows`. The first `skip` (m,) picks are left out; first: the number
+    of pick 0.
+    """
+    m, p = tile.shape
     zero = rows.dtype.type(0)
-    for q in range(len(i)):
-        x, y = rows[i[q]], picks[j[q]]
-        sum = zero
-        for k in range(len(x)):
-            sum += x[k] * y[k]
-        out[q] = sum
+    for i in range(m):
+        x, most = rows[index[i]], limit[i]
+        for block in range(skip[i] // LANES * LANES, p, LANES):
+            stop, some = min(block + LANES, p), False
+            for j in range(block, stop):
+                some |= tile[i, j] <= most
+            if not some:
+                continue
+            for j in range(max(block, skip[i]), stop):
+                if tile[i, j] <= most:
+                    y, product = picks[j], zero
+                    for k in range(len(x)):
+                        product += x[k] * y[k]
+                    value = (own[i] + squares[j] - 2.0 * product) * unit
+                    if value < least[i]:
+                        second[i] = min(second[i], least[i])
+                        least[i], where[i] = value, first + j
+                    else:
+                        second[i] = min(second[i], value)
+
+
+@_compiled
+def merge_gains(
+    gains: Any, halves: Any, skip: Any, floor: Any, own: Any,
+    unit: float, first: int, least: Any, second: Any, where: Any,
+) -> None:  # fmt: skip
+    """Merge the picks of all rows with a gain x_i·y_j − halves_j of at least floor (m,).
+
+    gains (m, p): x_i·y_j. halves: squares over 2. The first `skip` (m,) picks are left out; first:
+    the number of pick 0.
+    """
+    m, p = gains.shape
+    whole = p // LANES * LANES
+    none = gains.dtype.type(-np.inf)
+    lanes = np.empty(LANES, gains.dtype)
+    for i in range(m):
+        for k in range(LANES):
+            lanes[k] = none
+        for block in range(0, whole, LANES):
+            for k in range(LANES):
+                lanes[k] = max(lanes[k], gains[i, block + k] - halves[block + k])
+        most = none
+        for k in range(LANES):
+            most = max(most, lanes[k])
+        for j in range(whole, p):
+            most = max(most, gains[i, j] - halves[j])
+        if most < floor[i]:
+            continue
+        for j in range(skip[i], p):
+            value = (own[i] - 2.0 * (gains[i, j] - halves[j])) * unit
+            if value < least[i]:
+                second[i] = min(second[i], least[i])
+                least[i], where[i] = value, first + j
+            elif value < second[i]:
+                second[i] = value

@@ -126,15 +126,14 @@ class NumpyMultiplier:
 
 
 class CompiledMultiplier(NumpyMultiplier):
-    """NumPy's multiply, and compiled loops over single pairs, which copy no row."""
+    """NumPy's multiply, beside which compiled loops multiply single pairs without copying rows."""
 
     pair: float = 12
 
-    def products(self, handle: Array, i: Array, picks: Array, j: Array) -> Array:
-        """See `Multiplier`."""
-        out = np.empty(len(i), handle.dtype)
-        import_module(KERNELS).products(handle, i, picks, j, out)
-        return out
+    @property
+    def kernels(self) -> Any:
+        """The module of compiled loops."""
+        return import_module(KERNELS)
 
 
 def _padding_ignored() -> np.errstate:

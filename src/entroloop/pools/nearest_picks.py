@@ -7,7 +7,6 @@ alone are multiplied. Compiled loops merge what is found where they pay, or else
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +30,6 @@ TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
 # Rows of a chunk, below which Python costs more than products; with sketches four times as many.
 FEWEST_ROWS = 256
-KERNELS = "entroloop.pools.merge_kernels"
 AGAIN = 2**16  # distances: what another product costs
 Nearest = tuple[Float64, Float64, NDArray[np.int64]]  # least, second, where of some rows: views
 
@@ -217,8 +215,9 @@ class NearestPicks:
         known: Nearest,
     ) -> None:
         """See `_merge`."""
-        kernels, multiplier, sketches = import_module(KERNELS), self._multiplier, self._sketches
+        multiplier, sketches = self._multiplier, self._sketches
         assert isinstance(multiplier, CompiledMultiplier)
+        kernels = multiplier.kernels
         picks, sizes, unit = self._prepared_picks[some], self.sizes[index], self.space.unit
         squares, own = np.square(self._pick_sizes[some]), np.square(sizes)
         if sketches is not None and sketches.pay and some.start:
