@@ -1,4 +1,4 @@
-"""Compiled loops: all Manhattan distances, and new picks merged into what rows know of their nearest.
+"""Compiled loops: Manhattan distances, and new picks merged into what rows know of their nearest.
 
 Of the latter least, second and where (m,) are written to (see `NearestPicks`). A row's value to a
 pick is (own_i + squares_j − 2 x_i·y_j) · unit, own and squares the squared lengths.
