@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from entroloop.errors import InputError, unknown_name
 from entroloop.plot.charts import CHARTS, curve
 from entroloop.plot.style import WIDTH, rendered, styled
-from entroloop.store.records import COLUMNS, load_records
+from entroloop.store.records import COLUMNS, SETTINGS, load_records
 from entroloop.system.output_folder import OutputFolder
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _charts(records: pd.DataFrame) -> Iterator[tuple[str, Callable[..., Figure],
     """Yield name, chart and caption: those of the table, and one for each further metric."""
     for name, (chart, caption) in CHARTS.items():
         yield name, chart, caption
-    drawn = {*COLUMNS, "precision", "coverage", "coverage_floor"}
+    drawn = {*COLUMNS, *SETTINGS, "precision", "coverage", "coverage_floor"}
     for column in records.columns:
         if column not in drawn and records[column].dtype.kind == "f":
             yield column, partial(_curve_of, column=column), f"{column} of the samples"
