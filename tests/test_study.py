@@ -31,7 +31,7 @@ def test_records_have_the_columns_of_the_contract_and_are_sorted(tiny, tmp_path)
     assert len(stored) == 2 * 2 * 3
     keys = list(zip(stored["arm"], stored["seed"], stored["generation"], strict=True))
     assert keys == sorted(keys)
-    pd.testing.assert_frame_equal(table, stored)
+    pd.testing.assert_frame_equal(table, stored[COLUMNS])
     assert np.isfinite(stored[COLUMNS[3:12]].to_numpy(float)).all()
     assert (stored["n_train"] == 24).all()
 

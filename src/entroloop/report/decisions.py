@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from entroloop.report.claims import RANDOM
+from entroloop.report.numbers import alike, number
 from entroloop.report.read import StudyView
 from entroloop.store.stages import read_decision
 
@@ -45,7 +46,27 @@ def decisions(view: StudyView) -> list[dict[str, Any]]:
 
 def _taken(found: list[dict[str, Any]]) -> str:
     counts = Counter(decision["taken"] for decision in found)
-    return ", ".join(f"{name} ({n})" for name, n in counts.most_common())
+    named: dict[str, Counter[str]] = {}
+    for taken, n in counts.items():
+        name, _, settings = taken.partition(" ")
+        named.setdefault(name, Counter())[settings] += n
+    most = sorted(named.items(), key=lambda item: -item[1].total())
+    return ", ".join(f"{name} ({own.total()}{_settings(own)})" for name, own in most)
+
+
+def _settings(found: Counter[str]) -> str:
+    """Tell the settings with which a strategy was taken: a range where one number varies."""
+    names = {settings.partition("=")[0] for settings in found}
+    values = [settings.partition("=")[2] for settings in found]
+    try:
+        low, high = (number(end(map(float, values))) for end in (min, max))
+    except ValueError:  # no settings, or others than a number
+        told = sorted(settings for settings in found if settings)
+    else:
+        told = [f"{' '.join(names)} {low}" + (f" to {high}" if high != low else "")]
+        if len(names) > 1:
+            told = sorted(found)
+    return f"; {', '.join(told)}" if told else ""
 
 
 def _expected(found: list[dict[str, Any]]) -> str:
@@ -65,9 +86,9 @@ def _expected(found: list[dict[str, Any]]) -> str:
 def _came(
     records: pd.DataFrame, arms: list[dict[str, Any]], arm: dict[str, Any], generation: int
 ) -> str:
-    alike = ("paradigm", "paradigm_args", "generator")
+    same = ("paradigm", "paradigm_args", "generator")
     base = next(
-        (a for a in arms if a["strategy"] in RANDOM and all(a[k] == arm[k] for k in alike)), None
+        (a for a in arms if a["strategy"] in RANDOM and all(a[k] == arm[k] for k in same)), None
     )
     if base is None:
         return "no random arm to compare with"
@@ -76,8 +97,6 @@ def _came(
         at[at["arm"] == name].set_index("seed")["frechet_distance"]
         for name in (arm["name"], base["name"])
     )
+    own, random = alike(float(ours.mean()), float(theirs.mean()))
     lower = ours < theirs.reindex(ours.index)
-    return (
-        f"{ours.mean():.3g}, against {theirs.mean():.3g} of {base['name']}: lower in "
-        f"{int(lower.sum())} of {len(ours)}"
-    )
+    return f"{own}, against {random} of {base['name']}: lower in {int(lower.sum())} of {len(ours)}"
