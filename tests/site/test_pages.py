@@ -194,6 +194,20 @@ def test_commands_on_a_page_exist_and_its_python_is_python(page):
             check(call)
 
 
+def test_the_readme_is_short_and_its_commands_and_links_exist():
+    page = DOCS.parent / "README.md"
+    text = page.read_text()
+    lines = [line for line in text.splitlines() if line]
+    assert len(lines) <= 62
+    assert max(len(line) for line in lines if not line.startswith(("|", "!"))) <= 125
+    calls = [call for fence in plain_fences(page) for call in commands_in(fence)]
+    assert [call[0] for call in calls] == ["select", "measure"]
+    for call in calls:
+        check(call)
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
 def test_a_command_that_does_not_exist_is_found():
     (call,) = commands_in("$ entroloop select --pool a --speed 3 | head\n")
     with pytest.raises(AssertionError, match="has no --speed"):
