@@ -147,8 +147,8 @@ def _sentence(view: StudyView, by_arm: dict[str, pd.DataFrame], base: str,
     elif others and len(by_arm[base]) > 1:
         words += f"; no arm is better than {base}"
     elif others:
-        lowest = min(arms, key=lambda line: line.last)
-        words += f"; the lowest is {lowest.name} with {number(lowest.last)}"
+        lowest = min(others, key=lambda line: line.last)
+        words += f"; the lowest of the others is {lowest.name} with {number(lowest.last)}"
     if worse:
         words += f"; worse: {', '.join(f'{line.name} ({number(line.last)})' for line in worse)}"
     return f"{words}."

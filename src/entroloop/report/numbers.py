@@ -40,14 +40,12 @@ def alike(*values: float) -> list[str]:
 
 
 def from_to(first: float, last: float, unit: str = "") -> str:
-    """Return where a number went, with the same decimals where neither is ten times the other.
+    """Return where a number went, each end with three significant digits.
 
-    >>> from_to(6.14, 6.2), from_to(0.0233, 2.11), from_to(4.96, 5.44, " %")
-    ('6.14 → 6.20', '0.0233 → 2.11', '4.96 → 5.44 %')
+    >>> from_to(6.14, 6.2), from_to(0.0233, 2.11), from_to(4.96, 25.4, " %")
+    ('6.14 → 6.20', '0.0233 → 2.11', '4.96 → 25.4 %')
     """
-    near = 0.1 < abs(last / first) < 10 if first else False
-    ends = alike(first, last) if near else [number(first), number(last)]
-    return f"{' → '.join(ends)}{unit}"
+    return f"{alike(first)[0]} → {alike(last)[0]}{unit}"
 
 
 def with_interval(value: float, low: float, high: float, unit: str = "", plus: str = "") -> str:
@@ -93,6 +91,16 @@ def percent(share: float, *, sign: bool = False) -> str:
     text = number(100 * share)
     plus = "+" if sign and share > 0 else ""
     return text if text == MISSING else f"{plus}{text} %"
+
+
+def percent_with_interval(share: float, interval: tuple[float, float] | None) -> str:
+    """Return a share as a percentage, with its interval where there is one.
+
+    >>> percent_with_interval(0.2, (0.1124, 0.33)), percent_with_interval(0.2, None)
+    ('20.0 % [11.2, 33.0]', '20 %')
+    """
+    low, high = interval or (math.nan, math.nan)
+    return with_interval(100 * share, 100 * low, 100 * high, " %")
 
 
 def change_of(ln_ratio: float) -> str:
