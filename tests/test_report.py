@@ -157,18 +157,22 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
 
 def test_memorization_is_told_by_every_definition_and_where_they_disagree():
     found = memorization(records(), ARMS)
-    row = dict(zip(found["headings"], found["rows"][0], strict=True))
-    assert row["arm"] == "replace-random"
-    assert row["GS / GS of held-out rows"] == "0.85 → 0.40 (more)"
-    assert row["GS / LOO"] == "0.90 → 0.90 (same)"
-    assert row["d₁/d₂ < 1/3"] == "10.0% → 40.0% (more)"
-    assert row["of real rows: GS / LOO"] == "2.00 → 5.00 (less)"
+    arm, cells = found["rows"][0]
+    row = dict(zip(found["headings"][1:], cells, strict=True))
+    assert arm == "replace-random"
+    assert row["GS / GS of held-out rows"] == ("0.847 → 0.400", "more")
+    assert row["GS / LOO"] == ("0.900 → 0.900", "same")
+    assert row["AuthPct"] == ("60.0 → 60.0 %", "same")
+    assert row["d₁/d₂ < 1/3"] == ("10.0 → 40.0 %", "more")
+    assert row["of real rows: GS / LOO"] == ("2.00 → 5.00", "less")
     assert not found["said"]  # of the training set, no definition says less
     table = records()
     table["auth_pct"] = 50.0 + 5 * table["generation"]
     [first, *_] = memorization(table, ARMS)["said"]
     assert first.startswith("replace-random: the definitions disagree.")
     assert first.endswith("less by AuthPct.")
+    table["auth_pct"] = 50.0 + 0.5 * table["generation"]  # 1.5 points are none
+    assert not memorization(table, ARMS)["said"]
     assert memorization(table[table["generation"] == 1], ARMS) is None
 
 
