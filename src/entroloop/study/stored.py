@@ -142,7 +142,7 @@ class StoredStudy:
         """Return the sentence and the last generation's records, for notebooks."""
         shown = ["arm", "seed", "generation", *SHOWN]
         table = self.records.groupby(["arm", "seed"], as_index=False).last()[shown]
-        rows: str = table.to_html(index=False, escape=True)
+        rows: str = table.to_html(index=False, escape=True, border=0, float_format="{:.4g}".format)
         return f"<p>{html.escape(repr(self))}</p>{rows}"
 
 
