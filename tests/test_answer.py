@@ -1,6 +1,7 @@
 """What a study's page opens with."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import entroloop as el
@@ -8,8 +9,10 @@ from entroloop.commands.run import run_study
 from entroloop.features import extractor_for
 from entroloop.metrics.manifold import coverage, precision
 from entroloop.report.answer import _expected, _spread, answer
+from entroloop.report.arms import shown_arms
 from entroloop.report.first_generation import first_generation_table
 from entroloop.report.read import StudyView
+from entroloop.report.study_tables import arms_table
 from entroloop.selection.spread import spread_beside
 from entroloop.store.folder import Store
 
@@ -58,6 +61,30 @@ def test_an_arm_is_compared_with_random_by_seed_with_its_interval(folder):
     assert found.sentence.startswith("Training on its own samples makes the generator worse: ")
     page = el.render_report([folder], folder.parent / "page.html").read_text()
     assert page.index('class="answer"') < page.index('id="collapse"')
+
+
+def test_an_arm_that_selects_is_compared_with_the_random_arm_of_its_paradigm(folder):
+    def change(records):
+        records.loc[records["generation"] == 3, "frechet_distance"] = [4, 5, 6] * 2
+
+    view = view_with(folder, change)
+    greedy = view.config["arms"][1]
+    last = view.records["generation"] == 3
+    own = view.records[view.records["arm"] == "greedy"].assign(arm="alone")
+    more = view.records[view.records["arm"] == "greedy"].assign(arm="alone-greedy")
+    more.loc[last, "frechet_distance"] = [2.0, 2.4, 3.1]
+    for name, strategy in (("alone", "random"), ("alone-greedy", "greedy")):
+        arm = greedy | {"name": name, "strategy": strategy, "paradigm": "replace"}
+        view.config["arms"].append(arm)
+    records = pd.concat([view.records, own, more], ignore_index=True)
+    both = StudyView(view.store, records, view.config, view.environment)
+    found = answer(both)
+    assert [line.base for line in found.arms] == ["random", "random", "random", "alone"]
+    assert found.arms[3].kind == "better"
+    assert f"alone-greedy ends at 2.5, {found.arms[3].change} against alone (" in found.sentence
+    table = arms_table("arms", found, shown_arms([both]), 3)
+    assert table.columns[2].heading == "change against its random arm"
+    assert table.rows[3].cells[2].detail == "lower in 3 of 3 seeds than alone"
 
 
 def test_one_seed_has_no_interval_and_no_verdict(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from entroloop.features import Extractor, extractor_for
-from entroloop.report.claims import RANDOM, t_interval
+from entroloop.report.claims import RANDOM, random_arms, t_interval
 from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
 from entroloop.samples import Array, as_vectors
@@ -28,17 +29,19 @@ ROWS = 2000  # real rows whose variance is taken, at most
 
 @dataclass(frozen=True)
 class ArmLine:
-    """An arm in one line; change: of the last Fréchet distance against the base, in words.
+    """An arm in one line; change: of the last Fréchet distance against the arm `base`, in words.
 
-    seeds: in how many of them it is lower. kind: better, worse, or "" where the interval holds 0 or
-    there is none. effect: that change as a share of the base's value, and its interval; None where
-    there is none. spark: points of its Fréchet distance over the generations, an SVG polyline in a
-    box of 100 × 24.
+    base: the random arm that it differs from by its selection alone, or the study's. seeds: in how
+    many of them it is lower. kind: better, worse, or "" where the interval holds 0 or there is
+    none. effect: that change as a share of the base's value, and its interval; None where there is
+    none. spark: points of its Fréchet distance over the generations, an SVG polyline in a box of
+    100 × 24.
     """
 
     name: str
     first: float
     last: float
+    base: str
     change: str
     seeds: str
     kind: str
@@ -48,8 +51,9 @@ class ArmLine:
 
 @dataclass(frozen=True)
 class Answer:
-    """sentence: the study in one line. arms: each in one line. base: the arm they are compared
-    with. learned: whether generation 1 can be judged, in words; failed: it cannot.
+    """sentence: the study in one line. arms: each in one line. base: what arms are compared with
+    that have no random arm of their own. learned: whether generation 1 can be judged, in words;
+    failed: it cannot.
     """
 
     sentence: str
@@ -69,7 +73,11 @@ def answer(view: StudyView) -> Answer:
     }
     base = _base(view.arms, list(by_arm))
     top = max(float(np.nanmax(table.mean())) for table in by_arm.values())
-    arms = [_line(name, table, by_arm[base], base, top) for name, table in by_arm.items()]
+    arms = []
+    for arm in view.arms:
+        if (name := str(arm["name"])) in by_arm:
+            own = _base_of(arm, view.arms, by_arm, base)
+            arms.append(_line(name, by_arm[name], own, by_arm[own], top))
     learned, failed = _learned(view)
     sentence = _sentence(view, by_arm, base, arms)
     return Answer(sentence, arms, base, learned, failed)
@@ -83,9 +91,15 @@ def _base(arms: list[dict[str, Any]], present: list[str]) -> str:
     return (kept or random or present)[0]
 
 
-def _line(
-    name: str, table: pd.DataFrame, base: pd.DataFrame, base_name: str, top: float
-) -> ArmLine:
+def _base_of(
+    arm: dict[str, Any], arms: list[dict[str, Any]], present: Collection[str], base: str
+) -> str:
+    """Return the arm that an arm is compared with: for one that selects, its own random arm."""
+    own = [] if arm["strategy"] in RANDOM else random_arms(arm, arms)
+    return next((str(one["name"]) for one in own if one["name"] in present), base)
+
+
+def _line(name: str, table: pd.DataFrame, base: str, of_base: pd.DataFrame, top: float) -> ArmLine:
     means = table.mean()
     points = zip(means.index, means, strict=True)
     last = max(2, int(means.index.max()))
@@ -94,8 +108,8 @@ def _line(
         for g, value in points
         if np.isfinite(value)
     )
-    told = ("", "", "", None) if name == base_name else _change(table, base)
-    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), *told, spark)
+    told = ("", "", "", None) if name == base else _change(table, of_base)
+    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), base, *told, spark)
 
 
 Effect = tuple[float, float, float]
@@ -140,12 +154,13 @@ def _sentence(view: StudyView, by_arm: dict[str, pd.DataFrame], base: str,
     worse = [line for line in others if line.kind == "worse"]
     if better:
         best, *rest = better
-        words += f"; {best.name} ends at {number(best.last)}, {best.change} against {base} "
+        words += f"; {best.name} ends at {number(best.last)}, {best.change} against {best.base} "
         words += f"({best.seeds})"
         if rest:
             words += f", {', '.join(f'{line.name} at {number(line.last)}' for line in rest)}"
     elif others and len(by_arm[base]) > 1:
-        words += f"; no arm is better than {base}"
+        several = len({line.base for line in others}) > 1
+        words += f"; no arm is better than {'its random arm' if several else others[0].base}"
     elif others:
         lowest = min(others, key=lambda line: line.last)
         words += f"; the lowest of the others is {lowest.name} with {number(lowest.last)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from entroloop.report.claims import RANDOM
+from entroloop.report.claims import random_arms
 from entroloop.report.numbers import alike, number
 from entroloop.report.read import StudyView
 from entroloop.store.stages import read_decision
@@ -86,12 +86,9 @@ def _expected(found: list[dict[str, Any]]) -> str:
 def _came(
     records: pd.DataFrame, arms: list[dict[str, Any]], arm: dict[str, Any], generation: int
 ) -> str:
-    same = ("paradigm", "paradigm_args", "generator")
-    base = next(
-        (a for a in arms if a["strategy"] in RANDOM and all(a[k] == arm[k] for k in same)), None
-    )
-    if base is None:
+    if not (bases := random_arms(arm, arms)):
         return "no random arm to compare with"
+    base = bases[0]
     at = records[records["generation"] == generation]
     ours, theirs = (
         at[at["arm"] == name].set_index("seed")["frechet_distance"]

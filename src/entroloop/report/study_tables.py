@@ -23,7 +23,10 @@ SHARES = ("memorized_fraction", "real_share")
 def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) -> Table:
     """Return one row an arm: its Fréchet distance and how it compares with the random arm."""
     index = {arm.name: arm.index for arm in arms}
-    change = f"change against {found.base}" if len(found.arms) > 1 else "change"
+    bases = {line.base for line in found.arms if line.change}
+    several = len(bases) > 1
+    against = "its random arm" if several else next(iter(bases), found.base)
+    change = f"change against {against}" if len(found.arms) > 1 else "change"
     columns = [
         Column("arm", words=True), Column("last", best="low"), Column(change),
         Column(f"generations 1–{last}"),
@@ -36,7 +39,7 @@ def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) ->
         cells = [
             words(line.name), figure(line.last),
             Cell(line.change or "–", effect[0], effect[1:] if line.effect else None,
-                 line.seeds, kind),
+                 line.seeds + (f" than {line.base}" if several and line.seeds else ""), kind),
             Cell(f"{first} to {number(line.last)}", detail=first, spark=line.spark),
         ]  # fmt: skip
         rows.append(Row(cells, index[line.name]))
