@@ -54,8 +54,7 @@ def first_generation_table(name: str, view: StudyView) -> Table | None:
         Row([words(who), *(Cell(told(pair[i]), pair[i]) for pair, told in figures)])
         for i, who in enumerate(("generation 1", "held-out real rows"))
     ]
-    caption = "Did the generator learn?" + (" Means over seeds." if len(one) > 1 else "")
-    caption += " " + "; ".join(f"{column.heading}: {column.says}" for column in columns[1:])
+    caption = f"Did the generator learn?{' Means over seeds' if len(one) > 1 else ''}"
     return Table(name, caption, columns, rows)
 
 
