@@ -9,6 +9,7 @@ from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
 from entroloop.report.claim_table import CLAIMS
 from entroloop.report.claims import findings, load_claims
+from entroloop.report.decisions import _taken
 from entroloop.report.images import grid
 from entroloop.report.memorization import memorization
 from entroloop.report.study_words import entropy_and_score, verdict
@@ -256,3 +257,11 @@ def test_names_are_escaped_in_the_page(tiny, tmp_path):
     list(run_study(tiny | {"name": "<script>alert(1)</script>"}, out=tmp_path / "a"))
     page = el.render_report([tmp_path / "a"], tmp_path / "r.html").read_text()
     assert "<script>alert(1)" not in page
+
+
+def test_what_guarded_took_is_counted_by_strategy_with_the_range_of_its_number():
+    taken = ["threshold_decay strength=1", "threshold_decay strength=0.625", "random", "greedy"]
+    shown = _taken([{"taken": name} for name in [*taken, "greedy", "greedy", "greedy by realism"]])
+    assert shown == (
+        "greedy (3), threshold_decay strength 0.625 to 1 (2), random (1), greedy by realism (1)"
+    )

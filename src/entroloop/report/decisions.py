@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -45,28 +46,24 @@ def decisions(view: StudyView) -> list[dict[str, Any]]:
 
 
 def _taken(found: list[dict[str, Any]]) -> str:
+    """Count what was taken; strategies that differ in one number only are counted together."""
     counts = Counter(decision["taken"] for decision in found)
-    named: dict[str, Counter[str]] = {}
-    for taken, n in counts.items():
-        name, _, settings = taken.partition(" ")
-        named.setdefault(name, Counter())[settings] += n
-    most = sorted(named.items(), key=lambda item: -item[1].total())
-    return ", ".join(f"{name} ({own.total()}{_settings(own)})" for name, own in most)
+    together: dict[str, list[str]] = {}
+    for taken in counts:
+        kind = re.fullmatch(r"(\w+ \w+)=[\d.e-]+", taken)
+        together.setdefault(kind[1] if kind else taken, []).append(taken)
+    told = [
+        (sum(counts[taken] for taken in own), _range(kind, own)) for kind, own in together.items()
+    ]
+    return ", ".join(f"{name} ({n})" for n, name in sorted(told, key=lambda one: -one[0]))
 
 
-def _settings(found: Counter[str]) -> str:
-    """Tell the settings with which a strategy was taken: a range where one number varies."""
-    names = {settings.partition("=")[0] for settings in found}
-    values = [settings.partition("=")[2] for settings in found]
-    try:
-        low, high = (number(end(map(float, values))) for end in (min, max))
-    except ValueError:  # no settings, or others than a number
-        told = sorted(settings for settings in found if settings)
-    else:
-        told = [f"{' '.join(names)} {low}" + (f" to {high}" if high != low else "")]
-        if len(names) > 1:
-            told = sorted(found)
-    return f"; {', '.join(told)}" if told else ""
+def _range(kind: str, taken: list[str]) -> str:
+    """Return the name of what was taken, with the range of its number where that varies."""
+    if len(taken) == 1:
+        return taken[0]
+    numbers = sorted(float(name.partition("=")[2]) for name in taken)
+    return f"{kind} {number(numbers[0])} to {number(numbers[-1])}"
 
 
 def _expected(found: list[dict[str, Any]]) -> str:
