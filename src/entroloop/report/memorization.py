@@ -78,7 +78,7 @@ def memorization(records: pd.DataFrame, arms: list[dict[str, Any]]) -> dict[str,
             signs.append(sign)
             told = {1: "more", -1: "less", 0: "same", None: ""}[sign]
             factor, unit = (100, " %") if definition.share else (1, "")
-            ends = from_to(*(factor * float(values[g]) for g in (1, last)), unit)
+            ends = from_to(factor * float(values[1]), factor * float(values[last]), unit)
             cells.append((MISSING if sign is None else ends, told))
         lines.append((arm, cells))
         said.append(_disagreement(arm, signs))

@@ -72,7 +72,7 @@ def ratio_with_interval(mean: float, low: float, high: float) -> str:
     '126 times [66, 244]'
     """
     if mean >= math.log(10):
-        return with_interval(*(_exp(x) for x in (mean, low, high)), " times")
+        return with_interval(_exp(mean), _exp(low), _exp(high), " times")
     if not (math.isfinite(low) and math.isfinite(high)):
         return f"{change_of(mean)} %"
     return f"{change_of(mean)} % [{change_of(low)}, {change_of(high)}]"

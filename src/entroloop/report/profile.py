@@ -201,11 +201,11 @@ def _cell(definition: Definition, rows: pd.DataFrame, failed: bool) -> Cell:
     beyond = 1 if low > 0 else -1 if high < 0 else 0
     kind = {definition.collapse: "worse", -definition.collapse: "opposite"}.get(beyond, "")
     factor, unit = (100, " %") if definition.form == "share" else (1, "")
-    ends = (factor * float(x.mean()) for x in (first, last))
     return Cell(
         _told(mean, low, high, definition.form), _exported(mean, definition.form),
         (_exported(low, definition.form), _exported(high, definition.form)),
-        from_to(*ends, unit), "greyed" if failed else kind,
+        from_to(factor * float(first.mean()), factor * float(last.mean()), unit),
+        "greyed" if failed else kind,
     )  # fmt: skip
 
 
