@@ -1,6 +1,7 @@
 """What a study's page opens with."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import entroloop as el
@@ -8,8 +9,10 @@ from entroloop.commands.run import run_study
 from entroloop.features import extractor_for
 from entroloop.metrics.manifold import coverage, precision
 from entroloop.report.answer import _expected, _spread, answer
+from entroloop.report.arms import shown_arms
 from entroloop.report.first_generation import first_generation_table
 from entroloop.report.read import StudyView
+from entroloop.report.study_tables import arms_table
 from entroloop.selection.spread import spread_beside
 from entroloop.store.folder import Store
 
@@ -49,11 +52,39 @@ def test_an_arm_is_compared_with_random_by_seed_with_its_interval(folder):
              for x in (ratios.mean(), ratios.mean() - half, ratios.mean() + half)]  # fmt: skip
     line = found.arms[1]
     assert line.kind == "better"
-    assert line.change == f"{shown[0]} % [{shown[1]}, {shown[2]}] (lower in 3 of 3 seeds)"
+    assert line.change == f"{shown[0]} % [{shown[1]}, {shown[2]}]"
     assert found.base == "random"
-    assert f"greedy holds it at 2.5, {line.change}" in found.sentence
+    assert (
+        f"; greedy ends at 2.5, {line.change} against random (lower in 3 of 3 seeds)."
+        in found.sentence
+    )
+    assert found.sentence.startswith("Training on its own samples makes the generator worse: ")
     page = el.render_report([folder], folder.parent / "page.html").read_text()
     assert page.index('class="answer"') < page.index('id="collapse"')
+
+
+def test_an_arm_that_selects_is_compared_with_the_random_arm_of_its_paradigm(folder):
+    def change(records):
+        records.loc[records["generation"] == 3, "frechet_distance"] = [4, 5, 6] * 2
+
+    view = view_with(folder, change)
+    greedy = view.config["arms"][1]
+    last = view.records["generation"] == 3
+    own = view.records[view.records["arm"] == "greedy"].assign(arm="alone")
+    more = view.records[view.records["arm"] == "greedy"].assign(arm="alone-greedy")
+    more.loc[last, "frechet_distance"] = [2.0, 2.4, 3.1]
+    for name, strategy in (("alone", "random"), ("alone-greedy", "greedy")):
+        arm = greedy | {"name": name, "strategy": strategy, "paradigm": "replace"}
+        view.config["arms"].append(arm)
+    records = pd.concat([view.records, own, more], ignore_index=True)
+    both = StudyView(view.store, records, view.config, view.environment)
+    found = answer(both)
+    assert [line.base for line in found.arms] == ["random", "random", "random", "alone"]
+    assert found.arms[3].kind == "better"
+    assert f"alone-greedy ends at 2.5, {found.arms[3].change} against alone (" in found.sentence
+    table = arms_table("arms", found, shown_arms([both]), 3)
+    assert table.columns[2].heading == "change against its random arm"
+    assert table.rows[3].cells[2].detail == "lower in 3 of 3 seeds than alone"
 
 
 def test_one_seed_has_no_interval_and_no_verdict(folder):
@@ -62,13 +93,39 @@ def test_one_seed_has_no_interval_and_no_verdict(folder):
     found = answer(StudyView(Store(folder), one, view.config, view.environment))
     assert all(line.kind == "" for line in found.arms)
     assert "1 of 1 seed, no interval" in found.sentence
-    assert "holds it" not in found.sentence
+    assert found.sentence.startswith("Fréchet distance ")  # and no verdict on the loop
+    assert "makes" not in found.sentence
 
 
 def test_an_arm_that_is_harmed_is_named_as_worse(folder):
     found = answer(StudyView.open(folder))  # greedy with a Gaussian generator
     assert [line.kind for line in found.arms] == ["", "worse"]
     assert "worse: greedy" in found.sentence
+
+
+@pytest.mark.parametrize(("last", "said"), [
+    ([3.0, 3.5, 4.0], "makes the generator worse"),
+    ([0.5, 0.4, 0.45], "makes the generator better"),
+    ([0.9, 1.2, 1.0], "does not clearly make the generator worse"),
+])  # fmt: skip
+def test_what_the_loop_does_is_said_beyond_the_spread_over_seeds(folder, last, said):
+    def change(records):
+        random = records["arm"] == "random"
+        records.loc[random & (records["generation"] == 1), "frechet_distance"] = 1.0
+        records.loc[random & (records["generation"] == 3), "frechet_distance"] = last
+
+    found = answer(view_with(folder, change)).sentence
+    assert f"Training on its own samples {said}: Fréchet distance 1.00 → " in found
+    assert f"(rises in {sum(x > 1 for x in last)} of 3 seeds)" in found
+
+
+def test_the_loop_without_earlier_rows_comes_first_where_the_study_has_one(folder):
+    view = StudyView.open(folder)
+    view.arms[1] |= {"name": "greedy", "strategy": "random", "paradigm": "replace"}
+    found = answer(view)
+    assert found.base == "random"
+    assert "by generation 3 with greedy (" in found.sentence
+    assert "; random ends at " in found.sentence
 
 
 @pytest.mark.parametrize(("distance", "failed"), [(0.1, False), (0.4, False), (0.6, True),

@@ -236,7 +236,7 @@ def test_watch_tells_each_record_and_writes_nothing(finished, entroloop_here):
     assert json.loads(ended.stdout) == {"study": "<b>tiny</b>", "records": 4, "complete": True}
     lines = [line for line in ended.stderr.splitlines() if "generation" in line]
     assert len(lines) == 4
-    assert lines[0].startswith("accumulate-random seed 3 generation 1: entropy ")
+    assert lines[0].startswith("replace-random seed 3 generation 1: entropy ")
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -250,3 +250,8 @@ def test_what_is_no_study_is_refused_in_one_line(tmp_path, entroloop_here):
 def test_the_columns_that_are_shown_are_columns_of_records(finished):
     state = read_state(Path(finished))
     assert all(value is not None for record in state.records for value in record.values())
+
+
+def test_arms_come_in_the_order_of_the_study_as_on_its_report(finished):
+    arms = [record["arm"] for record in read_state(Path(finished)).records]
+    assert arms == ["replace-random"] * 2 + ["accumulate-random"] * 2

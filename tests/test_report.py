@@ -9,6 +9,7 @@ from entroloop.commands.run import run_study
 from entroloop.metrics.correlation import correlation, pearson
 from entroloop.report.claim_table import CLAIMS
 from entroloop.report.claims import findings, load_claims
+from entroloop.report.decisions import _taken
 from entroloop.report.images import grid
 from entroloop.report.memorization import memorization
 from entroloop.report.study_words import entropy_and_score, verdict
@@ -157,18 +158,22 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
 
 def test_memorization_is_told_by_every_definition_and_where_they_disagree():
     found = memorization(records(), ARMS)
-    row = dict(zip(found["headings"], found["rows"][0], strict=True))
-    assert row["arm"] == "replace-random"
-    assert row["GS / GS of held-out rows"] == "0.85 → 0.40 (more)"
-    assert row["GS / LOO"] == "0.90 → 0.90 (same)"
-    assert row["d₁/d₂ < 1/3"] == "10.0% → 40.0% (more)"
-    assert row["of real rows: GS / LOO"] == "2.00 → 5.00 (less)"
+    arm, cells = found["rows"][0]
+    row = dict(zip(found["headings"][1:], cells, strict=True))
+    assert arm == "replace-random"
+    assert row["GS / GS of held-out rows"] == ("0.847 → 0.400", "more")
+    assert row["GS / LOO"] == ("0.900 → 0.900", "same")
+    assert row["AuthPct"] == ("60.0 → 60.0 %", "same")
+    assert row["d₁/d₂ < 1/3"] == ("10.0 → 40.0 %", "more")
+    assert row["of real rows: GS / LOO"] == ("2.00 → 5.00", "less")
     assert not found["said"]  # of the training set, no definition says less
     table = records()
     table["auth_pct"] = 50.0 + 5 * table["generation"]
     [first, *_] = memorization(table, ARMS)["said"]
     assert first.startswith("replace-random: the definitions disagree.")
     assert first.endswith("less by AuthPct.")
+    table["auth_pct"] = 50.0 + 0.5 * table["generation"]  # 1.5 points are none
+    assert not memorization(table, ARMS)["said"]
     assert memorization(table[table["generation"] == 1], ARMS) is None
 
 
@@ -252,3 +257,11 @@ def test_names_are_escaped_in_the_page(tiny, tmp_path):
     list(run_study(tiny | {"name": "<script>alert(1)</script>"}, out=tmp_path / "a"))
     page = el.render_report([tmp_path / "a"], tmp_path / "r.html").read_text()
     assert "<script>alert(1)" not in page
+
+
+def test_what_guarded_took_is_counted_by_strategy_with_the_range_of_its_number():
+    taken = ["threshold_decay strength=1", "threshold_decay strength=0.625", "random", "greedy"]
+    shown = _taken([{"taken": name} for name in [*taken, "greedy", "greedy", "greedy by realism"]])
+    assert shown == (
+        "greedy (3), threshold_decay strength 0.625 to 1 (2), random (1), greedy by realism (1)"
+    )

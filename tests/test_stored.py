@@ -63,14 +63,26 @@ def test_it_knows_configuration_arms_and_runs(study, folder):
     assert study.real.data.shape == (40, 8, 8, 1)
 
 
-def test_records_are_those_of_load_records_with_the_settings_of_the_arms(study, folder):
-    plain, table = el.load_records(folder), study.records
+def test_records_begin_with_the_settings_that_tell_arms_apart(study, folder):
+    table = el.load_records(folder)
+    pd.testing.assert_frame_equal(study.records, table)
     own = ["study", "paradigm", "strategy", "oversample", "generator"]
-    assert list(table.columns) == own + list(plain.columns)
-    pd.testing.assert_frame_equal(table[plain.columns], plain)
+    assert list(table.columns[:6]) == [*own, "arm"]
     told = table.groupby("arm")[own].first()
     assert told.loc["unet"].tolist() == ["images", "replace", "greedy", 2, "unet_diffusion"]
+    assert told.loc["plain"].tolist() == ["images", "replace", "random", 1, "gaussian"]
     assert study.run("unet")[2].record.entropy_samples == table["entropy_samples"].iloc[-1]
+
+
+@pytest.mark.parametrize("config", [None, b"{", b"[]", b'{"name": "images"}'])
+def test_records_are_read_where_the_configuration_is_lost(folder, tmp_path, config):
+    shutil.copytree(folder, tmp_path / "s")
+    (tmp_path / "s/config.json").unlink()
+    if config is not None:
+        (tmp_path / "s/config.json").write_bytes(config)
+    table = el.load_records(tmp_path / "s")
+    assert len(table) == 4
+    assert table[["study", "strategy", "oversample"]].isna().all(axis=None)
 
 
 def test_training_sets_and_samples_are_arrays_of_images(study):

@@ -12,7 +12,7 @@ import pytest
 
 import entroloop as el
 from entroloop.commands.run import prepare, run_study
-from entroloop.store.records import COLUMNS, frame
+from entroloop.store.records import COLUMNS, SETTINGS, frame
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,11 +26,12 @@ def run(config, out, **options):
 def test_records_have_the_columns_of_the_contract_and_are_sorted(tiny, tmp_path):
     table = run(tiny, tmp_path / "s")
     stored = el.load_records(tmp_path / "s")
-    assert list(stored.columns) == COLUMNS
+    assert list(stored.columns) == ["study", *SETTINGS, *COLUMNS]
+    assert list(table.columns) == COLUMNS
     assert len(stored) == 2 * 2 * 3
     keys = list(zip(stored["arm"], stored["seed"], stored["generation"], strict=True))
     assert keys == sorted(keys)
-    pd.testing.assert_frame_equal(table, stored)
+    pd.testing.assert_frame_equal(table, stored[COLUMNS])
     assert np.isfinite(stored[COLUMNS[3:12]].to_numpy(float)).all()
     assert (stored["n_train"] == 24).all()
 

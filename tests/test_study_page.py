@@ -106,7 +106,7 @@ def test_the_line_of_entropy_and_score_is_the_least_squares_line_within_its_band
     assert (low <= y).all()
     assert (y <= high).all()
     assert sum(len(one["x"]) for one in chart["series"]) == len(rows)
-    assert f"slope {slope:.4f} per nat" in said
+    assert f"slope {slope:.4f} [" in said
 
 
 def test_provenance_adds_up_to_one(view):

@@ -112,6 +112,16 @@ def test_an_unknown_parameter_names_the_valid_ones(entroloop_here, sets):
     assert "did you mean 'strength'? Valid: decay, order, strength, threshold" in answer.stderr
 
 
+@pytest.mark.parametrize(("call", "help_of"), [
+    (["select", "--pool", "made.npy"], "entroloop select"), (["figures"], "entroloop figures"),
+    (["run", "--nope"], "entroloop run"), (["selct"], "entroloop"),
+])  # fmt: skip
+def test_a_wrong_call_names_the_help_of_its_command(entroloop_here, call, help_of):
+    answer = entroloop_here(*call)
+    assert answer.returncode == 2
+    assert answer.stderr.endswith(f"; see {help_of} --help\n")
+
+
 def test_the_time_left_is_told_only_once_it_can_be_known():
     assert time_left(1.0, 0.5) == ""
     assert time_left(100.0, 0.001) == ""

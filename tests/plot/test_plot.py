@@ -15,6 +15,7 @@ import entroloop as el
 from entroloop.plot.files import write_figures
 from entroloop.plot.style import rendered
 from entroloop.report.claims import t_interval
+from entroloop.report.figures import CURVES
 from entroloop.store.records import COLUMNS
 
 
@@ -115,7 +116,8 @@ def test_provenance_fills_the_whole_of_each_training_set():
 def test_files_repeat_to_the_byte_and_embed_their_fonts(study, tmp_path):
     told = write_figures(study, tmp_path / "a")
     assert set(told["left_out"]) == {"coverage_precision"}
-    assert len(list((tmp_path / "a").iterdir())) == 3 * 7 + 2  # with captions.md and the manifest
+    assert len(list((tmp_path / "a").iterdir())) == 3 * 12 + 2  # with captions.md and the manifest
+    assert set(CURVES) - {"entropy_train"} <= set(told["figures"])  # those of the page
     for name, form in (("entropy", "svg"), ("taken", "pdf"), ("provenance", "png")):
         again = rendered(el.plot.CHARTS[name][0](study), form)
         assert (tmp_path / f"a/{name}.{form}").read_bytes() == again, name

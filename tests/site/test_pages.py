@@ -2,8 +2,8 @@
 
 A block of `console`, `bash` or `python` is run if the line before it is `<!-- run -->`
 (`<!-- run slow -->`: with -m slow), in order, a page in a folder of its own.
-`<!-- skip: reason -->` says why one is not. Blocks without a mark are read only: Python must
-compile, commands and their options must exist.
+`<!-- skip: reason -->` says why one is not. Blocks without a mark: Python must compile, commands
+and their options must exist, and with -m slow commands run on small files of the names they give.
 """
 
 import ast
@@ -18,21 +18,26 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer.main
+from PIL import Image
 from rich.console import Console
 
+import entroloop as el
 from entroloop.cli import app
 from entroloop.cli.answers import show_selection
 from entroloop.cli.examples import EXAMPLES
 
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>run slow|run|skip: .+?) -->\n)?```(?P<kind>console|bash|python)\n"
     r"(?P<text>.*?)^```",
     re.M | re.S,
 )
-FENCE = re.compile(r"^```\n(.*?)^```", re.M | re.S)
+FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 def plain_fences(page: Path) -> list[str]:
-    return FENCE.findall(page.read_text())
+    return [found["text"] for found in FENCE.finditer(page.read_text()) if not found["kind"]]
 
 
 def name(page):
@@ -160,8 +165,7 @@ def test_the_sample_output_in_the_readme_is_that_of_the_tutorial(shell, tmp_path
     console = Console(width=100, record=True, file=io.StringIO())
     show_selection(json.loads((tmp_path / "here/chosen.json").read_text()), console)
     lines = [line.rstrip() for line in console.export_text().splitlines()]
-    readme = (DOCS.parent / "README.md").read_text()
-    assert "\n".join(lines[:8]) in readme
+    assert "\n".join(lines[:8]) in README.read_text()
 
 
 def options_of(command):
@@ -192,6 +196,79 @@ def test_commands_on_a_page_exist_and_its_python_is_python(page):
     for text in plain_fences(page):
         for call in commands_in(text):
             check(call)
+
+
+def test_the_readme_is_short_and_its_commands_and_links_exist():
+    text = README.read_text()
+    lines = [line for line in text.splitlines() if line]
+    assert len(lines) <= 62
+    assert max(len(line) for line in lines if not line.startswith(("|", "!"))) <= 125
+    calls = [call for fence in plain_fences(README) for call in commands_in(fence)]
+    assert [call[0] for call in calls] == ["select", "measure"]
+    for call in calls:
+        check(call)
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (DOCS.parent / target).exists(), target
+
+
+ELSEWHERE = {  # words of calls that other tests make
+    "ray": "tests/test_ray.py", "--live": "tests/test_live.py", "--browser": "tests/test_live.py",
+    "--plugin": "tests/test_plugins.py", "examples/plugin/study.yaml": "tests/test_plugins.py",
+    "data.path=mnist/": "no MNIST here; the presets are built in tests/test_config.py",
+}  # fmt: skip
+TINY = {
+    "generations": 2, "generator": {"name": "gaussian"}, "metrics": {"unselected": 0},
+    "data": {"source": "digits", "n_train": 30, "n_reference": 40},
+    "arms": [{"paradigm": "replace"}, {"paradigm": "accumulate"}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def small_files(tmp_path, rng):
+    """Write, small, the folders, arrays, tables and studies that commands of the pages name."""
+    (tmp_path / "benchmarks").symlink_to(DOCS.parent / "benchmarks")
+    for folder in ("real", "made", "images", "samples", "heldout", "kept", "day1", "day2"):
+        n = 420 if folder == "real" else 60  # as many as an audit needs
+        pictures = rng.integers(0, 256, (n, 4, 4), dtype=np.uint8)
+        for i, picture in enumerate(pictures):
+            path = tmp_path / folder / ("ab"[i % 2] if folder == "images" else "") / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    for table in ("train", "heldout", "cifar", "b"):
+        encoded = [(tmp_path / f"samples/{i}.png").read_bytes() for i in range(50)]
+        images = [{"bytes": content, "path": None} for content in encoded]
+        pd.DataFrame({"image": images}).to_parquet(tmp_path / f"{table}.parquet")
+    for array in ("emb", "made", "real", "a"):
+        np.save(tmp_path / f"{array}.npy", rng.standard_normal((200, 6)).astype(np.float32))
+    (tmp_path / "my.yaml").write_text(json.dumps({"name": "mine"} | TINY))
+    for name in ("digits", "mine"):
+        list(el.run_study({"name": name} | TINY, tmp_path / "runs" / name, workers=1))
+
+
+def made_small(call):
+    """Return a call with fewer rows asked for; studies of minutes are planned, not run."""
+    call = [re.sub(r"^\d{3,}$", "20", word) if call[i - 1] == "-n" else word
+            for i, word in enumerate(call)]  # fmt: skip
+    if call[:2] == ["run", "theory"]:
+        return [*call, "--seeds", "1000"]
+    return [*call, "--dry-run"] if call[0] == "run" and "--dry-run" not in call else call
+
+
+WITH_CALLS = [
+    page for page in [*pages(), README] if any(commands_in(f) for f in plain_fences(page))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", WITH_CALLS, ids=lambda page: page.name)
+def test_the_calls_of_a_page_run_on_small_files(page, small_files, entroloop_here):
+    for fence in plain_fences(page):
+        for call in commands_in(fence):
+            if any(word in call for word in ELSEWHERE):
+                continue
+            answer = entroloop_here(*made_small(call))
+            assert answer.returncode == 0, f"{call}: {answer.stderr}"
 
 
 def test_a_command_that_does_not_exist_is_found():

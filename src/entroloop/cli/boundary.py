@@ -59,9 +59,8 @@ def run_to_exit(app: Callable[..., Any]) -> None:
         sys.stdout.flush()
     except (InputError, TyperException) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
-        message = one_line(message)
-        hint = "" if isinstance(error, InputError) else "; see entroloop --help"
-        print(f"entroloop: {message.rstrip('.')}{hint}", file=sys.stderr)
+        hint = "" if isinstance(error, InputError) else f"; see {_called(error)} --help"
+        print(f"entroloop: {one_line(message).rstrip('.')}{hint}", file=sys.stderr)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -76,6 +75,12 @@ def run_to_exit(app: Callable[..., Any]) -> None:
         print("entroloop: interrupted; the same command goes on from here", file=sys.stderr)
         code = exit_code()
     sys.exit(code or 0)
+
+
+def _called(error: TyperException) -> str:
+    """Return the command that was called in a wrong way."""
+    context = getattr(error, "ctx", None)
+    return f"entroloop {context.info_name}" if context and context.parent else "entroloop"
 
 
 def _told(error: OSError) -> str:

@@ -28,7 +28,7 @@ function look(i) {
 }
 
 function short(value) {
-  return value === undefined || value === null ? "–" : Number(value.toPrecision(3)).toString();
+  return value === undefined || value === null ? "–" : Number(value.toPrecision(3)).toString().replaceAll("-", "−");
 }
 
 function chart(state, arms, column, heading) {
@@ -84,6 +84,7 @@ function show(state) {
   document.getElementById("name").textContent = `Study ${state.study}`;
   document.getElementById("status").textContent =
     `${state.records.length} of ${state.total} records` + (state.complete ? ": complete" : "");
+  document.getElementById("report").hidden = !state.complete;
   const done = document.getElementById("done");
   done.max = Math.max(1, state.total);
   done.value = state.records.length;

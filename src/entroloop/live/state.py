@@ -55,8 +55,8 @@ def read_state(folder: Path) -> State:
 
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        name, arms = str(config["name"]), len(config["arms"])
-        total = arms * len(config["seeds"]) * int(config["generations"])
+        name, arms = str(config["name"]), [arm["name"] for arm in config["arms"]]
+        total = len(arms) * len(config["seeds"]) * int(config["generations"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder} is no study folder, or its run has not begun") from None
     try:
@@ -64,7 +64,9 @@ def read_state(folder: Path) -> State:
     except InputError:
         return State(name, total, [])
     columns = ["arm", "seed", "generation", *SHOWN]
-    rows = table[columns].to_dict("records")
+    place = {arm: i for i, arm in enumerate(arms)}  # as on the report, which colours by it
+    order = table["arm"].map(place).fillna(len(arms)).argsort(kind="stable")
+    rows = table.iloc[order][columns].to_dict("records")
     return State(name, total, [{k: _plain(v) for k, v in row.items()} for row in rows])
 
 

@@ -36,6 +36,11 @@ LABELS = {  # column: how its axis is called
     "entropy_train": "Entropy of the training set (nats)",
     "frechet_distance": "Fréchet distance",
     "generalization_score": "Generalization score",
+    "generalization_ratio": "Score / own spacing",
+    "memorized_fraction": "Memorized fraction",
+    "auth_pct": "Authentic samples (%)",
+    "coverage_distance": "Distance to the samples",
+    "total_variance": "Total variance",
     "real_share": "Share of real rows",
     "precision": "Precision",
     "coverage": "Coverage",
@@ -45,7 +50,7 @@ REAL_ROWS = {  # column: that of real rows beside it
     "frechet_distance": "frechet_distance_floor",
     "coverage": "coverage_floor",
 }
-FROM_ZERO = ("frechet_distance", "real_share", "precision", "coverage")
+FROM_ZERO = ("frechet_distance", "memorized_fraction", "real_share", "precision", "coverage")
 
 
 def curve(study: Study, column: str, *, width: float = WIDTH) -> Figure:

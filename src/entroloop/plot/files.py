@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from entroloop.errors import InputError, unknown_name
 from entroloop.plot.charts import CHARTS, curve
 from entroloop.plot.style import WIDTH, rendered, styled
-from entroloop.store.records import COLUMNS, load_records
+from entroloop.report.figures import CURVES
+from entroloop.store.records import COLUMNS, SETTINGS, load_records
 from entroloop.system.output_folder import OutputFolder
 
 if TYPE_CHECKING:
@@ -75,10 +76,13 @@ def inches(text: str) -> float:
 
 
 def _charts(records: pd.DataFrame) -> Iterator[tuple[str, Callable[..., Figure], str]]:
-    """Yield name, chart and caption: those of the table, and one for each further metric."""
+    """Yield name, chart and caption: those of the table, the page's other curves, extra metrics."""
     for name, (chart, caption) in CHARTS.items():
         yield name, chart, caption
-    drawn = {*COLUMNS, "precision", "coverage", "coverage_floor"}
+    for column, title in CURVES.items():
+        if column != "entropy_train" and column not in CHARTS:
+            yield column, partial(_curve_of, column=column), title
+    drawn = {*COLUMNS, *SETTINGS, "precision", "coverage", "coverage_floor"}
     for column in records.columns:
         if column not in drawn and records[column].dtype.kind == "f":
             yield column, partial(_curve_of, column=column), f"{column} of the samples"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from entroloop.features import Extractor, extractor_for
-from entroloop.report.claims import RANDOM, t_interval
-from entroloop.report.numbers import change_of, number
+from entroloop.report.claims import RANDOM, random_arms, t_interval
+from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
 from entroloop.samples import Array, as_vectors
 from entroloop.seeding import rng_for
@@ -28,17 +29,21 @@ ROWS = 2000  # real rows whose variance is taken, at most
 
 @dataclass(frozen=True)
 class ArmLine:
-    """An arm in one line; change: of the last Fréchet distance against the base, in words.
+    """An arm in one line; change: of the last Fréchet distance against the arm `base`, in words.
 
-    kind: better, worse, or "" where the interval holds 0 or there is none. effect: that change as
-    a share of the base's value, and its interval; None where there is none. spark: points of its
-    Fréchet distance over the generations, an SVG polyline in a box of 100 × 24.
+    base: the random arm that it differs from by its selection alone, or the study's. seeds: in how
+    many of them it is lower. kind: better, worse, or "" where the interval holds 0 or there is
+    none. effect: that change as a share of the base's value, and its interval; None where there is
+    none. spark: points of its Fréchet distance over the generations, an SVG polyline in a box of
+    100 × 24.
     """
 
     name: str
     first: float
     last: float
+    base: str
     change: str
+    seeds: str
     kind: str
     effect: tuple[float, float, float] | None
     spark: str
@@ -46,8 +51,9 @@ class ArmLine:
 
 @dataclass(frozen=True)
 class Answer:
-    """sentence: the study in one line. arms: each in one line. base: the arm they are compared
-    with. learned: whether generation 1 can be judged, in words; failed: it cannot.
+    """sentence: the study in one line. arms: each in one line. base: what arms are compared with
+    that have no random arm of their own. learned: whether generation 1 can be judged, in words;
+    failed: it cannot.
     """
 
     sentence: str
@@ -67,9 +73,13 @@ def answer(view: StudyView) -> Answer:
     }
     base = _base(view.arms, list(by_arm))
     top = max(float(np.nanmax(table.mean())) for table in by_arm.values())
-    arms = [_line(name, table, by_arm[base], base, top) for name, table in by_arm.items()]
+    arms = []
+    for arm in view.arms:
+        if (name := str(arm["name"])) in by_arm:
+            own = _base_of(arm, view.arms, by_arm, base)
+            arms.append(_line(name, by_arm[name], own, by_arm[own], top))
     learned, failed = _learned(view)
-    sentence = _sentence(by_arm, base, arms)
+    sentence = _sentence(view, by_arm, base, arms)
     return Answer(sentence, arms, base, learned, failed)
 
 
@@ -81,9 +91,15 @@ def _base(arms: list[dict[str, Any]], present: list[str]) -> str:
     return (kept or random or present)[0]
 
 
-def _line(
-    name: str, table: pd.DataFrame, base: pd.DataFrame, base_name: str, top: float
-) -> ArmLine:
+def _base_of(
+    arm: dict[str, Any], arms: list[dict[str, Any]], present: Collection[str], base: str
+) -> str:
+    """Return the arm that an arm is compared with: for one that selects, its own random arm."""
+    own = [] if arm["strategy"] in RANDOM else random_arms(arm, arms)
+    return next((str(one["name"]) for one in own if one["name"] in present), base)
+
+
+def _line(name: str, table: pd.DataFrame, base: str, of_base: pd.DataFrame, top: float) -> ArmLine:
     means = table.mean()
     points = zip(means.index, means, strict=True)
     last = max(2, int(means.index.max()))
@@ -92,55 +108,88 @@ def _line(
         for g, value in points
         if np.isfinite(value)
     )
-    change, kind, effect = ("", "", None) if name == base_name else _change(table, base)
-    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), change, kind, effect, spark)
+    told = ("", "", "", None) if name == base else _change(table, of_base)
+    return ArmLine(name, float(means.iloc[0]), float(means.iloc[-1]), base, *told, spark)
 
 
 Effect = tuple[float, float, float]
 
 
-def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str, Effect | None]:
+def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str, str, Effect | None]:
     """Return the change of the last value against the base, paired by seed, and its kind."""
     ratios = np.log((table.iloc[:, -1] / base.iloc[:, -1]).dropna().astype(float))
     ratios = ratios[np.isfinite(ratios)]
     n = len(ratios)
     if n == 0:
-        return "no seed in common", "", None
-    lower = int((ratios < 0).sum())
-    mean = f"{change_of(float(ratios.mean()))} %"
-    seeds = f"lower in {lower} of {n} seed{'s' if n > 1 else ''}"
-    low, high = t_interval(list(ratios))
-    effect = math.expm1(float(ratios.mean())), math.expm1(low), math.expm1(high)
-    if n == 1:
-        return f"{mean} ({seeds}, no interval)", "", effect
-    shown = f"[{change_of(low)}, {change_of(high)}]"
+        return "no seed in common", "", "", None
+    seeds = f"lower in {_of_seeds(int((ratios < 0).sum()), n)}"
+    mean, (low, high) = float(ratios.mean()), t_interval(list(ratios))
     kind = "better" if high < 0 else "worse" if low > 0 else ""
-    return f"{mean} {shown} ({seeds})", kind, effect
+    effect = math.expm1(mean), math.expm1(low), math.expm1(high)
+    return ratio_with_interval(mean, low, high), seeds, kind if n > 1 else "", effect
 
 
-def _sentence(by_arm: dict[str, pd.DataFrame], base: str, arms: list[ArmLine]) -> str:
-    table = by_arm[base].dropna(axis=1, how="all")
-    first, last = table.iloc[:, 0], table.iloc[:, -1]
-    n, rose = len(table), int((last > first).sum())
-    start, end = number(first.mean()), number(last.mean())
-    words = (
-        f"With {base} the Fréchet distance goes from {start} to {end} by "
-        f"generation {table.columns.max()} (rises in {rose} of {n} seed{'s' if n > 1 else ''}"
-        f"{', no interval' if n == 1 else ''})"
-    )
-    better = [line for line in arms if line.kind == "better"]
-    worse = [line for line in arms if line.kind == "worse"]
+def _of_seeds(some: int, n: int) -> str:
+    """Count seeds in words; one seed has no interval, and is called that."""
+    return f"{some} of {n} seeds" if n > 1 else f"{some} of 1 seed, no interval"
+
+
+def _sentence(view: StudyView, by_arm: dict[str, pd.DataFrame], base: str,
+              arms: list[ArmLine]) -> str:  # fmt: skip
+    """Return what the loop does to the generator, and what arms change of that, in one line."""
+    alone = next(
+        (
+            str(arm["name"]) for arm in view.arms
+            if arm["name"] in by_arm
+            and arm["paradigm"] == "replace" and arm["strategy"] in RANDOM
+        ),
+        base,
+    )  # fmt: skip
+    words = _of_loop(alone, by_arm[alone], len(arms) > 1)
+    named = {line.name: line for line in arms}
+    if alone != base:
+        words += f"; {base} ends at {number(named[base].last)}"
+    others = [line for line in arms if line.name not in (base, alone)]
+    better = sorted((x for x in others if x.kind == "better"), key=lambda line: line.last)
+    worse = [line for line in others if line.kind == "worse"]
     if better:
-        best = min(better, key=lambda line: line.last)
-        words += f"; {best.name} holds it at {number(best.last)}, {best.change}"
-    elif len(arms) > 1 and n > 1:
-        words += "; no arm is better beyond the spread over seeds"
-    elif len(arms) > 1:
-        lowest = min(arms, key=lambda line: line.last)
-        words += f"; the lowest is {lowest.name} with {number(lowest.last)}"
+        best, *rest = better
+        words += f"; {best.name} ends at {number(best.last)}, {best.change} against {best.base} "
+        words += f"({best.seeds})"
+        if rest:
+            words += f", {', '.join(f'{line.name} at {number(line.last)}' for line in rest)}"
+    elif others and len(by_arm[base]) > 1:
+        several = len({line.base for line in others}) > 1
+        words += f"; no arm is better than {'its random arm' if several else others[0].base}"
+    elif others:
+        lowest = min(others, key=lambda line: line.last)
+        words += f"; the lowest of the others is {lowest.name} with {number(lowest.last)}"
     if worse:
         words += f"; worse: {', '.join(f'{line.name} ({number(line.last)})' for line in worse)}"
     return f"{words}."
+
+
+def _of_loop(name: str, table: pd.DataFrame, several: bool) -> str:
+    """Say what the generations do to an arm's Fréchet distance, beyond the spread over seeds."""
+    table = table.dropna(axis=1, how="all")
+    first, last = table.iloc[:, 0], table.iloc[:, -1]
+    generations = int(table.columns.max())
+    if generations == 1:
+        return f"One generation: Fréchet distance {number(float(first.mean()))}"
+    ratios = np.log((last / first).dropna().astype(float))
+    low, high = t_interval(list(ratios[np.isfinite(ratios)]))
+    ends = from_to(float(first.mean()), float(last.mean()))
+    under = f" with {name}" if several else ""
+    figures = f"Fréchet distance {ends} by generation {generations}{under}"
+    seeds = f"(rises in {_of_seeds(int((last > first).sum()), len(table))})"
+    if not (math.isfinite(low) and math.isfinite(high)):  # one seed, of which no verdict is made
+        return f"{figures} {seeds}"
+    said = (
+        "makes the generator worse" if low > 0
+        else "makes the generator better" if high < 0
+        else "does not clearly make the generator worse"
+    )  # fmt: skip
+    return f"Training on its own samples {said}: {figures} {seeds}"
 
 
 def _learned(view: StudyView) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
 from entroloop.metrics.entropy import entropy_attenuation
+from entroloop.report.numbers import alike
 from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
 from entroloop.seeding import rng_for
@@ -36,9 +37,10 @@ def attenuations(view: StudyView) -> list[str]:
         except InputError:
             continue
         share = f", {100 * found.share:.0f} % of it" if 0 < found.share < 2 else ""
+        estimated, normal, seen = alike(found.estimated, found.normal, found.seen)
         sentences.append(
-            f"{arm}: estimated change {found.estimated:+.1f} nats; normal sets of the same spectra "
-            f"change by {found.normal:+.1f}, of which the estimate shows {found.seen:+.1f}{share} "
+            f"{arm}: estimated change {estimated} nats; normal sets of the same spectra change by "
+            f"{normal}, of which the estimate shows {seen}{share} "
             f"(n = {found.n:,}, {found.d} directions, seed {seed})."
         )
     return sentences

@@ -11,7 +11,7 @@ from entroloop.cleaning.audit import VERDICTS, FalseAlarms
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.images import Picture, above_nearest, sheet, tiles
-from entroloop.report.numbers import percent
+from entroloop.report.numbers import percent, percent_with_interval
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.samples import Array
 
@@ -63,8 +63,7 @@ def _verdicts(audited: Audited) -> Table:
 
 
 def _rate(alarm: FalseAlarms) -> str:
-    low, high = alarm.interval
-    shown = f"{percent(alarm.rate)} [{percent(low)}, {percent(high)}]"
+    shown = percent_with_interval(alarm.rate, alarm.interval)
     return f"{shown} of {alarm.n:,}; meant: {percent(alarm.expected)}"
 
 

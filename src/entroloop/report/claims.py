@@ -132,15 +132,19 @@ def _selection(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterato
     for arm in arms:
         if arm["strategy"] in RANDOM or int(records["generation"].max()) < 2:
             continue
-        for base in arms:
-            if base["strategy"] in RANDOM and _alike(arm, base):
-                for claim in SELECTION:
-                    if claim.quantity != "share" or _has_real_rows(records, base):
-                        yield _finding(claim, records, str(arm["name"]), str(base["name"]))
+        for base in random_arms(arm, arms):
+            for claim in SELECTION:
+                if claim.quantity != "share" or _has_real_rows(records, base):
+                    yield _finding(claim, records, str(arm["name"]), str(base["name"]))
 
 
-def _alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return all(a.get(key, {}) == b.get(key, {}) for key in ALIKE)
+def random_arms(arm: dict[str, Any], arms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the random arms that an arm differs from by its selection alone."""
+    return [
+        base for base in arms
+        if base["strategy"] in RANDOM
+        and all(base.get(key, {}) == arm.get(key, {}) for key in ALIKE)
+    ]  # fmt: skip
 
 
 def _has_real_rows(records: pd.DataFrame, arm: dict[str, Any]) -> bool:

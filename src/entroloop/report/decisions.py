@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
 import pandas as pd
 
-from entroloop.report.claims import RANDOM
+from entroloop.report.claims import random_arms
+from entroloop.report.numbers import alike, number
 from entroloop.report.read import StudyView
 from entroloop.store.stages import read_decision
 
@@ -44,8 +46,24 @@ def decisions(view: StudyView) -> list[dict[str, Any]]:
 
 
 def _taken(found: list[dict[str, Any]]) -> str:
+    """Count what was taken; strategies that differ in one number only are counted together."""
     counts = Counter(decision["taken"] for decision in found)
-    return ", ".join(f"{name} ({n})" for name, n in counts.most_common())
+    together: dict[str, list[str]] = {}
+    for taken in counts:
+        kind = re.fullmatch(r"(\w+ \w+)=[\d.e-]+", taken)
+        together.setdefault(kind[1] if kind else taken, []).append(taken)
+    told = [
+        (sum(counts[taken] for taken in own), _range(kind, own)) for kind, own in together.items()
+    ]
+    return ", ".join(f"{name} ({n})" for n, name in sorted(told, key=lambda one: -one[0]))
+
+
+def _range(kind: str, taken: list[str]) -> str:
+    """Return the name of what was taken, with the range of its number where that varies."""
+    if len(taken) == 1:
+        return taken[0]
+    numbers = sorted(float(name.partition("=")[2]) for name in taken)
+    return f"{kind} {number(numbers[0])} to {number(numbers[-1])}"
 
 
 def _expected(found: list[dict[str, Any]]) -> str:
@@ -65,19 +83,14 @@ def _expected(found: list[dict[str, Any]]) -> str:
 def _came(
     records: pd.DataFrame, arms: list[dict[str, Any]], arm: dict[str, Any], generation: int
 ) -> str:
-    alike = ("paradigm", "paradigm_args", "generator")
-    base = next(
-        (a for a in arms if a["strategy"] in RANDOM and all(a[k] == arm[k] for k in alike)), None
-    )
-    if base is None:
+    if not (bases := random_arms(arm, arms)):
         return "no random arm to compare with"
+    base = bases[0]
     at = records[records["generation"] == generation]
     ours, theirs = (
         at[at["arm"] == name].set_index("seed")["frechet_distance"]
         for name in (arm["name"], base["name"])
     )
+    own, random = alike(float(ours.mean()), float(theirs.mean()))
     lower = ours < theirs.reindex(ours.index)
-    return (
-        f"{ours.mean():.3g}, against {theirs.mean():.3g} of {base['name']}: lower in "
-        f"{int(lower.sum())} of {len(ours)}"
-    )
+    return f"{own}, against {random} of {base['name']}: lower in {int(lower.sum())} of {len(ours)}"

@@ -6,6 +6,7 @@ every page, and brings a legend and a colour table of its own for every chart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from entroloop.metrics import METRICS
 from entroloop.report.arms import ShownArm, study_titles
-from entroloop.report.numbers import rounded
+from entroloop.report.numbers import rounded, with_interval
 from entroloop.report.read import StudyView
 from entroloop.report.study_words import entropy_and_score
 
@@ -155,16 +156,13 @@ def _points(arm: ShownArm) -> Chart:
 
 
 def _correlation_in_words(found: Any) -> str:
-    if found.interval is None:
-        interval = "no interval: one seed"
-    else:
-        interval = f"95 % interval {found.interval[0]:.3f} … {found.interval[1]:.3f}"
-    slope = found.slope_interval
-    spread = f" ({slope[0]:.4f} … {slope[1]:.4f})" if slope else ""
+    none = (math.nan, math.nan)
+    interval = "95 % interval by bootstrap over runs" if found.interval else "one seed, no interval"
     return (
-        f"Pearson r = {found.r:.3f} over {found.n} points of {found.runs} runs "
-        f"({interval}{', bootstrap over runs' if found.interval else ''}); "
-        f"slope {found.slope:.4f} per nat{spread}. The paper reports r = 0.91."
+        f"Pearson r = {with_interval(found.r, *(found.interval or none))} over {found.n} points of "
+        f"{found.runs} runs ({interval}); slope "
+        f"{with_interval(found.slope, *(found.slope_interval or none))} per nat. "
+        "The paper reports r = 0.91."
     )
 
 

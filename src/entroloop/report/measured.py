@@ -15,7 +15,7 @@ from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.memorized_pairs import pairs_file, pairs_of, shown_pairs, write_pairs
 from entroloop.report.modes import modes_shown, radial_chart
-from entroloop.report.numbers import number
+from entroloop.report.numbers import MISSING, alike, number
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.sets_verdict import sets_verdict
 
@@ -70,10 +70,11 @@ def _metrics(measured: Measured) -> Table:
     rows = []
     for name, found in measured.found.items():
         low, high = found.interval or (math.nan, math.nan)
-        shown = f"{number(low)} … {number(high)}" if found.interval else "–"
+        value, *ends = alike(found.value, low, high)
+        shown = " … ".join(ends) if found.interval else MISSING
         taken = f"{found.note}; comparable {found.comparable}"
         rows.append(Row([
-            words(name), Cell(number(found.value), found.value),
+            words(name), Cell(value, found.value),
             Cell(shown, low, (low, high) if found.interval else None), words(METRICS[name].says),
             words(taken),
         ]))  # fmt: skip

@@ -9,16 +9,21 @@ from typing import Any
 
 import pandas as pd
 
+from entroloop.report.numbers import MISSING, from_to
+
 Value = Callable[[pd.DataFrame], pd.Series]  # of records, indexed by generation
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One definition of memorization: its value by generation; low or high means memorization."""
+    """One definition of memorization: its value by generation; low or high means memorization.
+
+    share: whether it is one, told in percent.
+    """
 
     heading: str
     value: Value
-    form: str
+    share: bool = False
     high_is_more: bool = False
 
 
@@ -33,18 +38,18 @@ def _column(name: str) -> Value:
 DEFINITIONS = (
     Definition(
         "GS / GS of held-out rows",
-        _ratio("generalization_score", "generalization_score_reference"), "{:.2f}",
+        _ratio("generalization_score", "generalization_score_reference"),
     ),
     Definition(
         "GS / GS of unselected rows",
-        _ratio("generalization_score", "generalization_score_unselected"), "{:.2f}",
+        _ratio("generalization_score", "generalization_score_unselected"),
     ),
-    Definition("GS / LOO", _column("generalization_ratio"), "{:.2f}"),
-    Definition("AuthPct", _column("auth_pct"), "{:.0f} %"),
-    Definition("d₁/d₂ < 1/3", _column("memorized_fraction"), "{:.1%}", high_is_more=True),
-    Definition("of real rows: GS / LOO", _column("generalization_ratio_real"), "{:.2f}"),
+    Definition("GS / LOO", _column("generalization_ratio")),
+    Definition("AuthPct", lambda rows: rows["auth_pct"] / 100, share=True),
+    Definition("d₁/d₂ < 1/3", _column("memorized_fraction"), share=True, high_is_more=True),
+    Definition("of real rows: GS / LOO", _column("generalization_ratio_real")),
     Definition(
-        "of real rows: d₁/d₂ < 1/3", _column("memorized_fraction_real"), "{:.1%}",
+        "of real rows: d₁/d₂ < 1/3", _column("memorized_fraction_real"), share=True,
         high_is_more=True,
     ),
 )  # fmt: skip
@@ -53,10 +58,10 @@ OF_TRAINING_SET = 5  # the first definitions ask after the training set, the oth
 
 
 def memorization(records: pd.DataFrame, arms: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the table of definitions: headings, one line an arm, and what to say of it.
+    """Return the table of definitions: headings, the cells of each arm, and what to say of it.
 
-    A cell holds the mean over seeds at generation 1 and at the last, and whether that is more or
-    less memorization. None for studies of one generation.
+    A cell is the mean over seeds at generation 1 and at the last, and whether that is more or less
+    memorization. None for studies of one generation.
     """
     last = int(records["generation"].max())
     if last < 2:
@@ -71,10 +76,11 @@ def memorization(records: pd.DataFrame, arms: list[dict[str, Any]]) -> dict[str,
             values = definition.value(mean)
             sign = _sign(float(values[1]), float(values[last]), definition.high_is_more)
             signs.append(sign)
-            shown = [definition.form.format(values[g]) for g in (1, last)]
-            told = {1: "more", -1: "less", 0: "same", None: "–"}[sign]
-            cells.append("–" if sign is None else f"{shown[0]} → {shown[1]} ({told})")
-        lines.append([arm, *cells])
+            told = {1: "more", -1: "less", 0: "same", None: ""}[sign]
+            factor, unit = (100, " %") if definition.share else (1, "")
+            ends = from_to(factor * float(values[1]), factor * float(values[last]), unit)
+            cells.append((MISSING if sign is None else ends, told))
+        lines.append((arm, cells))
         said.append(_disagreement(arm, signs))
     headings = ["arm", *(definition.heading for definition in DEFINITIONS)]
     return {"headings": headings, "rows": lines, "said": [text for text in said if text]}

@@ -26,6 +26,62 @@ def number(value: float) -> str:
     return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e").replace("-", "−")
 
 
+def alike(*values: float) -> list[str]:
+    """Return numbers that belong together with the same decimals: those of the largest of them.
+
+    >>> alike(-1.17, -2.25, -0.0958), alike(6.2, 6.14), alike(4.88e-4, -0.0207, 0.0216)
+    (['−1.17', '−2.25', '−0.10'], ['6.20', '6.14'], ['0.0005', '−0.0207', '0.0216'])
+    """
+    largest = max(abs(value) for value in values)
+    if not 1e-3 <= largest < 999.5 or not all(map(math.isfinite, values)):
+        return [number(value) for value in values]
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    return [_without_sign_of_0(f"{value:.{decimals}f}") for value in values]
+
+
+def from_to(first: float, last: float, unit: str = "") -> str:
+    """Return where a number went, each end with three significant digits.
+
+    >>> from_to(6.14, 6.2), from_to(0.0233, 2.11), from_to(4.96, 25.4, " %")
+    ('6.14 → 6.20', '0.0233 → 2.11', '4.96 → 25.4 %')
+    """
+    return f"{alike(first)[0]} → {alike(last)[0]}{unit}"
+
+
+def with_interval(value: float, low: float, high: float, unit: str = "", plus: str = "") -> str:
+    """Return a number with its unit and its interval, where that is finite.
+
+    plus: "+" where a sign is always written.
+
+    >>> with_interval(0.5, -1.25, 3), with_interval(12.3, math.nan, math.nan, " %", "+")
+    ('0.50 [−1.25, 3.00]', '+12.3 %')
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{plus if value > 0 else ''}{number(value)}{unit}"
+    signs = [plus if x > 0 else "" for x in (value, low, high)]
+    told, *ends = (f"{a}{b}" for a, b in zip(signs, alike(value, low, high), strict=True))
+    return f"{told}{unit} [{', '.join(ends)}]"
+
+
+def ratio_with_interval(mean: float, low: float, high: float) -> str:
+    """Return the change that a ratio's logarithm stands for; from tenfold on as a multiple.
+
+    >>> ratio_with_interval(math.log(0.59), math.log(0.56), math.log(0.62))
+    '−41 % [−44, −38]'
+    >>> ratio_with_interval(math.log(126), math.log(66), math.log(244))
+    '126 times [66, 244]'
+    """
+    if mean >= math.log(10):
+        return with_interval(_exp(mean), _exp(low), _exp(high), " times")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{change_of(mean)} %"
+    return f"{change_of(mean)} % [{change_of(low)}, {change_of(high)}]"
+
+
+def _exp(x: float) -> float:
+    return math.exp(min(x, 700.0))
+
+
 def percent(share: float, *, sign: bool = False) -> str:
     """Return a share as a percentage.
 
@@ -37,6 +93,16 @@ def percent(share: float, *, sign: bool = False) -> str:
     return text if text == MISSING else f"{plus}{text} %"
 
 
+def percent_with_interval(share: float, interval: tuple[float, float] | None) -> str:
+    """Return a share as a percentage, with its interval where there is one.
+
+    >>> percent_with_interval(0.2, (0.1124, 0.33)), percent_with_interval(0.2, None)
+    ('20.0 % [11.2, 33.0]', '20 %')
+    """
+    low, high = interval or (math.nan, math.nan)
+    return with_interval(100 * share, 100 * low, 100 * high, " %")
+
+
 def change_of(ln_ratio: float) -> str:
     """Return the change that a ratio's logarithm stands for, without its unit.
 
@@ -45,6 +111,11 @@ def change_of(ln_ratio: float) -> str:
     """
     text = f"{100 * math.expm1(ln_ratio):+,.0f}"
     return "0" if text in ("-0", "+0") else text.replace("-", "−")
+
+
+def _without_sign_of_0(text: str) -> str:
+    """Return a number with a minus, unless it is 0 once rounded."""
+    return text.replace("-", "−" if float(text) else "")
 
 
 def rounded(value: float | None) -> float | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from entroloop.report.numbers import MISSING, number
+from entroloop.report.numbers import MISSING, number, with_interval
 
 Interval = tuple[float, float]
 
@@ -95,10 +95,8 @@ def words(text: str, kind: str = "") -> Cell:
 
 def figure(value: float, interval: Interval | None = None) -> Cell:
     """Return a cell of a number, with its interval where there is one."""
-    text = number(value)
-    if interval is not None and math.isfinite(interval[0]):
-        return Cell(f"{text} [{number(interval[0])}, {number(interval[1])}]", value, interval)
-    return Cell(text, value)
+    low, high = interval or (math.nan, math.nan)
+    return Cell(with_interval(value, low, high), value, interval)
 
 
 def strip_of(points: Sequence[float]) -> Cell:

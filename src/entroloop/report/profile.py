@@ -18,7 +18,14 @@ from entroloop.metrics.frequencies import fine_share, loss_between
 from entroloop.metrics.tails import QUANTILE, tail_share
 from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.claims import t_interval
-from entroloop.report.numbers import MISSING, change_of, number, percent
+from entroloop.report.numbers import (
+    MISSING,
+    from_to,
+    number,
+    percent,
+    ratio_with_interval,
+    with_interval,
+)
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.pictures import shows_images
 from entroloop.report.read import StudyView
@@ -193,24 +200,21 @@ def _cell(definition: Definition, rows: pd.DataFrame, failed: bool) -> Cell:
     mean, (low, high) = float(effects.mean()), t_interval(list(effects))
     beyond = 1 if low > 0 else -1 if high < 0 else 0
     kind = {definition.collapse: "worse", -definition.collapse: "opposite"}.get(beyond, "")
-    shown = _told(mean, definition.form)
-    if math.isfinite(low):
-        bare = [_told(x, definition.form).split(" ")[0] for x in (low, high)]
-        shown += f" [{bare[0]}, {bare[1]}]"
-    values = [_level(x.mean(), definition.form) for x in (first, last)]
+    factor, unit = (100, " %") if definition.form == "share" else (1, "")
     return Cell(
-        shown, _exported(mean, definition.form),
+        _told(mean, low, high, definition.form), _exported(mean, definition.form),
         (_exported(low, definition.form), _exported(high, definition.form)),
-        f"{values[0]} → {values[1]}", "greyed" if failed else kind,
+        from_to(factor * float(first.mean()), factor * float(last.mean()), unit),
+        "greyed" if failed else kind,
     )  # fmt: skip
 
 
-def _told(effect: float, form: str) -> str:
+def _told(mean: float, low: float, high: float, form: str) -> str:
     if form == "ratio":
-        return f"{change_of(effect)} %"
+        return ratio_with_interval(mean, low, high)
     if form == "nats":
-        return f"{'+' if effect > 0 else ''}{number(effect)} nats"
-    return f"{'+' if effect > 0 else ''}{number(100 * effect)} points"
+        return with_interval(mean, low, high, " nats", "+")
+    return with_interval(100 * mean, 100 * low, 100 * high, " points", "+")
 
 
 def _exported(effect: float, form: str) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from entroloop.report.assembly import write_page_from
 from entroloop.report.chosen_and_left import first_picks, in_tables, left_rows
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.numbers import number, percent
+from entroloop.report.numbers import number, percent, percent_with_interval
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.selection.outlying import Outlying, outlying
 from entroloop.selection.result import drawn_at_random
@@ -197,11 +197,10 @@ def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def _told(found: Outlying, beside: str) -> str:
-    low, high = (percent(end) for end in found.interval)
+    share = percent_with_interval(found.share, found.interval)
     farther = BESIDE[beside]
     return (
-        f"{percent(found.share)} [{low}, {high}] of the picks lie {farther} (more than "
-        f"{number(found.distance)} from the nearest)."
+        f"{share} of the picks lie {farther} (more than {number(found.distance)} from the nearest)."
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 
 from entroloop.metrics.measure import Measurement
-from entroloop.report.numbers import number, percent
+from entroloop.report.numbers import number, percent, percent_with_interval, with_interval
 
 NO_REFERENCE = "not asked: it takes held-out real rows (--reference)"
 
@@ -25,7 +26,7 @@ def _memorized(found: Mapping[str, Measurement]) -> str:
         return "not asked: it takes the training rows (--train)"
     share = found["memorized_fraction"]
     told = (
-        f"{percent(share.value)}{_between(share, percent)} of generated rows are three times "
+        f"{_share(share)} of generated rows are three times "
         "nearer to one training row than to the next"
     )
     nearer = found.get("c_t")
@@ -37,7 +38,7 @@ def _memorized(found: Mapping[str, Measurement]) -> str:
         else "no: they lie farther from training rows than held-out rows do" if low > 0
         else "not seen: they lie as near to training rows as held-out rows do"
     )  # fmt: skip
-    return f"{side} (C_T {number(nearer.value)}{_between(nearer, number)}); {told}"
+    return f"{side} (C_T {_number(nearer)}); {told}"
 
 
 def _covers(found: Mapping[str, Measurement]) -> str:
@@ -49,10 +50,7 @@ def _covers(found: Mapping[str, Measurement]) -> str:
         if share.floor is None
         else f"; one draw of them covers {percent(share.floor)} of another"
     )
-    return (
-        f"{percent(share.value)}{_between(share, percent)} of held-out rows have a generated row "
-        f"in their neighbourhood{best}"
-    )
+    return f"{_share(share)} of held-out rows have a generated row in their neighbourhood{best}"
 
 
 def _like_real(found: Mapping[str, Measurement]) -> str:
@@ -63,12 +61,14 @@ def _like_real(found: Mapping[str, Measurement]) -> str:
     precise = found.get("precision")
     within = ""
     if precise is not None:
-        share = f"{percent(precise.value)}{_between(precise, percent)}"
+        share = f"{_share(precise)}"
         within = f"; {share} of generated rows lie within a real neighbourhood"
-    return f"Fréchet distance {number(distance.value)}{_between(distance, number)}{floor}{within}"
+    return f"Fréchet distance {_number(distance)}{floor}{within}"
 
 
-def _between(found: Measurement, told: Callable[[float], str]) -> str:
-    if found.interval is None:
-        return ""
-    return f" [{told(found.interval[0])}, {told(found.interval[1])}]"
+def _share(found: Measurement) -> str:
+    return percent_with_interval(found.value, found.interval)
+
+
+def _number(found: Measurement) -> str:
+    return with_interval(found.value, *(found.interval or (math.nan, math.nan)))

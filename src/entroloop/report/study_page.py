@@ -69,7 +69,7 @@ def _section(
     return {
         "number": number,
         "title": title,
-        "seeds": view.config["seeds"],
+        "seeds": sorted(view.config["seeds"]),
         "generator": ", ".join(sorted({arm["generator"]["name"] for arm in view.arms})),
         "n_train": view.n_train,
         "features": view.config["metrics"]["features"],

@@ -10,7 +10,7 @@ from entroloop.report.arms import ShownArm
 from entroloop.report.claims import Finding, findings, t_interval
 from entroloop.report.decisions import decisions
 from entroloop.report.memorization import memorization
-from entroloop.report.numbers import number, percent
+from entroloop.report.numbers import alike, number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, figure, strip_of, words
 from entroloop.report.read import StudyView
 from entroloop.report.table import COLUMNS
@@ -23,20 +23,24 @@ SHARES = ("memorized_fraction", "real_share")
 def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) -> Table:
     """Return one row an arm: its Fréchet distance and how it compares with the random arm."""
     index = {arm.name: arm.index for arm in arms}
-    change = f"change against {found.base}" if len(found.arms) > 1 else "change"
+    bases = {line.base for line in found.arms if line.change}
+    several = len(bases) > 1
+    against = "its random arm" if several else next(iter(bases), found.base)
+    change = f"change against {against}" if len(found.arms) > 1 else "change"
     columns = [
-        Column("arm", words=True), Column("last", best="low"), Column(change), Column("first"),
+        Column("arm", words=True), Column("last", best="low"), Column(change),
         Column(f"generations 1–{last}"),
     ]  # fmt: skip
     rows = []
     for line in found.arms:
         effect = line.effect or (math.nan, math.nan, math.nan)
         kind = "greyed" if found.failed else line.kind
+        first = f"from {number(line.first)}"
         cells = [
             words(line.name), figure(line.last),
-            Cell(line.change or "–", effect[0], effect[1:] if line.effect else None, kind=kind),
-            figure(line.first),
-            Cell(f"from {number(line.first)} to {number(line.last)}", spark=line.spark),
+            Cell(line.change or "–", effect[0], effect[1:] if line.effect else None,
+                 line.seeds + (f" than {line.base}" if several and line.seeds else ""), kind),
+            Cell(f"{first} to {number(line.last)}", detail=first, spark=line.spark),
         ]  # fmt: skip
         rows.append(Row(cells, index[line.name]))
     caption = "Fréchet distance to held-out real rows, lower is better"
@@ -47,26 +51,34 @@ def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) ->
 
 
 def last_table(arms: Sequence[ShownArm]) -> Table:
-    """Return the last generation: means over seeds with their standard deviation."""
+    """Return the last generation: means over seeds with half their interval."""
+    lasts = [int(arm.records["generation"].max()) for arm in arms]
+    differ = len(set(lasts)) > 1  # which one it is stands with each arm, or in the caption
     columns = [
-        Column("arm", words=True), Column("generation"),
+        Column("arm", words=True), *([Column("generation")] if differ else []),
         *(Column(heading, best=BEST.get(column, "")) for column, (heading, _) in COLUMNS.items()),
     ]  # fmt: skip
     rows = []
-    for arm in arms:
-        last = int(arm.records["generation"].max())
+    for arm, last in zip(arms, lasts, strict=True):
         at = arm.records[arm.records["generation"] == last]
-        cells = [words(arm.label), Cell(str(last), last)]
-        for column in COLUMNS:
-            values = at[column].dropna().astype(float).tolist()
-            mean = sum(values) / len(values) if values else math.nan
-            told = percent if column in SHARES else number
-            interval = t_interval(values) if len(values) > 1 else None
-            spread = f"± {told((interval[1] - interval[0]) / 2)}" if interval else ""
-            cells.append(Cell(told(mean), mean, interval, spread))
+        cells = [words(arm.label), *([Cell(str(last), last)] if differ else [])]
+        cells += [_mean(at[column].dropna().astype(float).tolist(), column in SHARES)
+                  for column in COLUMNS]  # fmt: skip
         rows.append(Row(cells, arm.index))
-    caption = "Means over seeds, ± half their 95 % interval; ★ the best mean"
+    caption = "" if differ else f"Generation {lasts[0]}: "
+    caption += "means over seeds, ± half their 95 % interval; ★ the best mean"
     return Table("last-generation", caption, columns, rows).with_best()
+
+
+def _mean(values: list[float], share: bool) -> Cell:
+    """Return the mean over seeds, and below it half its interval where there are several."""
+    mean = sum(values) / len(values) if values else math.nan
+    factor, unit = (100, " %") if share else (1, "")
+    if len(values) < 2:
+        return Cell(percent(mean) if share else number(mean), mean)
+    low, high = t_interval(values)
+    told, half = alike(factor * mean, factor * (high - low) / 2)
+    return Cell(f"{told}{unit}", mean, (low, high), f"±\u00a0{half}{unit}")
 
 
 def claims_table(name: str, view: StudyView, failed: bool) -> Table | None:
@@ -79,7 +91,9 @@ def claims_table(name: str, view: StudyView, failed: bool) -> Table | None:
         Column("mean effect [95 % interval]"), Column("quantity", words=True),
         Column("by seed", says="dots: seeds; line: no effect"),
     ]  # fmt: skip
-    caption = f"Claims beyond their nulls, seeds {', '.join(map(str, view.config['seeds']))}"
+    caption = (
+        f"Claims beyond their nulls, seeds {', '.join(map(str, sorted(view.config['seeds'])))}"
+    )
     return Table(name, caption, columns, [_claim(one, failed) for one in found])
 
 
@@ -120,6 +134,9 @@ def memorization_table(
         return None, []
     index = {arm.name: arm.index for arm in arms}
     columns = [Column(heading, words=i == 0) for i, heading in enumerate(found["headings"])]
-    rows = [Row([words(cell) for cell in row], index.get(row[0])) for row in found["rows"]]
+    rows = [
+        Row([words(arm), *(Cell(text, detail=told) for text, told in cells)], index.get(arm))
+        for arm, cells in found["rows"]
+    ]
     caption = "Generation 1 → the last, means over seeds, and whether that is more memorization"
     return Table(name, caption, columns, rows), found["said"]

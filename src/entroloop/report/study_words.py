@@ -11,6 +11,7 @@ from entroloop.metrics.correlation import (
     partial_correlation,
     pearson,
 )
+from entroloop.report.numbers import number
 
 
 def entropy_and_score(
@@ -42,20 +43,22 @@ def geometry(records: pd.DataFrame, controls: pd.DataFrame) -> str:
         own = score - np.log(rows["generalization_ratio"])
         words.append(
             "The training sets' own leave-one-out distances, no generator involved, have "
-            f"r = {pearson(rows['entropy_train'], own):.3f} with the entropy; with these held "
+            f"r = {number(pearson(rows['entropy_train'], own))} with the entropy; with these held "
             "fixed, entropy and ln GS have the partial correlation "
-            f"{partial_correlation(rows['entropy_train'], score, given=own):.2f}"
+            f"{number(partial_correlation(rows['entropy_train'], score, given=own))}"
         )
     without_scale = entropy_and_score(records, "generalization_ratio")
     if without_scale is not None:
         words.append(
             "with ln GS/LOO, which does not follow the scale of the data, "
-            f"r = {without_scale.r:.2f}"
+            f"r = {number(without_scale.r)}"
         )
     for name, own in controls.groupby("arm"):
         found = entropy_and_score(own)
         if found is not None:
-            words.append(f"the control loop {name}, which cannot memorize, has r = {found.r:.2f}")
+            words.append(
+                f"the control loop {name}, which cannot memorize, has r = {number(found.r)}"
+            )
     return "; ".join(words) + ("." if words else "")
 
 

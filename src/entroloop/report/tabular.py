@@ -9,7 +9,6 @@ import numpy as np
 from entroloop.metrics.columns import marginal_distances
 from entroloop.modalities.table import Schema
 from entroloop.report.arms import ShownArm
-from entroloop.report.numbers import number
 from entroloop.report.page_tables import Cell, Column, Row, Table, figure, words
 from entroloop.report.read import StudyView
 from entroloop.samples import Array
@@ -32,7 +31,10 @@ def tabular_tables(number_: int, view: StudyView, arms: Sequence[ShownArm]) -> l
 def _samples(name: str, view: StudyView, schema: Schema, arms: Sequence[ShownArm]) -> Table:
     """Return real rows, then the first samples of each arm's last generation."""
     shown = schema.columns[:MOST]
-    columns = [Column("arm", words=True), *(Column(c.name, words=True) for c in shown)]
+    columns = [
+        Column("arm", words=True),
+        *(Column(c.name, words=bool(c.categories)) for c in shown),
+    ]
     drawn = view.real_rows(arms[0].seed)[0][:SAMPLES]
     rows = _as_rows("real", view.real.data[drawn], schema, None)
     for arm in arms:
@@ -53,7 +55,7 @@ def _as_rows(label: str, rows: Array, schema: Schema, index: int | None) -> list
 
 
 def _cell(value: object) -> Cell:
-    return words(str(value)) if isinstance(value, str) else Cell(number(float(value)))  # type: ignore[arg-type]
+    return words(value) if isinstance(value, str) else figure(float(value))  # type: ignore[arg-type]
 
 
 def _drift(name: str, view: StudyView, schema: Schema, arms: Sequence[ShownArm]) -> Table:

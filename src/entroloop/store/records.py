@@ -84,6 +84,7 @@ class GenerationRecord:
 
 
 COLUMNS = [f.name for f in fields(GenerationRecord) if f.name != "extra"]
+SETTINGS = ("paradigm", "strategy", "oversample", "generator")  # that tell arms apart
 
 
 def frame(records: list[GenerationRecord]) -> pd.DataFrame:
@@ -97,7 +98,9 @@ def frame(records: list[GenerationRecord]) -> pd.DataFrame:
 def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
     """Return the records of a study folder or URL: one row per arm, seed and generation, sorted.
 
-    The columns are those of `GenerationRecord`; `share_by_generation` holds a list of floats.
+    First come study, paradigm, strategy, oversample and generator, missing in rows of other
+    configurations, whose settings are not kept; then the columns of `GenerationRecord`, of which
+    `share_by_generation` holds a list of floats.
     all: include the runs of other configurations in the folder, and add a column `current`, True
     for rows of the present configuration.
 
@@ -123,6 +126,22 @@ def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
         table = table.sort_values(["arm", "seed", "generation"], kind="stable", ignore_index=True)
     if not len(table):
         raise InputError(f"{study} holds no records.parquet; run the study first: entroloop run")
+    return with_settings(table, store_at(study))
+
+
+def with_settings(table: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Return records with the study's name and the settings that tell its arms apart first."""
+    try:
+        config = json.loads(store.read("config.json") or "")
+        study, arms = config["name"], config["arms"]
+        own = {arm["name"]: arm | {"generator": arm["generator"]["name"]} for arm in arms}
+    except (ValueError, KeyError, TypeError):  # lost or damaged, which doctor tells
+        study, own = None, {}
+    current = table["current"] if "current" in table else [True] * len(table)
+    rows = [own.get(arm, {}) if now else {} for arm, now in zip(table["arm"], current, strict=True)]
+    for i, name in enumerate(SETTINGS):
+        table.insert(i, name, [row.get(name) for row in rows])
+    table.insert(0, "study", study)
     return table
 
 

@@ -20,7 +20,13 @@ from entroloop.plugins import blamed
 from entroloop.samples import Array, RealData, SampleSet
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at
-from entroloop.store.records import GenerationRecord, frame, load_records, read_record
+from entroloop.store.records import (
+    GenerationRecord,
+    frame,
+    load_records,
+    read_record,
+    with_settings,
+)
 from entroloop.store.run_lists import Keys, RunList, is_complete, read_run_lists
 from entroloop.store.stages import read_decision, read_real, read_table, read_training_set
 from entroloop.study.build import generators_of
@@ -74,27 +80,13 @@ class StoredStudy:
 
     @property
     def records(self) -> pd.DataFrame:
-        """What `load_records` returns, with columns that tell the arms apart.
-
-        These come first: study, paradigm, strategy, oversample, generator; missing in rows of other
-        configurations, whose settings are not kept. Empty before the first generation is complete.
-        """
+        """What `load_records` returns; empty before the first generation is complete."""
         try:
-            table = load_records(self.address, all=self.all)
+            return load_records(self.address, all=self.all)
         except InputError:
             if self.store.read("records.parquet") is not None:
                 raise
-            table = frame([])
-        arms = {arm.name: arm for arm in self.config.arms}
-        current = table["current"] if "current" in table else [True] * len(table)
-        known = [
-            arms.get(name) if now else None for name, now in zip(table["arm"], current, strict=True)
-        ]
-        for at, column in enumerate(("paradigm", "strategy", "oversample")):
-            table.insert(at, column, [arm and getattr(arm, column) for arm in known])
-        table.insert(3, "generator", [arm and arm.generator["name"] for arm in known])
-        table.insert(0, "study", self.config.name)
-        return table
+            return with_settings(frame([]), self.store)
 
     @property
     def arms(self) -> list[str]:
@@ -150,7 +142,7 @@ class StoredStudy:
         """Return the sentence and the last generation's records, for notebooks."""
         shown = ["arm", "seed", "generation", *SHOWN]
         table = self.records.groupby(["arm", "seed"], as_index=False).last()[shown]
-        rows: str = table.to_html(index=False, escape=True)
+        rows: str = table.to_html(index=False, escape=True, border=0, float_format="{:.4g}".format)
         return f"<p>{html.escape(repr(self))}</p>{rows}"
 
 
