@@ -123,16 +123,16 @@ class MixedImages:
     """Images of different sizes or modes, (h, w, c) uint8 each, which only networks take.
 
     They are decoded where they are used: together they may not fit in memory. shapes: of each.
-    identity: tells these images from others.
+    identity: tells the images of some rows from others.
     """
 
     def __init__(
         self,
         shapes: Sequence[tuple[int, ...]],
         decoded: Callable[[int], Array],
-        identity: Callable[[], str],
+        identity: Callable[[Sequence[int]], str],
     ) -> None:
-        self.shapes, self.identity, self._decoded = list(shapes), identity, decoded
+        self.shapes, self._identity, self._decoded = list(shapes), identity, decoded
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
 
     def __len__(self) -> int:
@@ -146,13 +146,17 @@ class MixedImages:
     def __getitem__(self, row: int | np.integer[Any]) -> Array:
         return self._decoded(range(len(self))[row])
 
-    def take(self, rows: Array) -> MixedImages:
+    def identity(self) -> str:
+        """Return what tells these images from others."""
+        return self._identity(range(len(self)))
+
+    def take(self, rows: Array | Sequence[int]) -> MixedImages:
         """Return the given images, in the given order."""
         kept = [int(row) for row in rows]
         return MixedImages(
             [self.shapes[i] for i in kept],
             lambda i: self._decoded(kept[i]),
-            lambda: f"{self.identity()} {kept}",
+            lambda some: self._identity([kept[i] for i in some]),
         )
 
 

@@ -12,6 +12,7 @@ import entroloop as el
 from entroloop.features import extractor_for
 from entroloop.features import inception as inception_module
 from entroloop.features.cached import examine_cache
+from entroloop.features.extractor import Extractor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 
@@ -225,6 +226,37 @@ def test_what_was_embedded_once_comes_from_the_cache(models, images, tmp_path, m
     extractor(changed, lambda done, total: calls.append(done))
     assert calls == [70, 70]
     assert examine_cache()["sets"] == 2
+
+
+@pytest.mark.parametrize("of_one_size", [True, False])
+def test_features_go_on_with_the_stretch_in_which_they_stopped(
+    of_one_size, images, mixed_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("entroloop.features.extractor.STRETCH", 2)
+    taken, last = [], 10**6
+
+    def network(some):
+        if len(taken) == last:
+            raise KeyboardInterrupt
+        taken.append(len(some))
+        return np.stack([np.asarray(x, dtype=np.float32).mean((0, 1)) for x in some])
+
+    data = images if of_one_size else el.load(mixed_folder, mixed=True).data
+    extractor = Extractor("means", "means 1", network=network, batch=4, lists=True)
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "0")
+    whole = extractor(data)
+    batches, last = len(taken), 5
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "9")
+    taken.clear()
+    with pytest.raises(KeyboardInterrupt):
+        extractor(data)
+    taken.clear()
+    last, done = 10**6, []
+    assert np.array_equal(extractor(data, lambda *told: done.append(told)), whole)
+    assert len(taken) == batches - 4  # two stretches of two batches were cached
+    assert done[0] == (20, len(data))
+    assert done[-1] == (len(data), len(data))
 
 
 def test_concurrent_runs_share_the_cache(models, images, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,9 +171,10 @@ def _mixed(
         image = decode(contents[i])[0]
         return image if change is None else change(image)
 
-    def identity() -> str:
+    def identity(rows: Sequence[int]) -> str:
         digest = hashlib.sha256(repr(change).encode())
-        for i, content in enumerate(contents):
+        for i in rows:
+            content = contents[i]
             if isinstance(content, Path):
                 content = content.read_bytes()
             if not isinstance(content, bytes):

@@ -13,6 +13,7 @@ from entroloop.features.cached import through_cache
 from entroloop.samples import Array, MixedImages, nonfinite_rows
 from entroloop.system.progress_line import Progress
 
+STRETCH = 64  # batches whose features are cached together: at most so many are taken again
 Batched = Callable[[Any], Array]  # uint8 (batch, h, w, c), or a list of images, -> (batch, d)
 
 
@@ -100,26 +101,48 @@ class Extractor:
         if not isinstance(data, MixedImages):
             data = channels_last(data)
             check_images(data, self.name)
+        size = STRETCH * self.batch
+        parts = [
+            self._stretch(network, identity, data, slice(start, start + size), progress)
+            for start in range(0, max(len(data), 1), size)
+        ]
+        return self._joined(parts)
+
+    def _stretch(
+        self,
+        network: Batched,
+        identity: str,
+        data: Array | MixedImages,
+        rows: slice,
+        progress: Progress | None,
+    ) -> Array:
+        """Return the features of a stretch of rows, which are cached by themselves."""
+        start, total = rows.start, len(data)
+        some = data.take(range(total)[rows]) if isinstance(data, MixedImages) else data[rows]
+
+        def told(done: int, _: int) -> None:
+            if progress is not None:
+                progress(start + done, total)
 
         def compute() -> Array:
-            if isinstance(data, MixedImages):
-                found = self._of_mixed(network, data, progress)
+            if isinstance(some, MixedImages):
+                found = self._of_mixed(network, some, told)
             else:
-                found = in_batches(network, data, self.batch, progress)
-            if found.ndim != 2 or len(found) != len(data):
+                found = in_batches(network, some, self.batch, told)
+            if found.ndim != 2 or len(found) != len(some):
                 raise InputError(
                     f"features {self.name}: the network must return (n, d) for n images; it "
-                    f"returned {found.shape} for {len(data)}"
+                    f"returned {found.shape} for {len(some)}"
                 )
             bad = nonfinite_rows(found)
             if len(bad):
                 raise InputError(
                     f"features {self.name}: {len(bad)} rows came out NaN or infinite (row "
-                    f"{bad[0]} first); check the network and its input range"
+                    f"{start + bad[0]} first); check the network and its input range"
                 )
             return found
 
-        return through_cache(identity, data, compute)
+        return through_cache(identity, some, compute)
 
     def _of_mixed(self, network: Batched, images: MixedImages, progress: Progress | None) -> Array:
         """Take images in lists where the network takes these, else one by one."""
@@ -132,13 +155,17 @@ class Extractor:
             parts.append(np.asarray(network(given), dtype=np.float32)[: len(some)])
             if progress is not None:
                 progress(start + len(some), len(images))
+        return self._joined(parts)
+
+    def _joined(self, parts: list[Array]) -> Array:
+        """Return features of several images, or stretches of them, as one array."""
         widths = {part.shape[1:] for part in parts}
         if len(widths) > 1:
             raise InputError(
                 f"features {self.name}: the network returns {len(widths)} lengths for images of "
                 "different sizes; bring them to one with --resize"
             )
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def channels_last(data: Array) -> Array:
