@@ -1,11 +1,12 @@
-"""What becomes of a study that is killed at random moments: counts, as docs/reliability.md states them.
+"""What becomes of work that is killed at random moments: counts, as docs/reliability.md states them.
 
-    python benchmarks/faults.py --kills 100
+    python benchmarks/faults.py study select measure --kills 100
 
-A small study on the local engine with two workers is killed by SIGKILL at a moment drawn from its
-whole duration: the whole group, the parent alone, or one worker alone (in turns). The same command
-then runs to its end; its records must be those of a run that nothing disturbed, `doctor` must find
-nothing, and no process may be left over.
+Each is killed by SIGKILL at a moment drawn from its whole duration. study: a small one on the local
+engine with two workers; the whole group, the parent alone, or one worker alone (in turns). select:
+greedy from 50,000 images by the features of a network, with its cache and its checkpoint. measure:
+two sets of images by the same features. The same call then runs to its end; its result must be that
+of a run that nothing disturbed, what lies on the disk must be sound, and no process may be left over.
 """
 
 import argparse
@@ -20,58 +21,179 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import psutil
+import torch
 
 import entroloop as el
 from entroloop.commands.doctor import examine
+from entroloop.commands.measure import measure_files
 from entroloop.commands.run import run_study
+from entroloop.commands.select import CHECKPOINT, Request, select_files
+from entroloop.system.seal import unsealed_bytes
 
 STUDY = {
-    "name": "tiny", "generations": 4, "seeds": [0, 1], "generator": "gaussian",
+    "name": "tiny", "generations": 10, "seeds": [0, 1], "generator": "gaussian",
     "data": {"source": "digits", "n_train": 60, "n_reference": 60}, "metrics": {"unselected": 8},
     "arms": [{"paradigm": "replace"}, {"paradigm": "accumulate_subsample", "strategy": "greedy"}],
 }  # fmt: skip
-WHO = ("the whole group", "the parent alone", "one worker alone")
+GROUP, PARENT, WORKER = "the whole group", "the parent alone", "one worker alone"
 
 
-def command(folder: Path) -> list[str]:
-    study = folder.parent / "study.yaml"
-    study.write_text(json.dumps(STUDY))
-    return [
-        sys.executable,
-        "-m",
-        "entroloop",
-        "run",
-        str(study),
-        "--out",
-        str(folder),
-        "--workers",
-        "2",
-    ]
+class Study:
+    """A small study; what it leaves is the study folder."""
+
+    victims = (GROUP, PARENT, WORKER)
+
+    def __init__(self, root: Path) -> None:
+        self._file = root / "study.yaml"
+        self._file.write_text(json.dumps(STUDY))
+
+    def command(self, folder: Path) -> list[str]:
+        return ["run", str(self._file), "--out", str(folder), "--workers", "2"]
+
+    def again(self, folder: Path) -> Any:
+        """Run the same in this process, and return its result."""
+        list(run_study(STUDY, out=folder, workers=2))
+        table = el.load_records(folder)
+        plain = table[[c for c in table if "seconds" not in c and "peak" not in c]]
+        lines = plain.to_json(orient="records", lines=True, double_precision=15)
+        return sorted(lines.splitlines())
+
+    def left(self, folder: Path) -> str:
+        """Return what the killed process left from which the next one goes on."""
+        stages = len(list(folder.glob("stages/*/*/stage.json")))
+        return f"{'some' if stages else 'no'} stages"
+
+    def is_sound(self, folder: Path) -> bool:
+        return examine(folder).is_whole
 
 
-def records(folder: Path) -> list[str]:
-    table = el.load_records(folder)
-    plain = table[[c for c in table if "seconds" not in c and "peak" not in c]]
-    return sorted(plain.to_json(orient="records", lines=True, double_precision=15).splitlines())
+class OfFeatures:
+    """What select and measure share: images, a network, and a cache in the folder."""
+
+    victims = (GROUP,)
+
+    def __init__(self, root: Path) -> None:
+        rng = np.random.default_rng(0)
+        self.pool, self.few, self.network = root / "pool.npy", root / "few.npy", root / "net.pt"
+        np.save(self.pool, rng.integers(0, 256, (50_000, 12, 12, 1), dtype=np.uint8))
+        np.save(self.few, rng.integers(0, 256, (20_000, 12, 12, 1), dtype=np.uint8))
+        torch.manual_seed(0)
+        torch.jit.script(Network()).save(str(self.network))
+
+    @property
+    def features(self) -> str:
+        return f"torchscript:{self.network}"
+
+    def left(self, folder: Path) -> str:
+        """Return what the killed process left from which the next one goes on."""
+        cached = len(list((folder / "cache").rglob("*.npy")))
+        return f"{'some' if cached else 'no'} features"
+
+    def is_sound(self, folder: Path) -> bool:
+        cached = (path.read_bytes() for path in (folder / "cache").rglob("*.npy"))
+        return all(unsealed_bytes(content) is not None for content in cached)
 
 
-def killed(folder: Path, who: str, after: float, chance: random.Random) -> bool:
-    """Start a study, kill what is asked for; return whether it was still there to be killed."""
-    process = subprocess.Popen(
-        command(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+class Network(torch.nn.Module):
+    """A small network of fixed random weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Conv2d(1, 16, 5, padding=2)
+        self.outer = torch.nn.Conv2d(16, 16, 5, padding=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.outer(torch.relu(self.inner(x.float() / 255)))).mean((2, 3))
+
+
+class Select(OfFeatures):
+    """A greedy selection of images; its result are the picks."""
+
+    def _request(self, folder: Path) -> Request:
+        pools = [f"pool={self.pool}"]
+        return Request(
+            pools=pools, n=2000, features=self.features, out=folder / "out", device="cpu"
+        )
+
+    def command(self, folder: Path) -> list[str]:
+        asked = self._request(folder)
+        named = ["--features", asked.features, "--device", "cpu"]
+        return [
+            "select",
+            "--pool",
+            *asked.pools,
+            "-n",
+            str(asked.n),
+            *named,
+            "--out",
+            str(asked.out),
+        ]
+
+    def again(self, folder: Path) -> Any:
+        select_files(self._request(folder))
+        return pd.read_parquet(folder / "out/selection.parquet").to_json(double_precision=15)
+
+    def left(self, folder: Path) -> str:
+        if (folder / "out/selection.parquet").exists():
+            return "the result"
+        picks = (folder / "out" / CHECKPOINT).exists()
+        return "a checkpoint" if picks else super().left(folder)
+
+    def is_sound(self, folder: Path) -> bool:
+        names = {path.name for path in (folder / "out").iterdir()}
+        whole = {"selection.parquet", "summary.json", ".entroloop-manifest.json"}
+        return names == whole and super().is_sound(folder)
+
+
+class Measure(OfFeatures):
+    """Metrics of two sets; their result are the values."""
+
+    METRICS = ("generalization_score", "frechet_distance", "coverage_distance")
+
+    def command(self, folder: Path) -> list[str]:
+        sets = ["--generated", str(self.pool), "--train", str(self.few)]
+        named = [
+            "--features",
+            self.features,
+            "--device",
+            "cpu",
+            "--metrics",
+            ",".join(self.METRICS),
+        ]
+        return ["measure", *sets, *named]
+
+    def again(self, folder: Path) -> Any:
+        sets = {"generated": self.pool, "train": self.few}
+        found = measure_files(sets, self.features, self.METRICS).as_json()["metrics"]
+        return {
+            name: {k: v for k, v in told.items() if k != "seconds"} for name, told in found.items()
+        }
+
+
+SUBJECTS = {"study": Study, "select": Select, "measure": Measure}
+
+
+def killed(command: list[str], who: str, after: float, chance: random.Random) -> bool:
+    """Start a command, kill what is asked for; return whether it was still there to be killed.
+
+    after: seconds after the start, or, to kill a worker, after the first worker has started.
+    """
+    process = started(command)
+    while who == WORKER and not workers(process) and process.poll() is None:
+        time.sleep(0.01)
     time.sleep(after)
     try:
-        tree = psutil.Process(process.pid).children(recursive=True)
-        if who == "one worker alone":
-            victims = [chance.choice(tree)] if tree else []
+        if who == WORKER:
+            found = workers(process)
+            victims = [chance.choice(found)] if found else []
         else:
-            victims = [psutil.Process(process.pid), *(tree if who == "the whole group" else [])]
+            parent = psutil.Process(process.pid)
+            victims = [parent, *(parent.children(recursive=True) if who == GROUP else [])]
         for victim in victims:
             victim.send_signal(signal.SIGKILL)
     except psutil.NoSuchProcess:
@@ -87,6 +209,38 @@ def killed(folder: Path, who: str, after: float, chance: random.Random) -> bool:
     return bool(victims)
 
 
+def started(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "entroloop", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the workers of a study that runs."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "entroloop.engines.worker" in child.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def durations(command: list[str]) -> tuple[float, float]:
+    """Return how long a command takes, and for how much of that it has workers."""
+    began, process, working = time.monotonic(), started(command), 0.0
+    last = began
+    while process.poll() is None:
+        time.sleep(0.02)
+        now = time.monotonic()
+        working += (now - last) * bool(workers(process))
+        last = now
+    if process.returncode:
+        sys.exit(f"exit code {process.returncode}: entroloop {' '.join(command)}")
+    return last - began, working
+
+
 def tree_of(group: int, victims: list[psutil.Process]) -> list[psutil.Process]:
     """Return the processes that are still there of a session that was started."""
     found = list(victims)
@@ -99,32 +253,44 @@ def tree_of(group: int, victims: list[psutil.Process]) -> list[psutil.Process]:
     return found
 
 
+def count(name: str, kills: int, chance: random.Random, root: Path) -> bool:
+    """Kill one command again and again, print what became of it; return whether all went on."""
+    subject, counts = SUBJECTS[name](root), Counter[str]()
+    folder = root / f"{name}-whole"
+    os.environ["ENTROLOOP_CACHE"] = str(folder / "cache")
+    duration, working = durations(subject.command(folder))
+    whole = subject.again(folder)
+    print(f"{name}, undisturbed: {duration:.1f} s, {working:.1f} s with workers", flush=True)
+    for k in range(kills):
+        folder, who = root / f"{name}-{k}", subject.victims[k % len(subject.victims)]
+        os.environ["ENTROLOOP_CACHE"] = str(folder / "cache")
+        after = chance.uniform(0, working) if who == WORKER else chance.uniform(0.2, duration)
+        hit = killed(subject.command(folder), who, after, chance)
+        told = f"killed, {subject.left(folder)} made" if hit else "had ended, or had no worker yet"
+        equal, sound = subject.again(folder) == whole, subject.is_sound(folder)
+        counts[f"{who}: {told}"] += 1
+        counts["gave an equal result"] += equal
+        counts["left everything sound"] += sound
+        shutil.rmtree(folder)
+        if not (equal and sound):
+            print(f"{who}, kill {k}: equal {equal}, sound {sound}", flush=True)
+    for told, times in sorted(counts.items()):
+        print(f"{times:4} {told}", flush=True)
+    return counts["gave an equal result"] == counts["left everything sound"] == kills
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("subjects", nargs="*", default=["study"], help=" ".join(SUBJECTS))
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    chance, counts = random.Random(asked.seed), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="entroloop-faults-") as name:
-        root = Path(name)
-        began = time.monotonic()
-        subprocess.run(command(root / "whole"), check=True, capture_output=True)
-        duration, whole = time.monotonic() - began, records(root / "whole")
-        print(f"undisturbed: {duration:.1f} s, {len(whole)} records", flush=True)
-        for k in range(asked.kills):
-            folder, who = root / f"s{k}", WHO[k % len(WHO)]
-            hit = killed(folder, who, chance.uniform(0.2, duration), chance)
-            list(run_study(STUDY, out=folder, workers=2))  # as the same command does
-            equal, sound = records(folder) == whole, examine(folder).is_whole
-            counts[f"{who}: {'killed' if hit else 'had ended, or had no worker yet'}"] += 1
-            counts["resumed to equal records"] += equal
-            counts["found whole by doctor"] += sound
-            shutil.rmtree(folder)
-            if not (equal and sound):
-                print(f"{who}, kill {k}: equal {equal}, whole {sound}", flush=True)
-    for told, count in sorted(counts.items()):
-        print(f"{count:4} {told}")
-    if counts["resumed to equal records"] != asked.kills:
+        made = [
+            count(subject, asked.kills, random.Random(asked.seed), Path(name))
+            for subject in asked.subjects
+        ]
+    if not all(made):
         sys.exit(1)
 
 

@@ -1,14 +1,19 @@
 import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
+from io import BytesIO
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import entroloop as el
 from entroloop.store.folder import Store, write_atomically
+from entroloop.store.records import COLUMNS, load_records
 
 
 @pytest.fixture
@@ -130,3 +135,31 @@ def test_a_file_is_replaced_at_once(tmp_path):
     write_atomically(file, json.dumps({"a": 2}))
     assert json.loads(file.read_text()) == {"a": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_records_that_are_replaced_while_they_are_read_are_those_of_one_moment(tmp_path):
+    path, contents = tmp_path / "records.parquet", []
+    for n in (5, 50, 200):
+        buffer = BytesIO()
+        table = pd.DataFrame({name: np.zeros(n) for name in COLUMNS})
+        table["n_train"], table["share_by_generation"] = n, [[1.0]] * n
+        table.to_parquet(buffer, index=False)
+        contents.append(buffer.getvalue())
+    write_atomically(path, contents[0])
+    stop = threading.Event()
+
+    def write():
+        for content in itertools.cycle(contents):
+            write_atomically(path, content)
+            if stop.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = [load_records(tmp_path) for _ in range(100)]
+    finally:
+        stop.set()
+        writer.join()
+    assert all((table["n_train"] == len(table)).all() for table in seen)
+    assert len({len(table) for table in seen}) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field, fields
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def load_records(study: str | Path, *, all: bool = False) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_parquet(f"{study}/records.parquet")  # also URLs, through fsspec
+        table = pd.read_parquet(BytesIO(_content(f"{study}/records.parquet")))
     except (OSError, ImportError, ValueError):
         table = pd.DataFrame(columns=COLUMNS)
     else:
@@ -143,6 +144,20 @@ def with_settings(table: pd.DataFrame, store: Store) -> pd.DataFrame:
         table.insert(i, name, [row.get(name) for row in rows])
     table.insert(0, "study", study)
     return table
+
+
+def _content(address: str) -> bytes:
+    """Return a file, a path or URL, as it is at one moment.
+
+    A reader that opens it twice, or seeks in it, gets half of each where it is replaced meanwhile.
+    """
+    if "://" not in address:
+        return Path(address).read_bytes()
+    from fsspec.core import url_to_fs
+
+    files, path = url_to_fs(address)
+    content: bytes = files.cat_file(path)
+    return content
 
 
 def _other_records(study: str | Path) -> pd.DataFrame:
