@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import entroloop as el
+from entroloop.commands import collected
 from entroloop.commands.run import prepare, run_study
 from entroloop.store.records import COLUMNS, SETTINGS, frame
 
@@ -135,6 +136,18 @@ def test_records_of_another_configuration_are_gone_at_once(tiny, tmp_path):
     same_seed = table[table["seed"] == first.seed]
     assert set(same_seed["entropy_samples"]) == {first.entropy_samples}
     assert set(table["seed"]) == {first.seed}
+
+
+def test_the_table_may_be_behind_while_a_study_runs_and_is_complete_when_it_stops(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(collected, "SHARE", 1e-9)  # of the time: no second write before the end
+    made = run_study(tiny, out=tmp_path / "s", workers=1)
+    stopped = frame([next(made), next(made)])
+    assert el.load_study(tmp_path / "s").records.empty
+    assert sum(len(run) for run in el.load_study(tmp_path / "s").runs) == 2
+    made.close()
+    pd.testing.assert_frame_equal(el.load_records(tmp_path / "s"), stopped)
 
 
 def test_a_standard_metric_may_be_named_as_extra(tiny, tmp_path):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from io import BytesIO
-from itertools import takewhile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entroloop.commands.collected import Collected, Identity
 from entroloop.data.loading import folder_of
 from entroloop.engines.job import Engine, Job
 from entroloop.engines.local import LocalEngine
@@ -21,7 +20,7 @@ from entroloop.errors import InputError
 from entroloop.samples import RealData
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at
-from entroloop.store.records import GenerationRecord, frame, read_record
+from entroloop.store.records import GenerationRecord, read_record
 from entroloop.store.run_lists import (
     Keys,
     OtherRun,
@@ -285,36 +284,38 @@ def run_opened(
     """Run a study that is prepared and opened; see `run_study`."""
     store = study.store
     log = TrackerLog(study.config.trackers, store.root / "trackers")
+    collected = Collected(store, study.steps, study.lists)
     try:
         if study.damaged:
             study.set_damaged_aside()
         _write_facts(study)
         todo = set(study.todo)
-        records = {
-            step.identity: read_record(store, *step.identity, step.keys())
-            for number, step in enumerate(study.steps)
-            if number not in todo
-        }
-        _collect(study, records, {step.run for step in study.steps})
-        _log(study, log, records)
-        yield from records.values()
+        found = _records(store, [s for number, s in enumerate(study.steps) if number not in todo])
+        collected.add(found, dict.fromkeys(step.run for step in study.steps))
+        _log(study, log, found)
+        yield from found.values()
         if not todo:
             return
         maker = RanksEngine() if world_size() > 1 else engine or LocalEngine(workers)
         for steps in maker.run_steps(study.job(listen)):
-            new = {step.identity: read_record(store, *step.identity, step.keys()) for step in steps}
-            records |= new
-            _collect(study, records, {step.run for step in steps})
+            new = _records(store, steps)
+            collected.add(new, dict.fromkeys(step.run for step in steps))
             _log(study, log, new)
             yield from new.values()
     finally:
         log.close()
-        store.close()
+        try:
+            collected.close()
+        finally:
+            store.close()
 
 
-def _log(
-    study: Study, log: TrackerLog, records: Mapping[tuple[str, int, int], GenerationRecord]
-) -> None:
+def _records(store: Store, steps: Iterable[Step]) -> dict[Identity, GenerationRecord]:
+    """Return the records of complete steps."""
+    return {step.identity: read_record(store, *step.identity, step.keys()) for step in steps}
+
+
+def _log(study: Study, log: TrackerLog, records: Mapping[Identity, GenerationRecord]) -> None:
     """Give records to the trackers of the study."""
     if not study.config.trackers:
         return
@@ -342,23 +343,3 @@ def _write_facts(study: Study) -> None:
     store.write("environment.json", json.dumps(environment(study.device) | used, indent=1))
     for run, listed in study.lists.items():
         write_run_list(store, run, listed)
-
-
-def _collect(
-    study: Study,
-    records: dict[tuple[str, int, int], GenerationRecord],
-    changed: set[tuple[str, int]],
-) -> None:
-    """Write the lists of changed runs, up to their first gap, and the table of records."""
-    for arm, seed in changed:
-        own = [step for step in study.steps if step.run == (arm, seed)]
-        complete = takewhile(lambda step: step.identity in records, own)
-        listed = replace(study.lists[arm, seed], generations=[step.keys() for step in complete])
-        study.lists[arm, seed] = listed
-        write_run_list(study.store, (arm, seed), listed)
-    if not records:
-        study.store.remove("records.parquet")  # of another configuration
-    else:
-        buffer = BytesIO()
-        frame(list(records.values())).to_parquet(buffer, index=False)
-        study.store.write("records.parquet", buffer.getvalue())

@@ -85,9 +85,10 @@ def read_run_lists(store: Store) -> dict[Run, RunList]:
 
 
 def write_run_list(store: Store, run: Run, runs: RunList) -> None:
-    """Write the list of a run."""
-    arm, seed = run
-    store.write(f"arms/{arm}/seed-{seed}.json", json.dumps(asdict(runs), indent=1))
+    """Write the list of a run, unless the folder holds it already: of many runs, few change."""
+    name, content = f"arms/{run[0]}/seed-{run[1]}.json", json.dumps(asdict(runs), indent=1).encode()
+    if store.read(name) != content:
+        store.write(name, content)
 
 
 def remove_run_list(store: Store, run: Run) -> None:
