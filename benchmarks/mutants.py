@@ -1,11 +1,12 @@
 """Mutation testing: small changes of metrics, selection, distances and store that tests must notice.
 
-    python benchmarks/mutants.py --room metrics --sample 40 -- tests/theory tests/equivalence
+    python benchmarks/mutants.py --sample 120
+    python benchmarks/mutants.py --room metrics/copying.py --sample 40 -- tests/theory/test_metrics.py
 
 One change a mutant: a comparison, an operator, a number, a bound of a range, `and` for `or`. It is
-made in a copy of the package, never in the working tree; the tests named after `--` run against the
-copy until the first that fails. Survivors are printed with their line: each is a missing test, or a
-change that changes nothing.
+made in a copy of the package, never in the working tree; the tests of its room, or those named after
+`--`, run against the copy until the first that fails. Survivors are printed with their line: each is
+a missing test, or a change that changes nothing. The share that was killed has an exact 95 % interval.
 """
 
 import argparse
@@ -13,14 +14,48 @@ import ast
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-import entroloop
+# What the package imports is imported once, before the children that test mutants begin.
+import pandas.io.parquet  # noqa: F401
+import pyarrow.dataset  # noqa: F401
+import pydantic  # noqa: F401
+import pytest
+import rich.progress  # noqa: F401
+import scipy.spatial  # noqa: F401
+import sklearn.neighbors  # noqa: F401
+import torch  # noqa: F401
+from scipy.stats import binomtest
 
+TESTS = {
+    "metrics": [
+        "tests/theory/test_metrics.py", "tests/theory/test_entropy.py",
+        "tests/theory/test_text_metrics.py", "tests/theory/test_column_metrics.py",
+        "tests/theory/test_originals.py", "tests/theory/test_spectra.py", "tests/test_halves.py",
+        "tests/equivalence/test_metrics.py", "tests/test_measure.py",
+    ],
+    "distances": [
+        "tests/theory/test_distances.py", "tests/equivalence/test_neighbors.py",
+        "tests/equivalence/test_ranges.py", "tests/test_selection.py",
+        "tests/equivalence/test_same_picks.py",
+    ],
+    "selection": [
+        "tests/test_selection.py", "tests/contracts/test_strategies.py", "tests/test_how_many.py",
+        "tests/test_guarded.py", "tests/test_estimators.py", "tests/test_outlying.py",
+        "tests/equivalence/test_same_picks.py",
+    ],
+    "store": [
+        "tests/test_store.py", "tests/hostile/test_stores.py", "tests/test_stored.py",
+        "tests/test_object_store.py", "tests/test_study.py",
+    ],
+}  # fmt: skip  # those of a room, the quick ones first
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -64,59 +99,79 @@ def changed(text: str, number: int) -> tuple[str, int, str]:
     return ast.unparse(tree), node.lineno, f"{before}  →  {ast.unparse(node)}"  # type: ignore[attr-defined]
 
 
+def rooms_of(asked: list[str], source: Path) -> list[Path]:
+    """Return the files of rooms, or files themselves."""
+    return [
+        file
+        for room in asked
+        for file in (sorted((source / room).rglob("*.py")) or [source / room])
+    ]
+
+
+def ended(tests: list[str], package: Path, limit: float) -> str:
+    """Run tests in a child process against a copy of the package; return what became of them."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        sys.path.insert(0, str(package.parent))
+        os.environ |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        os._exit(pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]))
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return "survived" if status == 0 else "killed"
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "killed"  # it hangs, which is noticed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--room", action="append", required=True, help="a folder or file of the package"
-    )
+    parser.add_argument("--room", action="append", help="a folder or file of the package")
     parser.add_argument("--sample", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("tests", nargs="+", help="what pytest runs, after --")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds for the tests of one")
+    parser.add_argument("tests", nargs="*", help="what pytest runs, after --")
     asked = parser.parse_args()
-    source = Path(entroloop.__file__).parent
-    files = [
-        f
-        for room in asked.room
-        for f in sorted(
-            (source / room).rglob("*.py") if (source / room).is_dir() else [source / room]
-        )
-    ]
+    source = Path(find_spec("entroloop").submodule_search_locations[0])  # not imported here
+    files = rooms_of(asked.room or list(TESTS), source)
     every = [
         (f, i) for f in files for i in range(len(list(places(ast.parse(f.read_text("utf-8"))))))
     ]
     sample = random.Random(asked.seed).sample(every, min(asked.sample, len(every)))
-    survived = 0
+    survived: Counter[str] = Counter()
+    made: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="entroloop-mutants-") as name:
         copy = Path(name) / "entroloop"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        environment = os.environ | {"PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-n",
-            "0",
-            "-p",
-            "no:cacheprovider",
-            *asked.tests,
-        ]
-        for done, (file, number) in enumerate([(None, 0), *sample]):
-            if file is not None:
-                text = file.read_text("utf-8")
-                new, line, what = changed(text, number)
-                (copy / file.relative_to(source)).write_text(new, "utf-8")
-            ended = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if file is None:
-                if ended.returncode:
-                    sys.exit(f"the tests fail without a mutant:\n{ended.stdout[-2000:]}")
-                continue
+        for room in dict.fromkeys(f.relative_to(source).parts[0] for f, _ in sample):
+            began = time.monotonic()
+            if ended(asked.tests or TESTS[room], copy, asked.limit) != "survived":
+                sys.exit(f"the tests of {room} fail without a mutant, or take too long")
+            print(f"the tests of {room} take {time.monotonic() - began:.0f} s", flush=True)
+        for done, (file, number) in enumerate(sample, 1):
+            text, room = file.read_text("utf-8"), file.relative_to(source).parts[0]
+            new, line, what = changed(text, number)
+            (copy / file.relative_to(source)).write_text(new, "utf-8")
+            became = ended(asked.tests or TESTS[room], copy, asked.limit)
             (copy / file.relative_to(source)).write_text(text, "utf-8")
-            survived += ended.returncode == 0
-            told = "SURVIVED" if ended.returncode == 0 else "killed"
-            print(f"{done:4} {told:8} {file.relative_to(source)}:{line}  {what}", flush=True)
-    print(f"{len(sample) - survived} of {len(sample)} killed; {len(every)} mutants in all")
+            made[room] += 1
+            survived[room] += became == "survived"
+            where = f"{file.relative_to(source)}:{line}"
+            print(f"{done:4} {became:8} {where}  {what}", flush=True)
+    for room, count in sorted(made.items()):
+        print(f"{room}: {count - survived[room]} of {count} killed")
+    killed = made.total() - survived.total()
+    low, high = binomtest(killed, made.total()).proportion_ci(0.95, "exact")
+    print(
+        f"{killed} of {made.total()} killed, {killed / made.total():.0%} [{low:.0%}, {high:.0%}]; "
+        f"{len(every)} mutants in all"
+    )
 
 
 if __name__ == "__main__":
