@@ -48,6 +48,7 @@ TESTS = {
     ],
     "selection": [
         "tests/test_selection.py", "tests/contracts/test_strategies.py", "tests/test_how_many.py",
+        "tests/contracts/test_hosts.py",
         "tests/test_guarded.py", "tests/test_estimators.py", "tests/test_outlying.py",
         "tests/equivalence/test_same_picks.py",
     ],

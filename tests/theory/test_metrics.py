@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 import entroloop as el
 from entroloop.metrics import METRICS, Sets, kernels
-from entroloop.metrics.copying import c_t, fld, fld_gap
+from entroloop.metrics.copying import _standardized, c_t, fld, fld_gap
 from entroloop.metrics.drift import (
     drift_coverage,
     drift_fidelity,
@@ -23,6 +23,7 @@ from entroloop.metrics.moments import (
     spectrum,
     total_variance,
 )
+from entroloop.metrics.neighbourhood import auth_rows, memorized_rows
 from entroloop.metrics.originals import OF_ORIGINALS
 from entroloop.metrics.sliced import sliced_wasserstein
 from entroloop.metrics.tails import tail_share
@@ -316,3 +317,52 @@ def test_the_entropy_on_a_line_is_that_in_a_plane_of_no_width(k, rng):
     line, plane = knn_entropy(x, k), knn_entropy(np.pad(x, ((0, 0), (0, 1))), k, dimension=1)
     assert line.nats == pytest.approx(plane.nats, rel=1e-12)
     assert line.min_distance == pytest.approx(plane.min_distance, rel=1e-12)
+
+
+def distances(x, y):
+    return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=2))
+
+
+def test_a_row_is_authentic_by_its_definition_in_a_training_set_with_copies(rng):
+    train = rng.standard_normal((60, 3))
+    train[40:] = train[:20]
+    generated = np.concatenate([rng.standard_normal((80, 3)), train[18:24]])
+    own = distances(train, train)
+    np.fill_diagonal(own, np.inf)
+    to_train = distances(generated, train)
+    nearest = to_train.argmin(axis=1)
+    expected = to_train.min(axis=1) > own.min(axis=1)[nearest]
+    assert auth_rows(generated=generated, train=train).tolist() == expected.tolist()
+    assert 0 < expected[:80].sum() < 80
+    assert not expected[80:].any()  # 0 is not farther than 0, which a copy has its copy at
+
+
+def test_a_row_is_memorized_below_the_ratio_not_at_it_and_a_copy_always():
+    train = np.array([[0.0], [0.0], [4.0]])
+    generated = np.array([[1.0], [0.999], [0.0], [2.0]])
+    found = memorized_rows(generated=generated, train=train, ratio=1 / 3)
+    assert found.tolist() == [False, True, True, False]
+    alone = memorized_rows(generated=generated, train=train[:2])
+    assert alone.tolist() == [False, False, True, False]  # nothing to compare a distance with
+    assert memorized_rows(generated=generated, train=train, ratio=1).tolist() == [True] * 3 + [
+        False
+    ]
+    for ratio in (0, 1.01):
+        with pytest.raises(el.InputError, match="ratio must lie"):
+            memorized_rows(generated=generated, train=train, ratio=ratio)
+
+
+@pytest.mark.parametrize(("n", "m"), [(8, 20), (9, 20), (12, 3)])
+def test_likelihood_divergence_splits_the_training_rows_in_halves_that_share_none(n, m):
+    train, generated = np.arange(n * 2.0).reshape(n, 2) ** 2, normal(3, m, 2)
+    sets = Sets(generated=generated, train=train, reference=train[:3] + 1)
+    held, fitted, drawn, reference = _standardized(sets)
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    rows = [{tuple(np.round(x * deviation + mean, 6)) for x in part} for part in (held, fitted)]
+    assert [len(part) for part in rows] == [min(n // 2, m), n // 2]
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] <= {tuple(x) for x in train}
+    assert len({tuple(x) for x in drawn}) == len(held)
+    np.testing.assert_allclose(reference, (train[:3] + 1 - mean) / deviation)
+    with pytest.raises(el.InputError, match="at least 8 training rows; got 7"):
+        fld(generated=generated, train=train[:7], reference=train)
