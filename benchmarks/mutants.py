@@ -4,8 +4,8 @@
     python benchmarks/mutants.py --room metrics/copying.py --sample 40 -- tests/theory/test_metrics.py
 
 One change a mutant: a comparison, an operator, a number, a bound of a range, `and` for `or`. It is
-made in a copy of the package, never in the working tree; the tests of its room, or those named after
-`--`, run against the copy until the first that fails. Survivors are printed with their line: each is
+made in a copy of the package, never in the working tree; the tests of its room that name what its file
+holds, or those named after `--`, run against the copy until the first that fails. Survivors are printed with their line: each is
 a missing test, or a change that changes nothing. The share that was killed has an exact 95 % interval.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -36,7 +37,8 @@ from scipy.stats import binomtest
 
 TESTS = {
     "metrics": [
-        "tests/theory/test_metrics.py", "tests/theory/test_entropy.py",
+        "tests/theory/test_distances.py", "tests/theory/test_metrics.py",
+        "tests/theory/test_entropy.py",
         "tests/theory/test_text_metrics.py", "tests/theory/test_column_metrics.py",
         "tests/theory/test_originals.py", "tests/theory/test_spectra.py", "tests/test_halves.py",
         "tests/equivalence/test_metrics.py", "tests/test_measure.py",
@@ -109,6 +111,15 @@ def rooms_of(asked: list[str], source: Path) -> list[Path]:
     ]
 
 
+def tests_of(file: Path, room: str) -> list[str]:
+    """Return the tests of a room that name something of a file, or its strategy; else all of them."""
+    tree = ast.parse(file.read_text("utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    words = re.compile(rf"\b({'|'.join(map(re.escape, sorted({file.stem, *names})))})\b")
+    found = [test for test in TESTS[room] if words.search(Path(test).read_text("utf-8"))]
+    return found or TESTS[room]
+
+
 def ended(tests: list[str], package: Path, limit: float) -> str:
     """Run tests in a child process against a copy of the package; return what became of them."""
     child = os.fork()
@@ -159,7 +170,7 @@ def main() -> None:
             text, room = file.read_text("utf-8"), file.relative_to(source).parts[0]
             new, line, what = changed(text, number)
             (copy / file.relative_to(source)).write_text(new, "utf-8")
-            became = ended(asked.tests or TESTS[room], copy, asked.limit)
+            became = ended(asked.tests or tests_of(file, room), copy, asked.limit)
             (copy / file.relative_to(source)).write_text(text, "utf-8")
             made[room] += 1
             survived[room] += became == "survived"
