@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.commands import collected
 from entroloop.commands.doctor import examine
 from entroloop.commands.run import run_study
 from entroloop.commands.select import select_files
@@ -34,6 +35,12 @@ STUDY = {
 CALLS = {"full": ("replace", "rename", "fsync", "mkdir")}  # removing needs no space
 CALLS["kill"] = (*CALLS["full"], "unlink", "rmdir", "remove")
 KILLED, REFUSED, DEFECT, SURVIVED = 137, 3, 4, 5  # how a child ends; 0: it made no k-th call
+
+
+@pytest.fixture(autouse=True)
+def _table_of_records_at_every_record(monkeypatch):
+    """Have the table written as often as it can be, so that faults meet every such write."""
+    monkeypatch.setattr(collected, "SHARE", float("inf"))
 
 
 class Here:
