@@ -125,8 +125,8 @@ class Network(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = torch.nn.Conv2d(1, 16, 5, padding=2)
-        self.outer = torch.nn.Conv2d(16, 16, 5, padding=2)
+        self.inner = torch.nn.Conv2d(1, 8, 5, padding=2)
+        self.outer = torch.nn.Conv2d(8, 8, 5, padding=2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.outer(torch.relu(self.inner(x.float() / 255)))).mean((2, 3))
