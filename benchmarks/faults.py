@@ -174,7 +174,7 @@ class Select(OfFeatures):
 class Measure(OfFeatures):
     """Metrics of two sets; their result are the values."""
 
-    METRICS = ("generalization_score", "frechet_distance", "coverage_distance")
+    METRICS = ("generalization_score", "memorized_fraction", "auth_pct")
 
     def command(self, folder: Path) -> list[str]:
         sets = ["--generated", str(self.pool), "--train", str(self.few)]

@@ -354,6 +354,20 @@ def test_a_network_that_returns_no_vectors_is_refused(tmp_path, images):
         extractor_for(f"torchscript:{tmp_path / 'pair.pt'}")(images)
 
 
+def test_rows_of_a_mapped_file_go_to_a_network_without_a_warning(tmp_path, images):
+    import torch
+
+    class Mean(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.float().mean((2, 3))
+
+    torch.jit.script(Mean()).save(str(tmp_path / "mean.pt"))
+    np.save(tmp_path / "grey.npy", np.tile(images[..., :1], (4, 1, 1, 1)))  # more than a batch
+    mapped = np.load(tmp_path / "grey.npy", mmap_mode="r")
+    found = extractor_for(f"torchscript:{tmp_path / 'mean.pt'}")(mapped)
+    np.testing.assert_allclose(found[:, 0], mapped.mean((1, 2, 3)), rtol=1e-6)
+
+
 def test_what_a_killed_run_left_in_the_cache_is_cleared(tmp_path, monkeypatch):
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     (tmp_path / "features").mkdir()

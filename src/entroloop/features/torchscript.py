@@ -55,7 +55,8 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
         import torch
 
         module = loaded()
-        x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        # Rows of a file that is mapped may be only read, which torch warns of.
+        x = torch.from_numpy(np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"]))
         with torch.inference_mode():
             try:
                 found = module(x.to(device), **options)
