@@ -1,4 +1,9 @@
-"""Hashed n-grams: how often each sequence of 2 to 4 bytes stands in a text, in a few values."""
+"""Hashed n-grams: how often each sequence of 2 to 4 bytes stands in a text, in a few values.
+
+Texts are framed by a byte that starts and one that ends them, so that every text has an n-gram: the
+row of an empty one would be zero, which is nearer to all rows of length 1 than they are to each
+other, and one such sample among a thousand would seem to cover the reference.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from entroloop.modalities.text import check_text
 from entroloop.samples import Array
 
 ORDERS = (2, 3, 4)
+START, END = 2, 3  # of a text: control characters that stand in none
 VALUES = 256
 BLOCK = 1024  # texts at a time
 
@@ -18,8 +24,9 @@ BLOCK = 1024  # texts at a time
 def ngrams(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # no network
     """Return the extractor of hashed n-grams of texts, 256 values; `ngrams:D`: D values.
 
-    Every sequence of 2, 3 or 4 bytes adds +1 or −1 to one of the values, both told by a hash
-    (Weinberger et al. 2009); rows are brought to length 1. float32, exact sums of whole numbers.
+    Every sequence of 2, 3 or 4 bytes of a framed text adds +1 or −1 to one of the values, both told
+    by a hash (Weinberger et al. 2009); rows are brought to length 1. float32, exact sums of whole
+    numbers.
     """
     name = "ngrams" if argument is None else f"ngrams:{argument}"
     if argument is not None and not (argument.isdigit() and 1 <= int(argument) <= 65_536):
@@ -31,11 +38,12 @@ def ngrams(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
         blocks = range(0, len(data), BLOCK)
         return np.concatenate([hashed(np.asarray(data[b : b + BLOCK]), values) for b in blocks])
 
-    return Extractor(name, f"{name} of {ORDERS}", whole=whole)
+    return Extractor(name, f"{name} of {ORDERS}, framed", whole=whole)
 
 
 def hashed(rows: Array, values: int) -> NDArray[np.float32]:
     """Return the hashed n-grams of texts (n, length), (n, values)."""
+    rows = _framed(rows)
     n, length = rows.shape
     sums = np.zeros(n * values)
     for order in ORDERS:
@@ -53,6 +61,14 @@ def hashed(rows: Array, values: int) -> NDArray[np.float32]:
     lengths = np.sqrt(np.square(found).sum(axis=1, keepdims=True))
     unit: NDArray[np.float32] = (found / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return unit
+
+
+def _framed(rows: Array) -> Array:
+    n, length = rows.shape
+    framed = np.zeros((n, length + 2), np.uint8)
+    framed[:, 0], framed[:, 1:-1] = START, rows
+    framed[np.arange(n), 1 + np.count_nonzero(rows, axis=1)] = END
+    return framed
 
 
 def _mixed(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
