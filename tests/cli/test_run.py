@@ -180,7 +180,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
 
 
 def test_a_terminal_shows_bars_and_no_time_left_that_is_not_known(tmp_path, tiny):
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 6}))
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 20}))
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "entroloop", "run", "my.yaml"],
