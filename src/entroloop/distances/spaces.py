@@ -13,12 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from entroloop.distances.multipliers import LeastTwo, Multiplier, nearest_two_of, rounding
+from entroloop.distances.multipliers import (
+    KERNELS,
+    LeastTwo,
+    Multiplier,
+    nearest_two_of,
+    rounding,
+)
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
 
-KERNELS = "entroloop.distances.kernels"
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 SAMPLE = 64  # rows of a set that tell where most of it lies

@@ -224,10 +224,8 @@ class NearestPicks:
             tile, most = sketches.tile(index, sizes, limit, largest, some)
             counts = np.empty(len(index), np.int64)
             kernels.count_at_most(tile, most, counts)
-            near = np.flatnonzero(counts)
-            single, whole = counts.sum() * multiplier.pair, multiplier.pair + len(picks)
-            sketches.note(min(single, len(near) * whole), len(index) * whole)
-            if single < len(near) * whole:
+            near: Any = np.flatnonzero(counts)
+            if self._pair_by_pair(int(counts.sum()), len(near), len(picks), len(index)):
                 kernels.merge_pairs(
                     tile, most, skip, self._handle, index, own, picks, squares, unit, some.start,
                     *known,
@@ -235,7 +233,7 @@ class NearestPicks:
                 return
             part: Any = tuple(column[near] for column in known)
         else:
-            near, part = np.arange(len(index)), known
+            near, part = slice(None), known
         gains = multiplier.tile(self._gather(index[near]), picks)
         halves, floor = (squares / 2).astype(picks.dtype), (own - limit / unit)[near] / 2
         kernels.merge_gains(gains, halves, skip[near], floor, own[near], unit, some.start, *part)
@@ -263,10 +261,7 @@ class NearestPicks:
             i, j = i[new], j[new]
         starts = np.flatnonzero(np.diff(i, prepend=-1))
         near = i[starts]
-        pair = self._multiplier.pair
-        whole = pair + len(picks[0])  # all distances of a row, the first of which must be fetched
-        single = len(i) * pair < len(near) * whole
-        self._sketches.note(len(i) * pair if single else len(near) * whole, len(index) * whole)
+        single = self._pair_by_pair(len(i), len(near), len(picks[0]), len(index))
         rows = index[i] if single else index[near]
         sizes = self.sizes[rows]
         if single:
@@ -275,6 +270,17 @@ class NearestPicks:
             self._gather(rows), sizes, picks, skip[near], limit[near]
         )
         return near[found], least
+
+    def _pair_by_pair(self, pairs: int, near: int, picks: int, asked: int) -> bool:
+        """Whether single pairs are less work than products of the `near` rows that they have with
+        all picks; note what is left to do for the rows that were asked for.
+        """
+        assert self._sketches is not None
+        pair = self._multiplier.pair
+        whole = pair + picks  # all distances of a row, the first of which must be fetched
+        work, others = pairs * pair, near * whole
+        self._sketches.note(min(work, others), asked * whole)
+        return work < others
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._centred_copy:
