@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from entroloop.report.read import StudyView
+from entroloop.samples import Decoder
 
 
 def main() -> None:
@@ -53,11 +54,8 @@ def main() -> None:
 def decoded(rows: np.ndarray, components: Path) -> np.ndarray:
     """Return the images (n, h, w[, 3]), uint8, of rows of coordinates."""
     with np.load(components) as file:
-        images = rows.astype(np.float64) @ file["components"] + file["mean"]
-        shape = tuple(file["shape"])
-    images *= 255 if images.max() < 4 else 1  # values of 0 … 1
-    images = np.rint(np.clip(images, 0, 255)).astype(np.uint8).reshape(-1, *shape)
-    return images[..., 0] if shape[-1] == 1 else images
+        images = Decoder(file["components"], file["mean"], tuple(file["shape"]))(rows)
+    return images[..., 0] if images.shape[-1] == 1 else images
 
 
 def grid(images: np.ndarray, columns: int) -> np.ndarray:
