@@ -23,6 +23,7 @@ from entroloop.generators import draw
 from entroloop.generators.unet.model import UNetDiffusion, UNetDiffusionModel
 from entroloop.metrics.moments import frechet_distance
 from entroloop.samples import SampleSet
+from entroloop.system.progress_line import no_progress
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def main() -> None:
             changed = settings.model_copy(update={"sampler": sampler, "sampler_steps": steps})
             same = UNetDiffusionModel(changed, model.row_format, model.unet, options.device, 2)
             start = time.perf_counter()
-            images = draw(same, seed, 1, 0, n, lambda share: None)
+            images = draw(same, seed, 1, 0, n, no_progress)
             seconds[name].append(time.perf_counter() - start)
             distances[name].append(
                 frechet_distance(generated=extractor(images), reference=held_out)
@@ -78,9 +79,9 @@ def main() -> None:
               f"bound {upper:.3g}, allowed {allowed:.3g}: {'holds' if upper <= allowed else 'does not hold'}")  # fmt: skip
 
 
-def print_share(share: float) -> None:
-    if round(100 * share) % 20 == 0:
-        print(f"training {share:.0%}", flush=True)
+def print_share(done: int, total: int) -> None:
+    if done % max(1, total // 5) == 0:
+        print(f"training {done / total:.0%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def main() -> None:
           f"{SIDE}×{SIDE}×{CHANNELS}, batch {BATCH}, {options.device}, {precision}")  # fmt: skip
     ours, theirs = [], []
     training = Training(settings, settings.network(images.shape[1:], 0),
-                        SampleSet.of_generation(images, 0), 0, options.device,
-                        torch.get_num_threads())  # fmt: skip
+                        SampleSet.of_generation(images, 0), seed=0,
+                        device=options.device, threads=torch.get_num_threads())  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, freed_memory_kept():
         for i, image in enumerate(images):
             Image.fromarray(image).save(Path(folder) / f"{i:05}.png")

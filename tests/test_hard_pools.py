@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 import entroloop as el
 from entroloop.distances import multipliers
 from entroloop.distances.spaces import centre_and_reach
-from entroloop.pools import bounds, nearest_picks, shard
+from entroloop.pools import bounds, shard
 from entroloop.pools.copies import copies_among
 from entroloop.selection import block
 from entroloop.system import threads
@@ -59,7 +59,8 @@ def test_hard_pools_give_the_definitions_picks(pool, seed, narrow, weighted):
     weights = rng.integers(1, 4, len(x)) / 2 if weighted else np.ones(len(x))
     initial = rng.permutation(len(x))[: rng.integers(1, 30)].tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest_picks, "AGAIN", (0, 2**16)[seed % 2])
+        for multiplier in (multipliers.NumpyMultiplier, multipliers.CompiledMultiplier):
+            patch.setattr(multiplier, "again", (0, 2**16)[seed % 2])
         patch.setattr(multipliers, "WORTH_KERNELS", (0, np.inf)[seed // 2 % 2])
         for module in (block, shard):  # rows in doubt at once, beyond which float64 decides
             patch.setattr(module, "LARGEST", (4, 2048)[seed // 2 % 2])
@@ -111,24 +112,24 @@ def test_copies_are_rows_that_come_after_an_equal_one(seed, weighted):
 
 def in_three_threads(patch):
     """Let products of matrices seem to run in three threads."""
-    libraries = threads._libraries()
+    libraries = threads._libraries(False)
     fake = SimpleNamespace(lib_controllers=[SimpleNamespace(num_threads=3)], limit=libraries.limit)
-    patch.setattr(threads, "_libraries", lambda: fake)
+    patch.setattr(threads, "_libraries", lambda compiled: fake)
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "threshold_decay"])
 def test_threads_change_nothing(strategy, rng, monkeypatch):
     x = rng.standard_normal((3000, 40)).astype(np.float32)
-    monkeypatch.setattr(nearest_picks, "TILE_BYTES", 2**14)
+    monkeypatch.setattr(multipliers.NumpyMultiplier, "tile_bytes", 2**14)
     alone = el.select(x, 600, strategy, seed=1)
     names = set()
-    refresh = bounds.Bounds._refresh_chunk
+    merge_missing = bounds.Bounds._merge_missing
 
-    def noted(self, index):
+    def noted(self, behind):
         names.add(threading.current_thread().name)
-        return refresh(self, index)
+        return merge_missing(self, behind)
 
-    monkeypatch.setattr(bounds.Bounds, "_refresh_chunk", noted)
+    monkeypatch.setattr(bounds.Bounds, "_merge_missing", noted)
     in_three_threads(monkeypatch)
     together = el.select(x, 600, strategy, seed=1)
     assert len(names & {f"entroloop_{i}" for i in range(3)}) > 1

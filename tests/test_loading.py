@@ -153,6 +153,14 @@ def test_what_lies_elsewhere_is_copied_by_its_own_library(x):
     assert asked == [(1, 0)]
 
 
+def test_what_converts_nothing_unasked_is_asked_by_dlpack(x):
+    class Unwilling(Speaker):
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+    assert np.array_equal(el.load(Unwilling(torch_tensor(x).detach())).data, x)
+
+
 def test_bfloat16_becomes_float32_without_loss(x):
     import torch
 

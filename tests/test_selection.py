@@ -159,6 +159,7 @@ def small_blocks(monkeypatch):
         ("entroloop.selection.strategies.threshold_decay", "BLOCK", 16),
         ("entroloop.pools.nearest_picks", "PICKS_AT_ONCE", 7),
         ("entroloop.pools.nearest_picks", "TILE_BYTES", 4096),
+        ("entroloop.pools.nearest_picks", "CORE_BYTES", 4096),
         ("entroloop.distances.multipliers", "WORTH_KERNELS", 0),
     ):
         monkeypatch.setattr(import_module(module), name, value)
@@ -222,15 +223,15 @@ def test_all_multipliers_lead_to_the_same_choice(sketched, rng, monkeypatch):
         CudaMultiplier,
         NumpyMultiplier,
     )
-    from entroloop.pools import nearest_picks, sketches
+    from entroloop.pools import sketches
 
     x = (rng.standard_normal((900, 30)) * np.geomspace(1, 0.01, 30)).astype(np.float32)
     if sketched:
         monkeypatch.setattr(sketches, "SMALLEST_POOL", 100)
         monkeypatch.setattr(sketches, "WORK", 2)
-        monkeypatch.setattr(nearest_picks, "AGAIN", 2000)
     answers = []
     for multiplier in (NumpyMultiplier(), CompiledMultiplier(), CudaMultiplier("torch cpu")):
+        multiplier.again = 2000 if sketched else multiplier.again
         monkeypatch.setattr(table, "multiplier_for", lambda *_, m=multiplier: m)
         answers.append(el.select(x, 600, first=0).indices)
     assert np.array_equal(answers[0], answers[1])

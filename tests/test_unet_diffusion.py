@@ -9,6 +9,7 @@ from entroloop.commands.run import prepare
 from entroloop.generators import draw
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline
+from entroloop.generators.unet import checkpoint
 from entroloop.generators.unet.model import UNetDiffusion
 from entroloop.generators.unet.training import Training
 from entroloop.report.read import StudyView
@@ -120,6 +121,49 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
     assert min(shares) > 8 / 12  # the first eight steps were not made again
     assert np.array_equal(weights(resumed), whole)
     assert not (tmp_path / "scratch").exists()
+
+
+def test_what_is_resumed_lies_in_memory_as_its_parameter_does(images, tmp_path):
+    generator = settings(steps=4, checkpoint_every=2, ema=0.99)
+
+    def training():
+        unet = generator.network((8, 8, 3), 0).to(memory_format=torch.channels_last)
+        return Training(generator, unet, images, seed=1, device="cpu", threads=1)
+
+    def stop(done, total):
+        if done == 3:
+            raise StopError
+
+    with pytest.raises(StopError):
+        checkpoint.train(training(), stop, tmp_path / "scratch")
+    resumed = training()
+    checkpoint.train(resumed, lambda done, total: None, tmp_path / "scratch")
+    parameters = list(resumed.plain.parameters())
+    assert any(not p.is_contiguous() for p in parameters)
+    for parameter, average in zip(parameters, resumed.ema.shadow_params, strict=True):
+        state = resumed.optimizer.state[parameter]
+        for value in (average, state["exp_avg"], state["exp_avg_sq"]):
+            assert value.stride() == parameter.stride()
+
+
+@pytest.mark.gpu
+def test_a_training_on_a_gpu_is_resumed(images, tmp_path):
+    generator = settings(steps=6, checkpoint_every=2, ema=0.99, precision="bf16")
+
+    def stop(done, total):
+        if done == 5:
+            raise StopError
+
+    with pytest.raises(StopError):
+        generator.fit(
+            images, seed=1, device="cuda", threads=1, progress=stop, scratch=tmp_path / "s"
+        )
+    told = []
+    generator.fit(
+        images, seed=1, device="cuda", threads=1,
+        progress=lambda done, total: told.append(done), scratch=tmp_path / "s",
+    )  # fmt: skip
+    assert told == [5, 6]
 
 
 @pytest.mark.parametrize("changes", [{}, {"classes": 3}])

@@ -67,7 +67,8 @@ def test_picks_with_sketches_are_those_without(kind, seed):
         for multiplier in (NumpyMultiplier, CompiledMultiplier):
             # pairs alone, both, products alone
             patch.setattr(multiplier, "pair", (0.01, 1, 10**6)[seed % 3])
-        patch.setattr(nearest_picks, "AGAIN", (0, 2**16)[seed // 2 % 2])
+            patch.setattr(multiplier, "again", (0, 2**16)[seed // 2 % 2])
+        patch.setattr(nearest_picks, "CORE_BYTES", (2**10, 2**20)[seed // 8 % 2])
         patch.setattr(multipliers, "WORTH_KERNELS", (0, np.inf)[seed // 4 % 2])
         sketched = el.select(x, n, strategy, seed=1)
     assert sketched.indices.tolist() == plain.indices.tolist()

@@ -1,7 +1,6 @@
-"""Compiled loops: Manhattan distances, and new picks merged into what rows know of their nearest.
+"""Compiled loops: Manhattan distances, rows caught up with new picks, picks within a block.
 
-Of the latter least, second and where (m,) are written to (see `NearestPicks`). A row's value to a
-pick is (own_i + squares_j − 2 x_i·y_j) · unit, own and squares the squared lengths.
+They hold no lock of Python's while they run, so that threads do not wait for each other.
 """
 
 from __future__ import annotations
@@ -9,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  # what multiplies in compiled loops
 
 from entroloop.system.compiled import compiled
 
-LANES = 32  # columns that are looked at together: whole vectors of every processor
+LANES = 64  # columns that are looked at together: whole vectors of every processor
+U = np.uint64  # unsigned places: a signed one may count from the end, and loops that must ask
+# whether it does are not made of vector instructions
 
 # Sums in any order, fused or not: the bounds of approximate values hold for each (`rounding`).
 _compiled = compiled("nnan", "nsz", "reassoc", "contract")
@@ -42,80 +44,229 @@ def city_block(rows: Any, picks: Any, out: Any) -> None:
 
 
 @_compiled
-def count_at_most(tile: Any, limit: Any, counts: Any) -> None:
-    """Set counts (m,) to how many values of each line of a tile (m, p) are at most limit (m,)."""
-    m, p = tile.shape
-    for i in range(m):
-        count, most = 0, limit[i]
-        for j in range(p):
-            count += tile[i, j] <= most
-        counts[i] = count
+def catch_up(
+    rows: Any, at: Any, picks: Any, squares: Any, sizes: Any, error: Any, seen: Any,
+    least: Any, second: Any, where: Any, unit: float,
+    outlines: Any, pick_outlines: Any, doubt: Any, sketched: bool, pair: float,
+    again: int, at_once: int, gathered: Any, gathered_outlines: Any, memory: Any,
+) -> Any:  # fmt: skip
+    """Merge the picks that rows miss into least, second and where (m,) of theirs (`NearestPicks`).
+
+    A row's value to a pick is (|x|² + |y|² − 2 x·y) · unit. Picks farther than least + 2 error may
+    be left out. rows (·, d): prepared; at (m,): which of them; sizes, error, seen (m,): of those,
+    by ascending `seen`. picks (p, d): all so far, prepared; squares (p,): their squared lengths.
+    sketched: whether outlines (·, k) of rows and pick_outlines (p, k) tell which pairs are near
+    (`Sketches`; doubt (m,)). pair: the work of a single pair in products of many. again, at_once:
+    as in `_windows`. gathered (b, d), gathered_outlines (b, k), memory (b · at_once,): overwritten,
+    for b rows at once. Returns the work that was done after sketches, and what it would have been
+    without.
+    """
+    done = whole = 0.0
+    halves = (squares / 2).astype(picks.dtype)
+    for start in range(0, len(at), len(gathered)):
+        some = slice(start, start + len(gathered))
+        work = _catch_up_block(
+            rows, at[some], picks, squares, halves, sizes[some], error[some], seen[some],
+            least[some], second[some], where[some], unit, outlines, pick_outlines, doubt[some],
+            sketched, pair, again, at_once, gathered, gathered_outlines, memory,
+        )  # fmt: skip
+        done += work[0]
+        whole += work[1]
+    return done, whole
 
 
 @_compiled
-def merge_pairs(
-    tile: Any, limit: Any, skip: Any, rows: Any, index: Any, own: Any, picks: Any, squares: Any,
-    unit: float, first: int, least: Any, second: Any, where: Any,
-) -> None:  # fmt: skip
-    """Merge the pairs whose value in a tile (m, p) is at most limit (m,).
+def _catch_up_block(
+    rows: Any, at: Any, picks: Any, squares: Any, halves: Any, sizes: Any, error: Any, seen: Any,
+    least: Any, second: Any, where: Any, unit: float,
+    outlines: Any, pick_outlines: Any, doubt: Any, sketched: bool, pair: float,
+    again: int, at_once: int, gathered: Any, gathered_outlines: Any, memory: Any,
+) -> Any:  # fmt: skip
+    """See `catch_up`."""
+    m, count = len(at), len(picks)
+    limit = np.empty(m, picks.dtype)
+    hits, near = np.empty(m, np.int64), np.empty(m, np.int64)
+    done = whole = 0.0
+    fetched = outlined = 0
+    begin = i = q = 0
+    if m:
+        begin = seen[0]
+    while begin < count:
+        i = _end_of_window(seen, i, begin, again, at_once)
+        end = seen[i] if i < m else count
+        for first in range(begin, end, at_once):
+            stop = min(first + at_once, end)
+            p = stop - first
+            while q < m and seen[q] < stop:  # those that miss some of these picks
+                q += 1
+            if sketched and first:
+                for r in range(outlined, q):
+                    gathered_outlines[r] = outlines[at[r]]
+                outlined = q
+                tile = memory[: q * p].reshape(q, p)
+                np.dot(gathered_outlines[:q], pick_outlines[first:stop].T, tile)
+                for r in range(q):
+                    value = (least[r] + 2 * error[r]) / unit - sizes[r] ** 2 + doubt[r]
+                    limit[r] = value + 2e-7 * abs(value) + 1e-44  # rounded to no smaller number
+                pairs, found = _count_at_most(tile, limit, hits, near)
+                work, others = pairs * pair, found * (pair + p)
+                done += min(work, others)
+                whole += q * (pair + p)
+                if work < others:
+                    _merge_pairs(
+                        tile, limit, seen, first, rows, at, sizes, picks[first:stop],
+                        squares[first:stop], unit, least, second, where,
+                    )  # fmt: skip
+                    continue
+                for r in range(found):
+                    gathered[r] = rows[at[near[r]]]
+                fetched = 0
+            else:
+                found = q
+                for r in range(fetched, q):
+                    gathered[r] = rows[at[r]]
+                fetched = q
+                for r in range(q):
+                    near[r] = r
+            tile = memory[: found * p].reshape(found, p)
+            np.dot(gathered[:found], picks[first:stop].T, tile)
+            _merge_gains(
+                tile,
+                halves[first:stop],
+                near,
+                seen,
+                first,
+                sizes,
+                error,
+                unit,
+                least,
+                second,
+                where,
+            )
+        begin = end
+    return done, whole
 
-    index (m,): of the rows in `rows`. The first `skip` (m,) picks are left out; first: the number
-    of pick 0.
+
+@_compiled
+def _end_of_window(seen: Any, i: int, begin: int, again: int, at_once: int) -> int:
+    """Return the first row from i on that starts a range of picks of its own; see `_windows`."""
+    repeated = 0
+    while i < len(seen):
+        value, j = seen[i], i
+        while j < len(seen) and seen[j] == value:
+            j += 1
+        repeated += (j - i) * (value - begin)
+        if repeated > again or value - begin >= at_once:
+            return i
+        i = j
+    return i
+
+
+@_compiled
+def _count_at_most(tile: Any, limit: Any, hits: Any, near: Any) -> Any:
+    """Set `hits` to how many values of each line of a tile are at most limit, `near` to the lines
+    that have some; return how many there are of both.
     """
-    m, p = tile.shape
+    pairs = found = 0
+    for r in range(len(tile)):
+        line, most, some = tile[r], limit[r], 0
+        for j in range(len(line)):
+            some += line[j] <= most
+        hits[r] = some
+        pairs += some
+        if some:
+            near[found] = r
+            found += 1
+    return pairs, found
+
+
+@_compiled
+def _merge_pairs(
+    tile: Any, limit: Any, seen: Any, first: int, rows: Any, at: Any, sizes: Any, picks: Any,
+    squares: Any, unit: float, least: Any, second: Any, where: Any,
+) -> None:  # fmt: skip
+    """Merge the pairs whose value in a tile (q, p) is at most limit (q,), multiplied one by one."""
+    q, p = tile.shape
     zero = rows.dtype.type(0)
-    for i in range(m):
-        x, most = rows[index[i]], limit[i]
-        for block in range(skip[i] // LANES * LANES, p, LANES):
-            stop, some = min(block + LANES, p), False
-            for j in range(block, stop):
-                some |= tile[i, j] <= most
+    for r in range(q):
+        x, line, most, own = rows[at[r]], tile[r], limit[r], sizes[r] ** 2
+        skip = max(seen[r] - first, 0)
+        for block in range(skip // LANES, (p + LANES - 1) // LANES):
+            start, some = U(block * LANES), False
+            stop = min(start + U(LANES), U(p))
+            for j in range(start, stop):
+                some |= line[j] <= most
             if not some:
                 continue
-            for j in range(max(block, skip[i]), stop):
-                if tile[i, j] <= most:
+            for j in range(max(start, U(skip)), stop):
+                if line[j] <= most:
                     y, product = picks[j], zero
                     for k in range(len(x)):
                         product += x[k] * y[k]
-                    value = (own[i] + squares[j] - 2.0 * product) * unit
-                    if value < least[i]:
-                        second[i] = min(second[i], least[i])
-                        least[i], where[i] = value, first + j
+                    value = (own + squares[j] - 2.0 * product) * unit
+                    if value < least[r]:
+                        second[r] = min(second[r], least[r])
+                        least[r], where[r] = value, first + j
                     else:
-                        second[i] = min(second[i], value)
+                        second[r] = min(second[r], value)
 
 
 @_compiled
-def merge_gains(
-    gains: Any, halves: Any, skip: Any, floor: Any, own: Any,
-    unit: float, first: int, least: Any, second: Any, where: Any,
+def _merge_gains(
+    tile: Any, halves: Any, near: Any, seen: Any, first: int, sizes: Any, error: Any, unit: float,
+    least: Any, second: Any, where: Any,
 ) -> None:  # fmt: skip
-    """Merge the picks of all rows with a gain x_i·y_j − halves_j of at least floor (m,).
+    """Merge the pairs of rows `near` that are within doubt of the nearest, by products (·, p)."""
+    p = tile.shape[1]
+    for line_of in range(len(tile)):
+        r, line = near[line_of], tile[line_of]
+        own, skip = sizes[r] ** 2, max(seen[r] - first, 0)
+        value = (own - (least[r] + 2 * error[r]) / unit) / 2  # of the gain x·y − |y|²/2
+        low = tile.dtype.type(value - 2e-7 * abs(value) - 1e-44)  # rounded to no larger number
+        for block in range(skip // LANES, (p + LANES - 1) // LANES):
+            start, some = U(block * LANES), False
+            stop = min(start + U(LANES), U(p))
+            for j in range(start, stop):
+                some |= line[j] - halves[j] >= low
+            if not some:
+                continue
+            for j in range(max(start, U(skip)), stop):
+                gain = line[j] - halves[j]
+                if gain >= low:
+                    value = (own - 2.0 * gain) * unit
+                    if value < least[r]:
+                        second[r] = min(second[r], least[r])
+                        least[r], where[r] = value, first + j
+                    elif value < second[r]:
+                        second[r] = value
 
-    gains (m, p): x_i·y_j. halves: squares over 2. The first `skip` (m,) picks are left out; first:
-    the number of pick 0.
+
+@_compiled
+def pick_above(
+    matrix: Any, values: Any, picks: Any, taken: Any, count: int, most: int, level: float,
+    error: float,
+) -> int:  # fmt: skip
+    """Pick rows of a block, the largest first, until `most` are picked or one must be looked at.
+
+    matrix (b, b): values among the rows; values (b,): to all picks, −inf once picked. The first
+    `count` of picks and taken are made; returns how many are then. It stops at a row that does not
+    lead the next by more than 2 error, nor a level by more than error, nor 0.
     """
-    m, p = gains.shape
-    whole = p // LANES * LANES
-    none = gains.dtype.type(-np.inf)
-    lanes = np.empty(LANES, gains.dtype)
-    for i in range(m):
-        for k in range(LANES):
-            lanes[k] = none
-        for block in range(0, whole, LANES):
-            for k in range(LANES):
-                lanes[k] = max(lanes[k], gains[i, block + k] - halves[block + k])
-        most = none
-        for k in range(LANES):
-            most = max(most, lanes[k])
-        for j in range(whole, p):
-            most = max(most, gains[i, j] - halves[j])
-        if most < floor[i]:
-            continue
-        for j in range(skip[i], p):
-            value = (own[i] - 2.0 * (gains[i, j] - halves[j])) * unit
-            if value < least[i]:
-                second[i] = min(second[i], least[i])
-                least[i], where[i] = value, first + j
-            elif value < second[i]:
-                second[i] = value
+    b = len(values)
+    while count < most:
+        best, largest, rival = 0, -np.inf, -np.inf
+        for i in range(b):
+            value = values[i]
+            if value > largest:
+                rival, best, largest = largest, i, value
+            elif value > rival:
+                rival = value
+        if rival >= largest - 2 * error or largest - error <= level or largest <= error:
+            break
+        picks[count], taken[count] = best, largest
+        count += 1
+        others = matrix[best]
+        for i in range(b):
+            values[i] = min(values[i], others[i])
+        values[best] = -np.inf
+    return count

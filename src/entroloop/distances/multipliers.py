@@ -16,10 +16,13 @@ import numpy as np
 from entroloop.samples import Array
 from entroloop.system import compiled
 from entroloop.system.devices import device_for
+from entroloop.system.memory import cache_bytes
 
 KERNELS = "entroloop.distances.kernels"
 WORTH_KERNELS = 1e11  # multiplications and additions: a second
 WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
+# One product of rows and picks stays in the cache, with the rows and picks that it is made of.
+TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
 LeastTwo = tuple[Array, Array, Array]
 
@@ -28,11 +31,14 @@ class Multiplier(Protocol):
     """The multiply interface; a handle is whatever `load` returns, and can be sliced.
 
     threaded: whether threads that multiply side by side share the work. pair: what the product of a
-    single pair costs, in products of a block of many.
+    single pair costs, in products of a block of many. again: what another product costs beside its
+    distances, in distances. tile_bytes: of a product that is best made at once.
     """
 
     threaded: bool
     pair: float
+    again: int
+    tile_bytes: int
 
     def load(self, rows: Array) -> Any:
         """Return a handle of rows (m, d), in the memory where they are multiplied."""
@@ -75,8 +81,10 @@ def rounding(d: int, dtype: Any) -> float:
 class NumpyMultiplier:
     """NumPy's multiply on the CPU."""
 
-    threaded = True
+    threaded: bool = True
     pair: float = 32
+    again: int = 2**16
+    tile_bytes: int = TILE_BYTES
 
     def __init__(self) -> None:
         self._rows = _Workspace()
@@ -126,14 +134,24 @@ class NumpyMultiplier:
 
 
 class CompiledMultiplier(NumpyMultiplier):
-    """NumPy's multiply, beside which compiled loops multiply single pairs without copying rows."""
+    """NumPy's multiply, or that of compiled loops, which multiply single pairs without copying."""
 
     pair: float = 12
+    again: int = 2**14
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outlines = _Workspace()
 
     @property
     def kernels(self) -> Any:
         """The module of compiled loops."""
         return import_module(KERNELS)
+
+    def workspaces(self, m: int, d: int, k: int, p: int) -> tuple[Array, Array, Array]:
+        """Return float32 memory for m rows of d values, of k values, and m·p products; reused."""
+        tile = self._tile.array((m, p), np.float32).reshape(-1)
+        return self._rows.array((m, d), np.float32), self._outlines.array((m, k), np.float32), tile
 
 
 def _padding_ignored() -> np.errstate:
@@ -167,8 +185,10 @@ class _Workspace(threading.local):
 class CudaMultiplier:
     """torch's multiply on a CUDA GPU: rows stay there, three columns come back; TF32 is off."""
 
-    threaded = False  # one GPU: larger products, one after the other
+    threaded: bool = False  # one GPU, which Python feeds: few large products, one after the other
     pair: float = 32
+    again: int = 2**23
+    tile_bytes: int = 2**28
 
     def __init__(self, device: str = "cuda") -> None:
         self._device = device
@@ -250,11 +270,10 @@ def multiplier_for(device: str, work: float = float("inf")) -> Multiplier:
     device: "auto" (a CUDA GPU if torch sees one and the work is worth its start), "cpu" or "cuda".
     Raises InputError for "cuda" without a GPU.
     """
+    loops = compiled.pays(KERNELS, work, WORTH_KERNELS)  # picks in a block are made by them, too
     if device_for("cpu" if device == "auto" and work < WORTH_A_GPU else device) == "cuda":
         return CudaMultiplier()
-    if compiled.pays(KERNELS, work, WORTH_KERNELS):
-        return CompiledMultiplier()
-    return NumpyMultiplier()
+    return CompiledMultiplier() if loops else NumpyMultiplier()
 
 
 def on_device(rows: Array, device: str) -> Any:

@@ -23,6 +23,7 @@ from entroloop.distances.multipliers import (
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
+from entroloop.system.threads import in_threads, threads_here
 
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
@@ -116,11 +117,14 @@ class Euclidean:
         # float32 rows lose no more in float32 than in float64: the centre is a float32 number.
         narrow = dtype == rows.dtype == np.float32 and self._moderate
         centre = self._centre.astype(np.float32 if narrow else np.float64)
-        for start in range(0, len(rows), block):
+
+        def prepare_block(start: int) -> None:
             part = slice(start, start + block)
             difference = np.subtract(rows[part], centre, out=centred[part] if narrow else None)
             centred[part] = np.multiply(difference, self._scale, out=difference)
             squares[part] = _squared_lengths(centred[part])
+
+        in_threads(prepare_block, range(0, len(rows), block), threads_here())
         return centred, np.sqrt(squares)
 
     def least_two(

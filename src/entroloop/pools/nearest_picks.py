@@ -7,6 +7,7 @@ alone are multiplied. Compiled loops merge what is found where they pay, or else
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import (
+    TILE_BYTES,
     CompiledMultiplier,
     LeastTwo,
     Multiplier,
@@ -22,16 +24,35 @@ from entroloop.distances.multipliers import (
 from entroloop.distances.spaces import Euclidean, Space
 from entroloop.pools.sketches import Sketches, sketch_for
 from entroloop.samples import Array, Float64
-from entroloop.system.memory import cache_bytes
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
-# One product of rows and picks stays in the cache, with the rows and picks that it is made of.
-TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PICKS_AT_ONCE = 512
+ROWS_AT_ONCE = 2**17  # of which columns are held beside the pool's
 # Rows of a chunk, below which Python costs more than products; with sketches four times as many.
 FEWEST_ROWS = 256
-AGAIN = 2**16  # distances: what another product costs
-Nearest = tuple[Float64, Float64, NDArray[np.int64]]  # least, second, where of some rows: views
+CORE_BYTES = 2**20  # of rows and products that a core's own cache holds beside other things
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Rows that miss picks, sorted by how many they have seen; see `NearestPicks`.
+
+    largest: of the sizes of the picks whose rounding counts. least, second, where are written to.
+    """
+
+    index: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    sizes: Float64
+    largest: Float64
+    error: Float64
+    least: Float64
+    second: Float64
+    where: NDArray[np.int64]
+
+    def part(self, start: int, stop: int) -> Behind:
+        """Return some of the rows, views of their columns."""
+        columns = (getattr(self, field.name)[start:stop] for field in fields(self))
+        return Behind(*columns)
 
 
 class NearestPicks:
@@ -79,7 +100,8 @@ class NearestPicks:
         if self._centred_copy:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.load(prepared)
-            if isinstance(self.space, Euclidean) and self.dtype == np.float32:
+            on_cpu = isinstance(self._multiplier, NumpyMultiplier)  # a GPU would gain nothing
+            if on_cpu and isinstance(self.space, Euclidean) and self.dtype == np.float32:
                 sketch = sketch_for(m, d, prepared.__getitem__)
                 if sketch is not None:
                     self._sketches = Sketches(
@@ -139,129 +161,94 @@ class NearestPicks:
         if not self._ready:
             self._prepare()
         stale = index[self.seen[index] < self.count]
-        if not len(stale):
-            return
         stale = stale[np.argsort(self.seen[stale], kind="stable")]
+        for start in range(0, len(stale), ROWS_AT_ONCE):
+            self._catch_up(stale[start : start + ROWS_AT_ONCE])
+
+    def _catch_up(self, index: NDArray[np.int64]) -> None:
+        """Bring up to date rows that are sorted by how many picks they have seen."""
+        sizes, least = self.sizes[index], self.least[index]
+        largest = self._largest_near(sizes, least)
+        error = self.space.bound(sizes, largest, self.dtype)
+        behind = Behind(
+            index, self.seen[index], sizes, largest, error,
+            least, self.second[index], self.where[index],
+        )  # fmt: skip
         itemsize = np.dtype(self.dtype).itemsize
-        chunk = max(64, TILE_BYTES // (itemsize * min(PICKS_AT_ONCE, self.count)))
+        multiplier = self._multiplier
+        chunk = max(64, multiplier.tile_bytes // (itemsize * min(PICKS_AT_ONCE, self.count)))
         # Several for each thread, so that none waits long for the last one.
         fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
-        threads = threads_here() if self._multiplier.threaded else 1
+        threads = threads_here() if multiplier.threaded else 1
         if threads > 1:
-            chunk = min(chunk, max(fewest, -(-len(stale) // (4 * threads))))
-        chunks = [stale[start : start + chunk] for start in range(0, len(stale), chunk)]
-        in_threads(self._refresh_chunk, chunks, threads)
-
-    def _refresh_chunk(self, index: NDArray[np.int64]) -> None:
-        """Bring up to date rows that are sorted by how many picks they have seen."""
-        seen = self.seen[index]
-        least, second, where = self.least[index], self.second[index], self.where[index]
-        sizes, largest = self.sizes[index], self._largest_near(index, least)
-        self.error[index] = error = self.space.bound(sizes, largest, self.dtype)
-        compiled = isinstance(self._multiplier, CompiledMultiplier) and self.dtype == np.float32
-        merge = self._merge_compiled if compiled else self._merge
-        for first, stop in _windows(seen, self.count):
-            q = int(np.searchsorted(seen, stop))  # those that miss some of these picks
-            skip = np.maximum(seen[:q] - first, 0)
-            # A pick farther than this can be neither the nearest nor a rival in doubt.
-            limit = least[:q] + 2 * error[:q]
-            some = slice(first, stop)
-            known = least[:q], second[:q], where[:q]
-            merge(index[:q], some, skip, limit, largest[:q], known)
-        self.least[index], self.second[index], self.where[index] = least, second, where
-        self.seen[index] = self.count
+            chunk = min(chunk, max(fewest, -(-len(index) // (4 * threads))))
+        parts = [behind.part(start, start + chunk) for start in range(0, len(index), chunk)]
+        in_threads(self._merge_missing, parts, threads)
+        self.least[index], self.second[index], self.where[index] = (
+            behind.least, behind.second, behind.where,
+        )  # fmt: skip
+        self.error[index], self.seen[index] = error, self.count
         self._brought_up_to_date(index)
+
+    def _merge_missing(self, behind: Behind) -> None:
+        """Merge the picks that rows miss into what they know of their nearest."""
+        multiplier = self._multiplier
+        float32_products = isinstance(self.space, Euclidean) and self.dtype == np.float32
+        if isinstance(multiplier, CompiledMultiplier) and float32_products:
+            self._merge_compiled(behind, multiplier)
+            return
+        for first, stop in _windows(behind.seen, self.count, multiplier.again):
+            those = int(np.searchsorted(behind.seen, stop))  # that miss some of these picks
+            self._merge(behind.part(0, those), slice(first, stop))
 
     def _brought_up_to_date(self, index: NDArray[np.int64]) -> None:
         """Learn that rows are up to date."""
 
-    def _largest_near(self, index: NDArray[np.int64], least: Float64) -> Float64:
+    def _largest_near(self, sizes: Float64, least: Float64) -> Float64:
         """Return the largest size of a pick whose rounding counts for each row: one of a size
         beyond its `reach` is farther than its nearest pick, and comes out so however it is rounded.
         """
-        reach = self.space.reach(self.sizes[index], least, self.dtype)
-        largest: Float64 = np.minimum(self._largest, np.broadcast_to(reach, index.shape))
+        reach = self.space.reach(sizes, least, self.dtype)
+        largest: Float64 = np.minimum(self._largest, np.broadcast_to(reach, sizes.shape))
         return largest
 
-    def _merge(
-        self,
-        index: NDArray[np.int64],
-        some: slice,
-        skip: NDArray[np.int64],
-        limit: Float64,
-        largest: Float64,
-        known: Nearest,
-    ) -> None:
-        """Merge `some` picks but the first `skip_i` into what rows know of their nearest.
+    def _merge(self, behind: Behind, some: slice) -> None:
+        """Merge `some` picks, less those that a row knows, into what rows know of their nearest.
 
-        A pick farther from a row than `limit` may be left out; one longer than `largest` is.
+        A pick farther than least + 2 error can be neither the nearest nor a rival in doubt: it may
+        be left out.
         """
-        least, second, where = known
-        near, (new, at, next_new) = self._nearest(index, some, skip, limit, largest)
-        old = least[near]
+        skip = np.maximum(behind.seen - some.start, 0)
+        limit = behind.least + 2 * behind.error
+        near, (new, at, next_new) = self._nearest(behind, some, skip, limit)
+        old = behind.least[near]
         better = new < old
-        runner_up = np.where(better, old, new)
-        second[near] = np.minimum(second[near], np.minimum(runner_up, next_new))
-        where[near] = np.where(better, at + some.start, where[near])
-        least[near] = np.where(better, new, old)
-
-    def _merge_compiled(
-        self,
-        index: NDArray[np.int64],
-        some: slice,
-        skip: NDArray[np.int64],
-        limit: Float64,
-        largest: Float64,
-        known: Nearest,
-    ) -> None:
-        """See `_merge`."""
-        multiplier, sketches = self._multiplier, self._sketches
-        assert isinstance(multiplier, CompiledMultiplier)
-        kernels = multiplier.kernels
-        picks, sizes, unit = self._prepared_picks[some], self.sizes[index], self.space.unit
-        squares, own = np.square(self._pick_sizes[some]), np.square(sizes)
-        if sketches is not None and sketches.pay and some.start:
-            tile, most = sketches.tile(index, sizes, limit, largest, some)
-            counts = np.empty(len(index), np.int64)
-            kernels.count_at_most(tile, most, counts)
-            near: Any = np.flatnonzero(counts)
-            if self._pair_by_pair(int(counts.sum()), len(near), len(picks), len(index)):
-                kernels.merge_pairs(
-                    tile, most, skip, self._handle, index, own, picks, squares, unit, some.start,
-                    *known,
-                )  # fmt: skip
-                return
-            part: Any = tuple(column[near] for column in known)
-        else:
-            near, part = slice(None), known
-        gains = multiplier.tile(self._gather(index[near]), picks)
-        halves, floor = (squares / 2).astype(picks.dtype), (own - limit / unit)[near] / 2
-        kernels.merge_gains(gains, halves, skip[near], floor, own[near], unit, some.start, *part)
-        for column, found in zip(known, part, strict=True):
-            if found is not column:
-                column[near] = found
+        runner_up = np.minimum(np.where(better, old, new), next_new)
+        behind.second[near] = np.minimum(behind.second[near], runner_up)
+        behind.where[near] = np.where(better, at + some.start, behind.where[near])
+        behind.least[near] = np.where(better, new, old)
 
     def _nearest(
-        self,
-        index: NDArray[np.int64],
-        some: slice,
-        skip: NDArray[np.int64],
-        limit: Float64,
-        largest: Float64,
+        self, behind: Behind, some: slice, skip: NDArray[np.int64], limit: Float64
     ) -> tuple[NDArray[np.int64], LeastTwo]:
-        """Return the positions in `index` of rows that a pick of `some` may be nearer to than
+        """Return the positions in `behind` of rows that a pick of `some` may be nearer to than
         `limit`, the first `skip_i` picks left out, and the least two values of each over those.
         """
+        index = behind.index
         picks = self._prepared_picks[some], self._pick_sizes[some]
         if self._sketches is None or not self._sketches.pay or not some.start:
-            return self.space.least_two(self._gather(index), self.sizes[index], picks, skip, limit)
-        i, j = self._sketches.near(index, self.sizes[index], limit, largest, some)
+            return self.space.least_two(self._gather(index), behind.sizes, picks, skip, limit)
+        i, j = self._sketches.near(index, behind.sizes, limit, behind.largest, some)
         if skip.any():
             new = np.flatnonzero(j >= skip[i])
             i, j = i[new], j[new]
         starts = np.flatnonzero(np.diff(i, prepend=-1))
         near = i[starts]
-        single = self._pair_by_pair(len(i), len(near), len(picks[0]), len(index))
+        # Single pairs, or products of the `near` rows, which must be fetched, with all picks.
+        pair = self._multiplier.pair
+        whole = pair + len(picks[0])
+        single = len(i) * pair < len(near) * whole
+        self._sketches.note(min(len(i) * pair, len(near) * whole), len(index) * whole)
         rows = index[i] if single else index[near]
         sizes = self.sizes[rows]
         if single:
@@ -271,16 +258,32 @@ class NearestPicks:
         )
         return near[found], least
 
-    def _pair_by_pair(self, pairs: int, near: int, picks: int, asked: int) -> bool:
-        """Whether single pairs are less work than products of the `near` rows that they have with
-        all picks; note what is left to do for the rows that were asked for.
-        """
-        assert self._sketches is not None
-        pair = self._multiplier.pair
-        whole = pair + picks  # all distances of a row, the first of which must be fetched
-        work, others = pairs * pair, near * whole
-        self._sketches.note(min(work, others), asked * whole)
-        return work < others
+    def _merge_compiled(self, behind: Behind, multiplier: CompiledMultiplier) -> None:
+        """Merge all picks that rows miss, as `_merge` does for each range of them."""
+        sketches = self._sketches
+        sketched = sketches is not None and sketches.pay
+        at, known = behind.index, slice(0, self.count)
+        rows = self._handle
+        if not self._centred_copy:
+            rows, at = self._gather(at), np.arange(len(at))
+        nothing = np.empty((0, 1), np.float32)
+        outlines, of_picks, doubt = nothing, nothing, behind.error
+        if sketches is not None and sketched:
+            outlines, of_picks = sketches.outlines, sketches.pick_outlines
+            doubt = sketches.doubt(behind.sizes, behind.largest)
+        width = rows.shape[1] + outlines.shape[1] + PICKS_AT_ONCE // 2
+        lines = max(64, CORE_BYTES // (4 * width))
+        memory = multiplier.workspaces(
+            min(lines, len(at)), rows.shape[1], outlines.shape[1], PICKS_AT_ONCE
+        )
+        work = multiplier.kernels.catch_up(
+            rows, at, self._prepared_picks[known], np.square(self._pick_sizes[known]),
+            behind.sizes, behind.error, behind.seen, behind.least, behind.second, behind.where,
+            self.space.unit, outlines, of_picks, doubt, sketched, multiplier.pair,
+            multiplier.again, PICKS_AT_ONCE, *memory,
+        )  # fmt: skip
+        if sketches is not None and sketched:
+            sketches.note(*work)
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
         if self._centred_copy:
@@ -308,8 +311,10 @@ class NearestPicks:
         values = self.space.exact(self.rows[index], near)
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
-        block = max(1, 8 * TILE_BYTES // (8 * self.count))
-        for start in range(0, len(doubt), block):
+        threads = threads_here()
+        block = max(1, min(TILE_BYTES // self.count, -(-len(doubt) // threads)))
+
+        def decide(start: int) -> None:
             part = doubt[start : start + block]
             i, j, found = self._scan(index[part])
             best = values[part]
@@ -320,6 +325,8 @@ class NearestPicks:
                 np.minimum.at(first, i[tied], j[tied])
                 where[part] = first
             values[part] = best
+
+        in_threads(decide, range(0, len(doubt), block), threads)
         return values
 
     def _scan(self, index: NDArray[np.int64]) -> tuple[Array, Array, Float64]:
@@ -327,8 +334,9 @@ class NearestPicks:
         limit = self.least[index] + 2 * self.error[index]
         pairs: Any = None
         if self._sketches is not None:
-            every, largest = slice(0, self.count), self._largest_near(index, self.least[index])
-            pairs = self._sketches.near(index, self.sizes[index], limit, largest, every)
+            sizes, every = self.sizes[index], slice(0, self.count)
+            largest = self._largest_near(sizes, self.least[index])
+            pairs = self._sketches.near(index, sizes, limit, largest, every)
         if pairs is None or len(pairs[0]) * self._multiplier.pair > len(index) * self.count:
             prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
@@ -337,18 +345,18 @@ class NearestPicks:
         return i, j, self.space.exact(self.rows[index[i]], self.picks[j])
 
 
-def _windows(seen: NDArray[np.int64], total: int) -> Iterator[tuple[int, int]]:
+def _windows(seen: NDArray[np.int64], total: int, again: int) -> Iterator[tuple[int, int]]:
     """Yield (first, stop) ranges of picks to process together.
 
     seen: how many picks each row knows, sorted. Some picks are taken again for rows that know them
-    where that is less work than a range of its own.
+    where that is less work than a range of its own, which costs as much as `again` distances.
     """
-    starts, again = [int(seen[0])], 0
+    starts, repeated = [int(seen[0])], 0
     for value, count in zip(*np.unique(seen, return_counts=True), strict=True):
-        again += int(count) * (int(value) - starts[-1])
-        if again > AGAIN or value - starts[-1] >= PICKS_AT_ONCE:
+        repeated += int(count) * (int(value) - starts[-1])
+        if repeated > again or value - starts[-1] >= PICKS_AT_ONCE:
             starts.append(int(value))
-            again = 0
+            repeated = 0
     for start, end in pairwise([*starts, total]):
         for first in range(start, end, PICKS_AT_ONCE):
             yield first, min(first + PICKS_AT_ONCE, end)

@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.multipliers import LeastTwo, NumpyMultiplier, rounded_up, rounding
+from entroloop.distances.multipliers import LeastTwo, rounding
 from entroloop.distances.spaces import Euclidean
 from entroloop.samples import Array, Float64
+from entroloop.system.threads import in_threads, threads_here
 
 Index = NDArray[np.int64]
-SAMPLE = 2048  # rows whose variance chooses the directions
+SAMPLE = 1024  # rows whose variance chooses the directions
+FIRST = 256  # of them, whose few main directions hold more variance than they do of all rows
 SMALLEST_POOL = 8192
 WORK = 8  # a sketch has at most 1/8 of a row's values: full distances cost that many times more
 FEWEST, MOST = 6, 126  # directions
@@ -53,9 +55,12 @@ class Sketch:
 
     def _coordinates(self, rows: Array, sizes: Float64) -> tuple[Array, Array]:
         p = np.empty((len(rows), self._directions.shape[1]), dtype=np.float32)
-        for start in range(0, len(rows), 1024):
+
+        def project(start: int) -> None:
             part = slice(start, start + 1024)
             p[part] = rows[part].astype(np.float64) @ self._directions
+
+        in_threads(project, range(0, len(rows), 1024), threads_here())
         p64 = p.astype(np.float64)
         left = np.square(sizes) - np.einsum("ij,ij->i", p64, p64)
         # Raised by what rounding p to float32 can have taken from it: then r is never too small.
@@ -113,14 +118,20 @@ class Sketches:
         most = self._most(sizes, limit, largest)
         return self._space.multiplier.within(rows, self._picks[some], most)
 
-    def tile(
-        self, index: Index, sizes: Float64, limit: Float64, largest: Float64, some: slice
-    ) -> tuple[Array, Array]:
-        """Return products of the sketches (m, p), and what they are at most for `near` (m,)."""
-        multiplier = self._space.multiplier
-        assert isinstance(multiplier, NumpyMultiplier)
-        tile = multiplier.tile(multiplier.gather(self._rows, index), self._picks[some])
-        return tile, rounded_up(self._most(sizes, limit, largest), tile.dtype)
+    @property
+    def outlines(self) -> Array:
+        """The sketches of the rows (m, k), and `pick_outlines` of the picks, as they are held."""
+        outlines: Array = self._rows
+        return outlines
+
+    @property
+    def pick_outlines(self) -> Array:
+        """See `outlines`."""
+        return self._picks
+
+    def doubt(self, sizes: Float64, largest: Float64) -> Float64:
+        """See `Sketch.doubt`."""
+        return self._sketch.doubt(sizes, largest)
 
     def _most(self, sizes: Float64, limit: Float64, largest: Float64) -> Float64:
         products: Float64 = limit / self._space.unit - np.square(sizes)
@@ -176,6 +187,10 @@ def sketch_for(m: int, d: int, prepared: Callable[[Array], Array]) -> Sketch | N
     if most < FEWEST or m < SMALLEST_POOL:
         return None
     sample = prepared(np.linspace(0, m - 1, SAMPLE).astype(np.int64)).astype(np.float64)
+    some = sample[:: max(1, SAMPLE // FIRST)]
+    largest = np.linalg.eigvalsh(some @ some.T)[-most:]
+    if not largest.sum() >= LEAST_ENERGY * np.square(some).sum():
+        return None
     start = np.random.default_rng(0).standard_normal((d, min(d, most + 8)))
     for _ in range(2):  # subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4)
         start = np.linalg.qr(sample.T @ (sample @ start))[0]

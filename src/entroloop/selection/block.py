@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.multipliers import KERNELS
 from entroloop.distances.spaces import Space
 from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
+from entroloop.system import compiled
 
 
 class Block:
@@ -66,6 +68,20 @@ class Block:
             others = self._matrix[position]
         np.minimum(self.values, others, out=self.values)
         self.values[position] = -np.inf
+
+    def take_above(self, level: float, most: int) -> int:
+        """Pick rows by compiled loops, where those are loaded, as long as each certainly comes next
+        and beats a level; return how many, at most `most`.
+        """
+        kernels = compiled.loaded(KERNELS)
+        if kernels is None or self._matrix is None:
+            return 0
+        before = self.count
+        self.count = kernels.pick_above(
+            self._matrix, self.values, self._picks, self._taken,
+            before, min(before + most, len(self.index)), level, self.error,
+        )  # fmt: skip
+        return self.count - before
 
     def keep(self, count: int) -> None:
         """Keep only the first `count` picks; no further one can be made in this block."""

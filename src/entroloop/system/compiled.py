@@ -35,6 +35,11 @@ def _compiles(module: str) -> bool:
     return True
 
 
+def loaded(module: str) -> Any | None:
+    """Return a module of compiled loops if it is loaded."""
+    return sys.modules.get(module)
+
+
 def pays(module: str, work: float, worth: float) -> bool:
     """Whether a module of compiled loops can be imported, and is worth it for so much work.
 

@@ -8,6 +8,7 @@ such a computation all but stops. Here each thread takes the next part when it i
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+COMPILED = "scipy.linalg.cython_blas"  # what compiled loops multiply by
 T = TypeVar("T")
 _threads: ContextVar[int] = ContextVar("threads", default=1)
 
@@ -25,7 +27,7 @@ def products_in_one_thread() -> Iterator[None]:
     """Let matrix products run in the thread that asks for them, and `in_threads` in as many threads
     as a product could use before.
     """
-    libraries = _libraries()
+    libraries = _libraries(COMPILED in sys.modules)
     before = max((library.num_threads for library in libraries.lib_controllers), default=1)
     token = _threads.set(max(before, _threads.get()))
     try:
@@ -57,12 +59,18 @@ def in_threads(function: Callable[[T], None], parts: Sequence[T], threads: int) 
 
 
 @cache
-def _libraries() -> Any:
+def _libraries(compiled: bool) -> Any:
+    """Return NumPy's library and, with compiled loops, SciPy's, by which those multiply."""
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas")
-    # NumPy's alone, where it brings its own: those of other packages are none of ours.
-    own = [x.filepath for x in found.lib_controllers if "numpy" in Path(x.filepath).parent.name]
+    # Those alone, where they bring their own: those of other packages are none of ours.
+    names = ("numpy", "scipy") if compiled else ("numpy",)
+    own = [
+        library.filepath
+        for library in found.lib_controllers
+        if Path(library.filepath).parent.name.startswith(names)
+    ]
     return found.select(filepath=own) if own else found
 
 

@@ -47,7 +47,12 @@ def as_array(thing: Any, where: str) -> Array:
             return found
         if hasattr(thing, "__dlpack__") and not hasattr(thing, "__array__"):
             return in_main_memory(thing)
-        found = np.asarray(thing)
+        try:
+            found = np.asarray(thing)
+        except TypeError:  # of CuPy: it converts nothing unasked
+            if not hasattr(thing, "__dlpack__"):
+                raise
+            found = in_main_memory(thing)
     except (ValueError, TypeError, RuntimeError, BufferError, ImportError) as error:
         raise InputError(
             f"{where} cannot be read as an array of numbers: {one_line(error, 120)}"

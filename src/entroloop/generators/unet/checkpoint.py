@@ -111,12 +111,15 @@ def _resume(training: Training, scratch: Path) -> None:
     training.plain.load_state_dict(part("unet."))
     if training.ema is not None:
         shadow = part("ema.")
-        training.ema.shadow_params = [shadow[str(i)] for i in range(len(shadow))]
+        training.ema.shadow_params = [
+            _laid_out_like(own, shadow[str(i)]) for i, own in enumerate(training.ema.shadow_params)
+        ]
         training.ema.optimization_step = numbers["step"]
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = list(training.plain.parameters())
     for name, value in part("optimizer.").items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], value)
     own = training.optimizer.state_dict()
     training.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
     training.order = tensors["order"].to(device)
@@ -124,6 +127,17 @@ def _resume(training: Training, scratch: Path) -> None:
     if numbers["scaler"] is not None and training.accelerator.scaler is not None:
         training.accelerator.scaler.load_state_dict(numbers["scaler"])
     training.step = numbers["step"]
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return a value in the memory layout of its parameter, if it has its shape: fused steps take
+    no others.
+    """
+    import torch
+
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _trains(training: Training, settings: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,10 @@ def pick_while_above(state: SelectionState, block: Block, level: float, missing:
     was made so that a row of it has the largest value of all.
     """
     while missing:
+        if state.groups is None:
+            missing -= block.take_above(level, missing)
+            if not missing:
+                return
         best = block.best()
         value = block.values[best]
         if block.count and value - block.error <= level:
