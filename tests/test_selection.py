@@ -157,12 +157,12 @@ def small_blocks(monkeypatch):
         ("entroloop.pools.shard", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
         ("entroloop.selection.strategies.threshold_decay", "BLOCK", 16),
-        ("entroloop.pools.nearest_picks", "PICKS_AT_ONCE", 7),
         ("entroloop.pools.nearest_picks", "TILE_BYTES", 4096),
         ("entroloop.pools.nearest_picks", "CORE_BYTES", 4096),
         ("entroloop.distances.multipliers", "WORTH_KERNELS", 0),
     ):
         monkeypatch.setattr(import_module(module), name, value)
+    monkeypatch.setattr("entroloop.distances.multipliers.NumpyMultiplier.picks_at_once", 7)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "mahalanobis"])

@@ -32,13 +32,14 @@ class Multiplier(Protocol):
 
     threaded: whether threads that multiply side by side share the work. pair: what the product of a
     single pair costs, in products of a block of many. again: what another product costs beside its
-    distances, in distances. tile_bytes: of a product that is best made at once.
+    distances, in distances. tile_bytes, picks_at_once: of a product that is best made at once.
     """
 
     threaded: bool
     pair: float
     again: int
     tile_bytes: int
+    picks_at_once: int
 
     def load(self, rows: Array) -> Any:
         """Return a handle of rows (m, d), in the memory where they are multiplied."""
@@ -85,6 +86,7 @@ class NumpyMultiplier:
     pair: float = 32
     again: int = 2**16
     tile_bytes: int = TILE_BYTES
+    picks_at_once: int = 512
 
     def __init__(self) -> None:
         self._rows = _Workspace()
@@ -187,8 +189,9 @@ class CudaMultiplier:
 
     threaded: bool = False  # one GPU, which Python feeds: few large products, one after the other
     pair: float = 32
-    again: int = 2**23
-    tile_bytes: int = 2**28
+    again: int = 2**27
+    tile_bytes: int = 2**29
+    picks_at_once: int = 8192
 
     def __init__(self, device: str = "cuda") -> None:
         self._device = device

@@ -26,7 +26,6 @@ from entroloop.pools.sketches import Sketches, sketch_for
 from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
-PICKS_AT_ONCE = 512
 ROWS_AT_ONCE = 2**17  # of which columns are held beside the pool's
 # Rows of a chunk, below which Python costs more than products; with sketches four times as many.
 FEWEST_ROWS = 256
@@ -176,7 +175,8 @@ class NearestPicks:
         )  # fmt: skip
         itemsize = np.dtype(self.dtype).itemsize
         multiplier = self._multiplier
-        chunk = max(64, multiplier.tile_bytes // (itemsize * min(PICKS_AT_ONCE, self.count)))
+        picks = min(multiplier.picks_at_once, self.count)
+        chunk = max(64, multiplier.tile_bytes // (itemsize * picks))
         # Several for each thread, so that none waits long for the last one.
         fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
         threads = threads_here() if multiplier.threaded else 1
@@ -197,7 +197,8 @@ class NearestPicks:
         if isinstance(multiplier, CompiledMultiplier) and float32_products:
             self._merge_compiled(behind, multiplier)
             return
-        for first, stop in _windows(behind.seen, self.count, multiplier.again):
+        at_once = multiplier.picks_at_once
+        for first, stop in _windows(behind.seen, self.count, multiplier.again, at_once):
             those = int(np.searchsorted(behind.seen, stop))  # that miss some of these picks
             self._merge(behind.part(0, those), slice(first, stop))
 
@@ -271,16 +272,15 @@ class NearestPicks:
         if sketches is not None and sketched:
             outlines, of_picks = sketches.outlines, sketches.pick_outlines
             doubt = sketches.doubt(behind.sizes, behind.largest)
-        width = rows.shape[1] + outlines.shape[1] + PICKS_AT_ONCE // 2
-        lines = max(64, CORE_BYTES // (4 * width))
-        memory = multiplier.workspaces(
-            min(lines, len(at)), rows.shape[1], outlines.shape[1], PICKS_AT_ONCE
-        )
+        at_once = multiplier.picks_at_once
+        width = rows.shape[1] + outlines.shape[1] + at_once // 2
+        lines = min(max(64, CORE_BYTES // (4 * width)), len(at))
+        memory = multiplier.workspaces(lines, rows.shape[1], outlines.shape[1], at_once)
         work = multiplier.kernels.catch_up(
             rows, at, self._prepared_picks[known], np.square(self._pick_sizes[known]),
             behind.sizes, behind.error, behind.seen, behind.least, behind.second, behind.where,
             self.space.unit, outlines, of_picks, doubt, sketched, multiplier.pair,
-            multiplier.again, PICKS_AT_ONCE, *memory,
+            multiplier.again, at_once, *memory,
         )  # fmt: skip
         if sketches is not None and sketched:
             sketches.note(*work)
@@ -345,8 +345,10 @@ class NearestPicks:
         return i, j, self.space.exact(self.rows[index[i]], self.picks[j])
 
 
-def _windows(seen: NDArray[np.int64], total: int, again: int) -> Iterator[tuple[int, int]]:
-    """Yield (first, stop) ranges of picks to process together.
+def _windows(
+    seen: NDArray[np.int64], total: int, again: int, at_once: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (first, stop) ranges of at most `at_once` picks to process together.
 
     seen: how many picks each row knows, sorted. Some picks are taken again for rows that know them
     where that is less work than a range of its own, which costs as much as `again` distances.
@@ -354,9 +356,9 @@ def _windows(seen: NDArray[np.int64], total: int, again: int) -> Iterator[tuple[
     starts, repeated = [int(seen[0])], 0
     for value, count in zip(*np.unique(seen, return_counts=True), strict=True):
         repeated += int(count) * (int(value) - starts[-1])
-        if repeated > again or value - starts[-1] >= PICKS_AT_ONCE:
+        if repeated > again or value - starts[-1] >= at_once:
             starts.append(int(value))
             repeated = 0
     for start, end in pairwise([*starts, total]):
-        for first in range(start, end, PICKS_AT_ONCE):
-            yield first, min(first + PICKS_AT_ONCE, end)
+        for first in range(start, end, at_once):
+            yield first, min(first + at_once, end)
