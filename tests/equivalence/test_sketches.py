@@ -105,3 +105,17 @@ def test_a_sketch_spares_most_full_distances_of_rows_near_a_plane(monkeypatch):
 def test_isotropic_rows_get_no_sketch():
     x = np.random.default_rng(0).standard_normal((10_000, 128), dtype=np.float32)
     assert sketches.sketch_for(*x.shape, x.__getitem__) is None
+
+
+def test_a_few_rows_far_away_do_not_take_the_directions():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((10_000, 6)) @ rng.standard_normal((6, 128))
+    near = x.copy()
+    x[::500] += 1e4 * rng.standard_normal((20, 128))
+    found, expected = (sketches.sketch_for(*y.shape, y.__getitem__) for y in (x, near))
+    assert found.width == expected.width
+
+
+def test_rows_that_are_mostly_zero_get_no_sketch():
+    x = np.zeros((10_000, 128), dtype=np.float32)
+    assert sketches.sketch_for(*x.shape, x.__getitem__) is None

@@ -28,6 +28,7 @@ SAMPLE = 1024  # rows whose variance chooses the directions
 FIRST = 256  # of them, whose few main directions hold more variance than they do of all rows
 SMALLEST_POOL = 8192
 WORK = 8  # a sketch has at most 1/8 of a row's values: full distances cost that many times more
+FAR = 64  # times the median squared length
 FEWEST, MOST = 6, 126  # directions
 ENERGY = 0.98  # of the variance that the directions are to hold
 LEAST_ENERGY = 0.7  # with which a sketch is worth its time
@@ -187,9 +188,12 @@ def sketch_for(m: int, d: int, prepared: Callable[[Array], Array]) -> Sketch | N
     if most < FEWEST or m < SMALLEST_POOL:
         return None
     sample = prepared(np.linspace(0, m - 1, SAMPLE).astype(np.int64)).astype(np.float64)
+    squares = np.square(sample).sum(axis=1)
+    if far := FAR * np.median(squares):  # a few far rows would be all that the directions describe
+        sample = sample[squares <= far]
     some = sample[:: max(1, SAMPLE // FIRST)]
     largest = np.linalg.eigvalsh(some @ some.T)[-most:]
-    if not largest.sum() >= LEAST_ENERGY * np.square(some).sum():
+    if not largest.sum() >= LEAST_ENERGY * np.square(some).sum() > 0:
         return None
     start = np.random.default_rng(0).standard_normal((d, min(d, most + 8)))
     for _ in range(2):  # subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4)
