@@ -263,10 +263,58 @@ def pick_above(
                 rival = value
         if rival >= largest - 2 * error or largest - error <= level or largest <= error:
             break
-        picks[count], taken[count] = best, largest
-        count += 1
-        others = matrix[best]
-        for i in range(b):
-            values[i] = min(values[i], others[i])
-        values[best] = -np.inf
+        count = _take(matrix, values, picks, taken, count, best)
     return count
+
+
+@_compiled
+def pick_by_share(
+    matrix: Any, values: Any, picks: Any, taken: Any, count: int, most: int, level: float,
+    error: float, share: float, eligible: int,
+) -> int:  # fmt: skip
+    """Pick the first of the `eligible` rows that has a share of the largest value, again and again.
+
+    As `pick_above`; it also stops where a share is in doubt, and where no row has it.
+    """
+    while count < most:
+        largest = -np.inf
+        for i in range(len(values)):
+            largest = max(largest, values[i])
+        if (count and largest - error <= level) or largest <= error:
+            break
+        first = 0
+        while first < eligible and values[first] < share * largest - 2 * error:
+            first += 1
+        if first == eligible or values[first] <= share * largest + 2 * error:
+            break
+        count = _take(matrix, values, picks, taken, count, first)
+    return count
+
+
+@_compiled
+def pick_in_order(
+    matrix: Any, values: Any, picks: Any, taken: Any, count: int, most: int, level: float,
+    error: float, position: int,
+) -> Any:  # fmt: skip
+    """Pick all rows above a level from a position on, in order; see `pick_above`.
+
+    It stops at a row in doubt. Returns how many picks there are, and where it stopped.
+    """
+    while count < most and position < len(values):
+        if values[position] > level - error:
+            if values[position] <= level + error:
+                break
+            count = _take(matrix, values, picks, taken, count, position)
+        position += 1
+    return count, position
+
+
+@_compiled
+def _take(matrix: Any, values: Any, picks: Any, taken: Any, count: int, position: int) -> int:
+    """Pick a row of a block; return how many are picked."""
+    picks[count], taken[count] = position, values[position]
+    others = matrix[position]
+    for i in range(len(values)):
+        values[i] = min(values[i], others[i])
+    values[position] = -np.inf
+    return count + 1

@@ -12,8 +12,8 @@ BLOCK = 8192  # rows at once
 
 
 def copies_among(rows: Array, index: Index, weights: Float64 | None) -> Index:
-    """Return those of some rows (their indices) that equal another of larger weight, or of the same
-    weight and a lower index. A few may be missed, none is wrong.
+    """Return those of some rows (their indices) that equal another of larger weight, or one of the
+    same weight that comes before it in `index`. A few may be missed, none is wrong.
 
     Equal rows have equal products with two fixed directions, unless a matrix product rounds them
     differently at the edge of a block; rows with equal products are compared.
@@ -26,7 +26,7 @@ def copies_among(rows: Array, index: Index, weights: Float64 | None) -> Index:
             marks[part] = rows[part].astype(np.float32, copy=False) @ directions
     marks = marks[index]
     own = np.zeros(len(index)) if weights is None else -weights[index]
-    order = np.lexsort((index, own, marks[:, 1], marks[:, 0]))
+    order = np.lexsort((own, marks[:, 1], marks[:, 0]))  # stable
     marks, index = marks[order], index[order]
     same = np.flatnonzero((marks[1:] == marks[:-1]).all(axis=1))
     found = [np.empty(0, dtype=np.int64)]

@@ -184,12 +184,21 @@ class Shard:
         """Take those of these rows that are here out of what can be picked."""
         self.bounds.exclude(self._own(index))
 
-    def set_aside_copies(self) -> None:
+    def set_aside_copies(self, in_order: bool = False) -> None:
         """Leave out rows that equal another one, which come after it whatever is picked: they have
         no larger value, and a pick of either leaves both at distance 0.
+
+        in_order: the first in visiting order stays, and with weights all do; else that of the
+        largest weight, and of the lowest index.
         """
-        bounds = self.bounds
-        copies = copies_among(bounds.rows, np.flatnonzero(bounds.selectable), bounds.weights)
+        bounds, weights = self.bounds, self.bounds.weights
+        index = np.flatnonzero(bounds.selectable)
+        if in_order:
+            if weights is not None:
+                return
+            assert self._order is not None  # set_order comes first
+            index = self._order[bounds.selectable[self._order]]
+        copies = copies_among(bounds.rows, index, weights)
         bounds.exclude(copies)
         self._unpicked[copies] = False
 

@@ -6,6 +6,8 @@ with a bound, and the definition itself wherever two values are nearer to each o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,18 +72,39 @@ class Block:
         self.values[position] = -np.inf
 
     def take_above(self, level: float, most: int) -> int:
-        """Pick rows by compiled loops, where those are loaded, as long as each certainly comes next
-        and beats a level; return how many, at most `most`.
+        """Pick the row of largest value again and again, by compiled loops, where those are loaded,
+        as long as it certainly comes next and beats a level; return how many, at most `most`.
         """
-        kernels = compiled.loaded(KERNELS)
-        if kernels is None or self._matrix is None:
+        if (kernels := self._kernels()) is None:
             return 0
-        before = self.count
-        self.count = kernels.pick_above(
+        return self._taken_since(kernels.pick_above(*self._state(level, most)))
+
+    def take_by_share(self, share: float, level: float, eligible: int, most: int) -> int:
+        """Pick the first `eligible` row of a share of the largest value, as `take_above`."""
+        if (kernels := self._kernels()) is None:
+            return 0
+        return self._taken_since(kernels.pick_by_share(*self._state(level, most), share, eligible))
+
+    def take_in_order(self, position: int, level: float, most: int) -> tuple[int, int]:
+        """Pick the rows above a level, as `take_above`; return how many, and the next position."""
+        if (kernels := self._kernels()) is None:
+            return 0, position
+        count, position = kernels.pick_in_order(*self._state(level, most), position)
+        return self._taken_since(count), position
+
+    def _kernels(self) -> Any | None:
+        return None if self._matrix is None else compiled.loaded(KERNELS)
+
+    def _state(self, level: float, most: int) -> tuple[Any, ...]:
+        most = min(self.count + most, len(self.index))
+        return (
             self._matrix, self.values, self._picks, self._taken,
-            before, min(before + most, len(self.index)), level, self.error,
+            self.count, most, level, self.error,
         )  # fmt: skip
-        return self.count - before
+
+    def _taken_since(self, count: int) -> int:
+        before, self.count = self.count, count
+        return count - before
 
     def keep(self, count: int) -> None:
         """Keep only the first `count` picks; no further one can be made in this block."""

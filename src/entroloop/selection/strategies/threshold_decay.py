@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from entroloop.distances.spaces import Space
 from entroloop.errors import InputError
+from entroloop.pools.shard import Shard
 from entroloop.pools.tree import Tree
 from entroloop.samples import Array
 from entroloop.selection.block import Block
@@ -81,7 +82,7 @@ def _passes(state: SelectionState, order: NDArray[np.int64], tau: float, decay: 
     if state.checkpoint is not None:
         tau = state.checkpoint.state.get("tau", tau)
         position = int(state.checkpoint.state.get("position", 0))
-    pool.set_order(order)
+    _set_order(state, order)
     while picks.missing:
         largest = _visit(state, picks, tau, position)
         if not picks.missing:
@@ -91,6 +92,15 @@ def _passes(state: SelectionState, order: NDArray[np.int64], tau: float, decay: 
             break
         tau, position = _next_threshold(tau, decay, largest, pool.space), 0
     return picks
+
+
+def _set_order(state: SelectionState, order: NDArray[np.int64], share: float = 1) -> None:
+    """Set the visiting order, and leave out copies of rows that come before them in it: whatever is
+    picked they have no larger value. They count where quotas do, or where any value is enough.
+    """
+    state.pool.set_order(order)
+    if state.groups is None and share > 0 and not state.in_tree:
+        state.pool.sharded.tell(Shard.set_aside_copies, True)
 
 
 def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> float:
@@ -145,6 +155,11 @@ def _accept_in_order(state: SelectionState, block: Block, level: float, missing:
     """Accept the rows of a block, in order, whose defining value exceeds the level."""
     position = 0
     while missing and position < len(block.index):
+        if state.groups is None:
+            taken, position = block.take_in_order(position, level, missing)
+            missing -= taken
+            if not missing or position == len(block.index):
+                return
         far = block.values[position:] > level - block.error
         step = int(far.argmax())
         if not far[step]:
@@ -165,7 +180,7 @@ def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: floa
     share = float(pool.space.value_of(strength))
     if not pool.count:
         take_first(state, picks, int(order[0]))
-    pool.set_order(order)
+    _set_order(state, order, share)
     if state.in_tree and share > 0:
         pick_in_tree(state, picks, order, Tree.by_share, share)
         return picks
@@ -197,6 +212,10 @@ def _pick_by_share(
     row outside the block has a larger value than `level`.
     """
     while missing:
+        if state.groups is None and share > 0:
+            missing -= block.take_by_share(share, level, eligible, missing)
+            if not missing:
+                return
         found = _eligible(block, share, level, eligible)
         if found is None or not len(found):
             return
