@@ -77,6 +77,20 @@ def test_a_few_rows_far_away_do_not_cost_float64(rng):
     assert el.select(x, 400, first=1).precision == "float32"
 
 
+def test_float64_ends_where_ordinary_rows_are_picked(rng, monkeypatch):
+    x = rng.standard_normal((3000, 24)).astype(np.float32)
+    x[::500] *= 1e6
+    kept = []
+    restore = bounds.Bounds.restore_precision
+    monkeypatch.setattr(
+        bounds.Bounds, "restore_precision", lambda self: (kept.append(self), restore(self))
+    )
+    found = el.select(x, 1500, first=0)  # from a far row all but five are equally far
+    assert found.precision == "float64"
+    assert kept[0].dtype == np.float32
+    assert found.indices[1:].tolist() == greedy_by_definition(x, 1499, [0], np.ones(3000))
+
+
 def test_copies_do_not_cost_float64(rng):
     x = np.repeat(rng.standard_normal((1500, 16)).astype(np.float32), 3, axis=0)
     found = el.select(x, 3000, first=0)

@@ -96,11 +96,11 @@ class NearestPicks:
         self.least, self.second = np.full((2, m), np.inf)
         self.where, self.seen = np.zeros((2, m), dtype=np.int64)
         self.error = np.zeros(m)
-        if self._centred_copy:
+        if self._has_copy:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
             self._handle = self._multiplier.load(prepared)
             on_cpu = isinstance(self._multiplier, NumpyMultiplier)  # a GPU would gain nothing
-            if on_cpu and isinstance(self.space, Euclidean) and self.dtype == np.float32:
+            if on_cpu and isinstance(self.space, Euclidean):
                 sketch = sketch_for(m, d, prepared.__getitem__)
                 if sketch is not None:
                     self._sketches = Sketches(
@@ -121,6 +121,16 @@ class NearestPicks:
         self._largest = float(sizes.max(initial=0))
 
     @property
+    def capacity(self) -> int:
+        """How many picks there can be."""
+        return len(self._picks)
+
+    @property
+    def _has_copy(self) -> bool:
+        # In float64 few rows still matter: they are centred as they are used.
+        return self._centred_copy and self.dtype == np.float32
+
+    @property
     def picks(self) -> Array:
         """The picks so far, as they are stored."""
         return self._picks[: self.count]
@@ -132,13 +142,14 @@ class NearestPicks:
         if self.dtype == np.float64:
             return False
         self.dtype = np.float64
-        self._centred_copy, self._handle = (
-            False,
-            None,
-        )  # few rows still matter: centred as they are used
-        self._sketches = None  # their bounds are those of float32
+        self._handle = self._sketches = None  # their bounds are those of float32
         self._prepare()
         return True
+
+    def restore_precision(self) -> None:
+        """Go back to float32. What was known stays as upper bounds."""
+        self.dtype = np.float32
+        self._prepare()
 
     def add(self, rows: Array) -> None:
         """Append picks, as they are stored; nothing is computed yet."""
@@ -184,6 +195,9 @@ class NearestPicks:
             chunk = min(chunk, max(fewest, -(-len(index) // (4 * threads))))
         parts = [behind.part(start, start + chunk) for start in range(0, len(index), chunk)]
         in_threads(self._merge_missing, parts, threads)
+        if behind.seen[0] == 0:  # rows that knew no pick had every pick's size in their error
+            largest = self._largest_near(sizes, behind.least)
+            error = self.space.bound(sizes, largest, self.dtype)
         self.least[index], self.second[index], self.where[index] = (
             behind.least, behind.second, behind.where,
         )  # fmt: skip
@@ -265,7 +279,7 @@ class NearestPicks:
         sketched = sketches is not None and sketches.pay
         at, known = behind.index, slice(0, self.count)
         rows = self._handle
-        if not self._centred_copy:
+        if not self._has_copy:
             rows, at = self._gather(at), np.arange(len(at))
         nothing = np.empty((0, 1), np.float32)
         outlines, of_picks, doubt = nothing, nothing, behind.error
@@ -286,7 +300,7 @@ class NearestPicks:
             sketches.note(*work)
 
     def _gather(self, index: NDArray[np.int64]) -> Any:
-        if self._centred_copy:
+        if self._has_copy:
             return self._multiplier.gather(self._handle, index)
         return self._multiplier.load(self.space.prepare(self.rows[index], self.dtype)[0])
 

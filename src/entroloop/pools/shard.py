@@ -171,6 +171,7 @@ class Shard:
         self._unpicked = settings.selectable.copy()  # what could be picked and was not
         self._wanted = 0
         self._only_copies = False
+        self._raised = 0  # times that float32 could not tell rows apart
 
     def add(self, rows: Array, index: Index) -> None:
         """Add picks of the pool; those of this shard can no longer be picked."""
@@ -209,6 +210,9 @@ class Shard:
         empty = np.empty(0, dtype=np.int64)
         if self._only_copies:
             return self._candidates(empty, -1.0, copies=True)
+        early = bounds.count <= bounds.capacity // 16
+        if bounds.dtype == np.float64 and self._raised == 1 and early:
+            bounds.restore_precision()  # beside a few far rows, picked first, all others were alike
         while True:
             level, index, reached = bounds.level_set(wanted, target)
             if level < 0 and not (bounds.exact(index) > 0).any():
@@ -217,6 +221,7 @@ class Shard:
             # Too many rows in doubt at one level: float32 cannot tell them apart.
             if len(index) <= LARGEST or not bounds.raise_precision():
                 break
+            self._raised += 1
         self._wanted = int(
             np.clip(wanted * target / max(reached, 1), max(64, wanted / 2), 2 * wanted)
         )
