@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,9 @@ def pairs(options: argparse.Namespace) -> None:
         ours, theirs = [], []
         for _ in range(options.repeats):
             with measured() as usage:
-                seconds, found = answered(lambda t=threshold: el.duplicates(x, t))
+                seconds, found = answered(partial(el.duplicates, x, threshold))
             ours.append(seconds)
-            theirs.append(timed(lambda t=threshold: index.range_search(x[:few], t * t)) * n / few)
+            theirs.append(timed(partial(index.range_search, x[:few], threshold**2)) * n / few)
         print(f"threshold {threshold}: {shown(ours)} s, {len(found.first):,} pairs, "
               f"{usage.peak_mb:.0f} MB of the process at most")  # fmt: skip
         ratios = [b / a for a, b in zip(ours, theirs, strict=True)]

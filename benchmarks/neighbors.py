@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from functools import partial
 
 import numpy as np
 
@@ -40,10 +41,10 @@ def peers(repeats: int) -> None:
         ours, flat, brute, rates = [], [], [], []
         for _ in range(repeats):
             rates.append(multiply_rate(x) / 1e9)
-            ours.append(timed(lambda k=k: nearest(x, x, k, exclude_same_index=True)))
-            flat.append(timed(lambda k=k: index.search(x, k + 1)))
+            ours.append(timed(partial(nearest, x, x, k, exclude_same_index=True)))
+            flat.append(timed(partial(index.search, x, k + 1)))
             peer = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(x)
-            brute.append(timed(lambda peer=peer: peer.kneighbors(x)))
+            brute.append(timed(partial(peer.kneighbors, x)))
         limit = [2 * len(x) ** 2 * x.shape[1] / (1e9 * rate) for rate in rates]
         print(f"k = {k}: {shown(ours)} s; the multiply alone {shown(limit)} s")
         for name, seconds in ((f"faiss {_version('faiss-cpu')} flat", flat),

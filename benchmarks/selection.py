@@ -106,7 +106,7 @@ def core(options: argparse.Namespace) -> None:
             from skmatter.sample_selection import FPS
 
             peer = FPS(n_to_select=300, initialize=0)
-            skmatter_seconds.append(timed(lambda peer=peer: peer.fit(x)) / 300 * PICKS)
+            skmatter_seconds.append(timed(partial(peer.fit, x)) / 300 * PICKS)
         if _installed("fpsample"):
             import fpsample
 
@@ -301,9 +301,7 @@ def growth(options: argparse.Namespace) -> None:
     for n in (4_096, 8_192, 16_384, 32_768):
         x = clustered(n, D)
         el.select(x, n // 2, first=0)
-        trials = [
-            timed(lambda x=x, n=n: el.select(x, n // 2, first=0)) for _ in range(options.repeats)
-        ]
+        trials = [timed(partial(el.select, x, n // 2, first=0)) for _ in range(options.repeats)]
         figures.append([1e9 * t / (n * (n // 2)) for t in trials])
         print(f"growth N = {n:,}: time/(N·n) {shown(figures[-1])} ns")
     print(f"  largest over second largest: {np.median(figures[-1]) / np.median(figures[-2]):.2f}")
@@ -321,7 +319,7 @@ def assign(options: argparse.Namespace) -> None:
         selecting.append(timed(lambda: el.select(x, n, first=0)))
         stopping.append(timed(lambda: el.select(x, **within)))
         chosen = el.select(x, n, first=0)
-        mapping.append(timed(lambda s=chosen: s.assignment))
+        mapping.append(timed(partial(getattr, chosen, "assignment")))
     print(
         f"{N:,} × {D} → {n:,}: selection {shown(selecting)} s, until coverage {shown(stopping)} s"
     )
