@@ -199,10 +199,10 @@ def sketches(folder: Path) -> None:
 def ties(folder: Path) -> None:
     """Approximate values with their error bars, beside the definition, where two rows tie."""
     rng = np.random.default_rng(4)
-    x = rng.integers(0, 6, (60, 3)).astype(np.float32)
-    x[0] = 1200  # one row far away: float32 tells the others apart only roughly
+    x = rng.integers(0, 5, (60, 3)).astype(np.float32)
+    x[30:, 0] += 900  # two groups far apart: float32 tells the rows of each apart only roughly
     bounds = bounds_of(x, 12)
-    picked(bounds, 9)
+    picked(bounds, 10)
     every = np.arange(len(x))
     bounds.refresh(every)
     values = bounds.exact(every)

@@ -85,7 +85,7 @@ def _catch_up_block(
     """See `catch_up`."""
     m, count = len(at), len(picks)
     limit = np.empty(m, picks.dtype)
-    hits, near = np.empty(m, np.int64), np.empty(m, np.int64)
+    near = np.empty(m, np.int64)
     done = whole = 0.0
     fetched = outlined = 0
     begin = i = q = 0
@@ -108,7 +108,7 @@ def _catch_up_block(
                 for r in range(q):
                     value = (least[r] + 2 * error[r]) / unit - sizes[r] ** 2 + doubt[r]
                     limit[r] = value + 2e-7 * abs(value) + 1e-44  # rounded to no smaller number
-                pairs, found = _count_at_most(tile, limit, hits, near)
+                pairs, found = _count_at_most(tile, limit, near)
                 work, others = pairs * pair, found * (pair + p)
                 done += min(work, others)
                 whole += q * (pair + p)
@@ -163,16 +163,15 @@ def _end_of_window(seen: Any, i: int, begin: int, again: int, at_once: int) -> i
 
 
 @_compiled
-def _count_at_most(tile: Any, limit: Any, hits: Any, near: Any) -> Any:
-    """Set `hits` to how many values of each line of a tile are at most limit, `near` to the lines
-    that have some; return how many there are of both.
+def _count_at_most(tile: Any, limit: Any, near: Any) -> Any:
+    """Set `near` to the lines of a tile that have a value of at most limit; return how many such
+    values there are, and how many such lines.
     """
     pairs = found = 0
     for r in range(len(tile)):
         line, most, some = tile[r], limit[r], 0
         for j in range(len(line)):
             some += line[j] <= most
-        hits[r] = some
         pairs += some
         if some:
             near[found] = r
