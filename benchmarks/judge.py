@@ -1,10 +1,11 @@
 """An independent judge of studies on images, or on principal components of images.
 
-    python benchmarks/judge.py STUDY-FOLDER NETWORK.pt [--out judged.csv]
+    python benchmarks/judge.py STUDY-FOLDER NETWORK.pt [--resize PIXELS] [--out judged.csv]
 
 Takes the Fréchet distance of the features of every run's samples, by a network that selected nothing
 and trained nothing, to those of the held-out rows: generation 1 and the last, beside that of real
-training rows. Rows that stand for images are decoded first.
+training rows. Rows that stand for images are decoded first; --resize brings images to the size that
+the network takes, with Pillow's bicubic filter.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from entroloop.data.preparing import cropped_and_resized
 from entroloop.features import extractor_for
 from entroloop.metrics.moments import frechet_distance
 from entroloop.report.read import StudyView
@@ -24,12 +26,18 @@ from entroloop.study.history import History
 from entroloop.study.plan import plan
 
 
-def judge(study: Path, network: str) -> pd.DataFrame:
+def judge(study: Path, network: str, resize: int | None) -> pd.DataFrame:
     """Return one line a run and generation: the judge's Fréchet distance."""
     view = StudyView.open(study)
     config = StudyConfig.model_validate(view.config)
     built = build(config, try_out=False)
-    extractor = extractor_for(f"torchscript:{network}").seeing(view.real.decoder)
+    looking = extractor_for(f"torchscript:{network}").seeing(view.real.decoder)
+
+    def extractor(images: np.ndarray) -> np.ndarray:
+        if resize is not None:
+            images = np.stack([cropped_and_resized(image, resize, "bicubic") for image in images])
+        return looking(images)
+
     last, lines = config.generations, []
     steps = [s for s in plan(built, "", "cpu") if s.generation in (1, last)]
     references = {}
@@ -61,9 +69,10 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     parser.add_argument("network")
+    parser.add_argument("--resize", type=int)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    found = judge(given.study, given.network)
+    found = judge(given.study, given.network, given.resize)
     if given.out:
         found.to_csv(given.out, index=False)
     print(found.pivot_table(index=["arm", "generation"], columns="seed", values="judge").round(1))
