@@ -116,6 +116,6 @@ def test_a_few_rows_far_away_do_not_take_the_directions():
     assert found.width == expected.width
 
 
-def test_rows_that_are_mostly_zero_get_no_sketch():
+def test_rows_that_are_all_zero_get_no_sketch():
     x = np.zeros((10_000, 128), dtype=np.float32)
     assert sketches.sketch_for(*x.shape, x.__getitem__) is None

@@ -203,11 +203,7 @@ def _merge_pairs(
                     for k in range(len(x)):
                         product += x[k] * y[k]
                     value = (own + squares[j] - 2.0 * product) * unit
-                    if value < least[r]:
-                        second[r] = min(second[r], least[r])
-                        least[r], where[r] = value, first + j
-                    else:
-                        second[r] = min(second[r], value)
+                    _learn(r, value, first + j, least, second, where)
 
 
 @_compiled
@@ -232,12 +228,17 @@ def _merge_gains(
             for j in range(max(start, U(skip)), stop):
                 gain = line[j] - halves[j]
                 if gain >= low:
-                    value = (own - 2.0 * gain) * unit
-                    if value < least[r]:
-                        second[r] = min(second[r], least[r])
-                        least[r], where[r] = value, first + j
-                    elif value < second[r]:
-                        second[r] = value
+                    _learn(r, (own - 2.0 * gain) * unit, first + j, least, second, where)
+
+
+@_compiled
+def _learn(r: int, value: float, pick: int, least: Any, second: Any, where: Any) -> None:
+    """Merge the value of one pick into what a row knows of its nearest."""
+    if value < least[r]:
+        second[r] = min(second[r], least[r])
+        least[r], where[r] = value, pick
+    else:
+        second[r] = min(second[r], value)
 
 
 @_compiled

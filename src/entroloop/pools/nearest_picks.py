@@ -104,7 +104,7 @@ class NearestPicks:
                 sketch = sketch_for(m, d, prepared.__getitem__)
                 if sketch is not None:
                     self._sketches = Sketches(
-                        sketch, self.space, self._handle, prepared, self.sizes, len(self._picks)
+                        sketch, self.space, self._handle, prepared, self.sizes, self.capacity
                     )
         else:
             self.sizes = np.empty(len(self.rows))

@@ -46,4 +46,4 @@ def pays(module: str, work: float, worth: float) -> bool:
     worth: the work for which loading numba and what it compiled is little; a hundredth of it once
     they are loaded. numba refuses versions of NumPy that it does not know.
     """
-    return work >= (worth / 100 if module in sys.modules else worth) and _compiles(module)
+    return work >= (worth / 100 if loaded(module) else worth) and _compiles(module)

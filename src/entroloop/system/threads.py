@@ -8,7 +8,6 @@ such a computation all but stops. Here each thread takes the next part when it i
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+
+from entroloop.system.compiled import loaded
 
 COMPILED = "scipy.linalg.cython_blas"  # what compiled loops multiply by
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def products_in_one_thread() -> Iterator[None]:
     """Let matrix products run in the thread that asks for them, and `in_threads` in as many threads
     as a product could use before.
     """
-    libraries = _libraries(COMPILED in sys.modules)
+    libraries = _libraries(loaded(COMPILED) is not None)
     before = max((library.num_threads for library in libraries.lib_controllers), default=1)
     token = _threads.set(max(before, _threads.get()))
     try:
