@@ -6,14 +6,14 @@ import pytest
 
 import entroloop as el
 from entroloop.commands.run import run_study
-from entroloop.features import extractor_for
 from entroloop.metrics.manifold import coverage, precision
-from entroloop.report.answer import _expected, _spread, answer
+from entroloop.report.answer import _expected, _variety, answer
 from entroloop.report.arms import shown_arms
 from entroloop.report.first_generation import first_generation_table
 from entroloop.report.read import StudyView
 from entroloop.report.study_tables import arms_table
-from entroloop.selection.spread import spread_beside
+from entroloop.selection.guard import Guard
+from entroloop.selection.variety import Variety, variety_of
 from entroloop.store.folder import Store
 
 
@@ -177,44 +177,49 @@ def test_too_few_held_out_rows_leave_what_the_records_hold(folder):
     assert [c.heading for c in table.columns[1:]] == ["Fréchet distance", "GS"]
 
 
-class Scaled(StudyView):
-    """A study whose samples vary `factor` times as much."""
+class Made(StudyView):
+    """A study whose samples are the rows of `made`."""
 
-    factor = 1.0
+    made = "copies"
 
     def samples(self, arm, seed, generation):
-        rows = super().samples(arm, seed, generation).astype(np.float64)
-        return rows.mean(axis=0) + self.factor**0.5 * (rows - rows.mean(axis=0))
+        train, held_out = self.real_rows(seed)
+        data, rng = np.asarray(self.real.data, dtype=np.float64), np.random.default_rng(seed)
+        if self.made == "other real rows":
+            others = np.setdiff1d(np.arange(len(data)), np.concatenate([train, held_out]))
+            return data[rng.permutation(others)[: len(train)]]
+        noise = {"copies": 0.01, "strays": 3.0}[self.made]
+        return data[train] + noise * rng.standard_normal((len(train), data.shape[1]))
 
 
-@pytest.mark.parametrize(("score", "factor", "words"), [
-    (0.5, 0.8, ["memorizes", "may help"]), (1.0, 1.0, ["generalizes", "has harmed"]),
-    (1.4, 1.2, ["strays", "has harmed"]),
+@pytest.mark.parametrize(("score", "made", "words"), [
+    (0.5, "copies", ["memorizes", "may help"]),
+    (1.0, "other real rows", ["generalizes", "no variety is seen to be lost", "has harmed"]),
+    (1.4, "strays", ["strays", "takes first", "has harmed"]),
 ])  # fmt: skip
-def test_which_side_generation_1_is_on_is_told_with_what_to_expect(folder, score, factor, words):
+def test_which_side_generation_1_is_on_is_told_with_what_to_expect(folder, score, made, words):
     def change(records):
         records["generalization_score"] = score * records["generalization_score_reference"]
 
     changed = view_with(folder, change)
-    view = Scaled(changed.store, changed.records, changed.config, changed.environment)
-    object.__setattr__(view, "factor", factor)
+    view = Made(changed.store, changed.records, changed.config, changed.environment)
+    object.__setattr__(view, "made", made)
     found = answer(view)
     assert all(word in found.learned for word in words), found.learned
 
 
-def test_variance_counts_as_lost_by_the_rule_of_guarded_selection_not_by_a_cut(folder):
-    # 0.93 is no loss with few rows and a loss with many: the error decides.
-    rng = np.random.default_rng(0)
-    real = rng.standard_normal((2000, 3))
-    narrow = 0.93**0.5 * rng.standard_normal((20_000, 3))
-    few, many = (spread_beside(narrow[:n], real) for n in (40, 20_000))
-    assert "no loss of variance is seen" in _expected(few)
-    assert "lost variance beyond chance" in _expected(many)
+def test_what_is_expected_goes_by_the_rule_of_guarded_selection_over_the_seeds(folder):
+    # The same ratio is straying with a small error, and none with a large one.
+    assert "may help" in _expected(Variety(-1.0, 0.1, 0.05, 0.04))
+    assert "takes first" in _expected(Variety(-1.0, 0.1, 0.05, 0.02))
+    assert "no variety" in _expected(Variety(-0.1, 0.1, 0.05, 0.04))
     view = StudyView.open(folder)
     one = view.records[view.records["generation"] == 1].drop_duplicates("seed")
-    own = extractor_for("raw")
-    rows = np.asarray(view.real.data, dtype=np.float64)
-    alone = [spread_beside(own(view.samples("random", seed, 1)), rows) for seed in one["seed"]]
-    found = _spread(view, one, own, rows)
-    assert found.ln_ratio == pytest.approx(np.mean([s.ln_ratio for s in alone]))
-    assert found.error == pytest.approx(np.mean([s.error for s in alone]))
+    alone = []
+    for seed in one["seed"]:
+        train, held_out = (np.asarray(view.real.data[rows]) for rows in view.real_rows(seed))
+        pool = np.concatenate([view.samples("random", seed, 1)[: len(train)], train])
+        alone.append(variety_of(pool, len(train), Guard(held_out, train), len(train)))
+    found = _variety(view, one)
+    assert found.copying == pytest.approx(np.mean([v.copying for v in alone]))
+    assert found.straying_error == pytest.approx(np.mean([v.straying_error for v in alone]))

@@ -13,8 +13,9 @@ from entroloop.data.digits import Digits
 from entroloop.distances.table import DISTANCES
 from entroloop.seeding import seed_for
 from entroloop.selection.discrepancy import compare
+from entroloop.selection.guard import Guard
 from entroloop.selection.realism import conformal_p, realism_weights
-from entroloop.selection.spread import spread_beside
+from entroloop.selection.variety import variety_of
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
 from entroloop.study.history import History
@@ -148,47 +149,79 @@ def test_what_is_nearer_to_real_rows_is_taken_and_random_where_nothing_is(rng):
     assert "half of the guard" in found.decision.note
 
 
-def test_the_spread_of_rows_beside_real_ones_has_the_error_that_it_varies_by(rng):
-    found = [
-        spread_beside(rng.standard_normal((150, 6)) * SPECTRUM * 0.9,
-                      rng.standard_normal((250, 6)) * SPECTRUM)
-        for _ in range(400)
-    ]  # fmt: skip
-    values = np.array([one.ln_ratio for one in found])
-    assert values.mean() == pytest.approx(2 * np.log(0.9), abs=0.02)
-    assert np.mean([one.error for one in found]) == pytest.approx(values.std(), rel=0.15)
-    alike = [
-        spread_beside(rng.standard_normal((150, 6)), rng.standard_normal((250, 6))).lost
-        for _ in range(400)
-    ]
-    assert sum(alike) <= binom.ppf(0.999, 400, 0.05)
-    nothing = spread_beside(np.zeros((9, 2)), rng.standard_normal((9, 2)))
-    assert nothing.lost
-    assert not spread_beside(np.zeros((9, 2)), np.zeros((9, 2))).lost
+def varieties(repetitions, generated, n=120, m=150, d=6):
+    """Return the variety of generated(rng, real rows of the pool) many times over."""
+    found = []
+    for seed in range(repetitions):
+        rng = np.random.default_rng(seed)
+        real, guard, weighing = (rng.standard_normal((k, d)) * SPECTRUM for k in (n, m, n))
+        made = generated(rng, real)
+        found.append(variety_of(np.concatenate([made, real]), len(made), Guard(guard, weighing), n))
+    return found
 
 
-def test_where_spread_was_lost_choices_that_raise_it_need_less_evidence(rng):
+def test_rows_like_real_ones_have_lost_no_more_variety_than_the_level_says():
+    found = varieties(400, lambda rng, real: rng.standard_normal(real.shape) * SPECTRUM)
+    copying, straying = (np.array([getattr(v, f) for v in found]) for f in ("copying", "straying"))
+    assert abs(copying.mean()) < 0.02
+    assert abs(straying.mean()) < 0.02
+    assert sum(v.lost for v in found) <= binom.ppf(0.999, 400, 0.05)
+    assert sum(v.straying > 1.645 * v.straying_error for v in found) <= binom.ppf(0.999, 400, 0.05)
+    # The errors tell how much each varies; that of copying shares the guard's nearest rows with it.
+    assert np.mean([v.copying_error for v in found]) == pytest.approx(copying.std(), rel=0.25)
+    assert np.mean([v.straying_error for v in found]) == pytest.approx(straying.std(), rel=0.25)
+
+
+def test_copies_have_lost_variety_but_not_copies_that_were_blown_off():
+    near = varieties(20, lambda rng, real: real + 0.02 * rng.standard_normal(real.shape))
+    assert all(v.copying < -1 for v in near)
+    assert sum(v.lost for v in near) >= 17  # the level of straying: one in twenty
+    blown = varieties(20, lambda rng, real: real + 0.6 * rng.standard_normal(real.shape))
+    assert all(v.copying < 0 for v in blown)
+    assert sum(v.lost for v in blown) <= 2
+    wide = varieties(20, lambda rng, real: 2 * rng.standard_normal(real.shape) * SPECTRUM)
+    assert not any(v.lost for v in wide)
+    assert all(v.copying > 0 and v.straying > 0 for v in wide)
+
+
+def test_copies_alone_and_rows_that_the_pool_holds_itself_are_told_apart(rng):
+    real = rng.standard_normal((40, 3))
+    guard = Guard(rng.standard_normal((30, 3)), real)
+    copies = variety_of(np.concatenate([real, real]), 40, guard, 40)
+    assert copies.copying == -np.inf
+    assert copies.lost
+    assert not variety_of(np.zeros((9, 3)), 9, Guard(np.zeros((4, 3)), np.zeros((4, 3))), 9).lost
+    assert not variety_of(real[:1], 1, guard, 1).lost
+    # Half of the pool stands in for a guard: its rows are left out of what they are compared with.
+    own = variety_of(real, 20, Guard(real[20:], real[20:], in_pool=True), 20)
+    assert abs(own.copying) < 4 * own.copying_error
+    assert variety_of(real, 20, Guard(real[20:], real[20:]), 20).copying == np.inf
+
+
+def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence(rng):
     real = rng.standard_normal((200, 6)) * SPECTRUM
-    narrow = 0.7 * rng.standard_normal((500, 6)) * SPECTRUM
-    found = el.select(narrow, 60, "guarded", guard=real).decision
-    assert found.spread[0] == pytest.approx(2 * np.log(0.7), abs=0.2)
+    trained = rng.standard_normal((250, 6)) * SPECTRUM
+    copies = np.tile(trained, (2, 1)) + 0.03 * rng.standard_normal((500, 6)) * SPECTRUM
+    found = el.select(copies, 60, "guarded", guard=real).decision
+    assert found.copying[0] < -1
+    assert found.straying[0] < 1.645 * found.straying[1]
     assert found.threshold_widening < 0.7 * found.threshold
-    # As wide as real rows: no prior. And none by request.
-    wide = el.select(narrow / 0.7, 60, "guarded", guard=real).decision
-    assert wide.threshold_widening == wide.threshold
-    same = el.select(narrow, 60, "guarded", guard=real, level_if_narrow=0.1).decision
+    # As varied as real rows: no prior. And none by request.
+    varied = el.select(rng.standard_normal((500, 6)) * SPECTRUM, 60, "guarded", guard=real).decision
+    assert varied.threshold_widening == varied.threshold
+    same = el.select(copies, 60, "guarded", guard=real, level_if_lost=0.1).decision
     assert same.threshold_widening == pytest.approx(same.threshold, rel=0.1)
     # It is a permit for greedy as it is, not for weighted choices, and the guard can veto it.
     for name, (gain, _, z) in found.compared.items():
         if name == found.taken:
             assert z > (found.threshold if "weights" in name else found.threshold_widening)
             assert gain > 0
-    # Known real rows in the pool do not hide that the others are narrow.
-    pool = np.concatenate([real[:150], narrow])
-    told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [150, 500]))
-    assert told.decision.spread[0] == pytest.approx(found.spread[0], abs=0.02)
-    with pytest.raises(el.InputError, match=r"level_if_narrow must lie in \[0.1, 1\)"):
-        el.select(pool, 60, "guarded", guard=real, level_if_narrow=0.05)
+    # Known real rows in the pool do not hide that the others are copies.
+    pool = np.concatenate([trained, copies])
+    told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [250, 500]))
+    assert told.decision.copying[0] < -1
+    with pytest.raises(el.InputError, match=r"level_if_lost must lie in \[0.1, 1\)"):
+        el.select(pool, 60, "guarded", guard=real, level_if_lost=0.05)
 
 
 def test_an_arm_may_weigh_its_candidates_by_realism(tiny, tmp_path):
@@ -332,7 +365,7 @@ def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tin
         el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text())  # fmt: skip
     assert "What guarded selection decided" in page
     assert "no random arm to compare with" in page
-    assert "times as much as real rows)" in page
+    assert "times as far from the guard as real rows)" in page
     table = el.load_records(tmp_path / "s")
     assert set(table.loc[table["arm"] == "rival", "taken"]) == {""}
 
@@ -341,7 +374,7 @@ def test_a_guarded_arm_that_takes_random_trains_on_the_rows_of_the_random_arm(ti
     arms = [
         {"name": "random", "paradigm": "accumulate_subsample", "strategy": "random"},
         {"name": "guarded", "paradigm": "accumulate_subsample", "strategy": "guarded",
-         "oversample": 3, "strategy_args": {"level": 1e-9, "level_if_narrow": 1e-9, "strays": 0}},
+         "oversample": 3, "strategy_args": {"level": 1e-9, "level_if_lost": 1e-9, "strays": 0}},
     ]  # fmt: skip
     records = list(run_study(tiny | {"guard": 40, "arms": arms}, out=tmp_path / "s", workers=1))
     ours, theirs = ([r for r in records if r.arm == arm["name"]] for arm in arms)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from entroloop.features import Extractor, extractor_for
+from entroloop.features import extractor_for
 from entroloop.report.claims import RANDOM, random_arms, t_interval
 from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
-from entroloop.samples import Array, as_vectors
+from entroloop.samples import as_vectors
 from entroloop.seeding import rng_for
-from entroloop.selection.spread import Spread, Z, spread_beside
+from entroloop.selection.guard import Guard
+from entroloop.selection.variety import Variety, Z, variety_of
 
 JUDGE = "frechet_distance"
 FAILED = 0.5  # Fréchet distance of generation 1 over the variance of real rows: 1 is a constant's
@@ -219,36 +220,46 @@ def _learned(view: StudyView) -> tuple[str, bool]:
         f"Generation 1 can be judged: Fréchet distance {number(distance)} where real rows have "
         f"{number(floor)} among themselves and vary by {number(variance)}. Its samples lie at "
         f"{score:.2f} of the distance of held-out rows to the training set: it {side}. "
-        f"{_expected(_spread(view, one, own, real))}",
+        f"{_expected(_variety(view, one))}",
         False,
     )
 
 
-def _spread(view: StudyView, one: pd.DataFrame, extractor: Extractor, real: Array) -> Spread:
-    """Return the spread of generation 1 beside that of real rows: the mean over seeds.
+def _variety(view: StudyView, one: pd.DataFrame) -> Variety:
+    """Return the variety of generation 1 beside training and held-out rows: the mean over seeds.
 
-    Its error is that of one seed: runs of different seeds share the real rows.
+    Its errors are those of one seed: runs of different seeds share the real rows.
     """
-    found = [
-        spread_beside(as_vectors(extractor(view.samples(str(arm), int(seed), 1)[:ROWS])), real)
-        for arm, seed in zip(one["arm"], one["seed"], strict=True)
-    ]
-    return Spread(*(float(np.mean([getattr(s, f) for s in found])) for f in ("ln_ratio", "error")))
+    found = []
+    for arm, seed in zip(one["arm"].astype(str), one["seed"].astype(int), strict=True):
+        own = view.extractor(seed)
+        samples = np.asarray(view.samples(arm, seed, 1))
+        train, held_out = (np.asarray(view.real.data[rows[:ROWS]]) for rows in view.real_rows(seed))
+        real = as_vectors(own(train))
+        pool = np.concatenate([as_vectors(own(samples[: len(train)])), real])
+        guard = Guard(as_vectors(own(held_out)), real)
+        found.append(variety_of(pool, len(pool) - len(real), guard, ROWS))
+    return Variety(*np.mean([astuple(one) for one in found], axis=0).tolist())
 
 
-def _expected(spread: Spread) -> str:
-    """Say whether samples have lost variance, by guarded's own rule, and what is to be tried."""
-    most = math.exp(spread.ln_ratio + Z * spread.error)
-    shown = (
-        f"They vary {math.exp(spread.ln_ratio):.2f} times as much as real rows "
-        f"(at most {most:.2f}, one-sided 95 %):"
-    )
-    if spread.lost:
+def _expected(variety: Variety) -> str:
+    """Say whether samples have lost variety, by guarded's own rule, and what is to be tried."""
+    ratio, bound = math.exp(variety.straying), Z * variety.straying_error
+    farther = f"They lie {ratio:.2f} times as far from held-out rows as training rows do"
+    if variety.lost:
         return (
-            f"{shown} samples have lost variance beyond chance, so that selection by entropy may "
-            "help: let guarded decide."
+            f"{farther} (at most {ratio * math.exp(bound):.2f}, one-sided 95 %), nearer to each "
+            "other and to the training rows than held-out rows: what they have lost is variety, so "
+            "that selection by entropy may help: let guarded decide."
+        )
+    if variety.straying > bound:
+        return (
+            f"{farther} (at least {ratio * math.exp(-bound):.2f}, one-sided 95 %): such strays are "
+            "what selection by entropy takes first, which has harmed: prefer random, or let "
+            "guarded decide."
         )
     return (
-        f"{shown} no loss of variance is seen, where selection by entropy has harmed: prefer "
-        "random, or let guarded decide."
+        f"{farther}, and as far from each other and the training rows as held-out rows do: no "
+        "variety is seen to be lost, where selection by entropy has harmed: prefer random, or let "
+        "guarded decide."
     )

@@ -19,9 +19,9 @@ def decisions(view: StudyView) -> list[dict[str, Any]]:
     """Return one line for each guarded arm and generation ≥ 2: taken, expected, came.
 
     taken: the inner strategies, with how many seeds took each. expected: whether a choice was
-    nearer to the guard than random by more than chance, the mean z of the nearest, and the spread
-    of samples beside that of real rows. came: the
-    mean Fréchet distance of that generation against that of the random arm of the same paradigm.
+    nearer to the guard than random by more than chance, the mean z of the nearest, and the variety
+    of samples. came: the mean Fréchet distance of that generation against that of the random arm of
+    the same paradigm.
     """
     lines = []
     for arm in view.arms:
@@ -70,13 +70,18 @@ def _expected(found: list[dict[str, Any]]) -> str:
     """Say what the guard promised before training: whether anything is nearer than random."""
     largest = [max(c["z"] for c in decision["compared"].values()) for decision in found]
     yes = sum(not decision["taken"].startswith("random") for decision in found)
-    spreads = [decision["spread"][0] for decision in found if decision.get("spread")]
-    spread = ""
-    if spreads:
-        ratio = math.exp(sum(spreads) / len(spreads))
-        spread = f"; samples vary {ratio:.2f} times as much as real rows"
+    variety = ""
+    if told := [decision for decision in found if decision.get("copying")]:
+        copying, straying = (
+            math.exp(sum(decision[name][0] for decision in told) / len(told))
+            for name in ("copying", "straying")
+        )
+        variety = (
+            f"; samples lie {copying:.2f} times as far from the rest of the pool as the guard "
+            f"does, {straying:.2f} times as far from the guard as real rows"
+        )
     return (
-        f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f}{spread})"
+        f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f}{variety})"
     )
 
 

@@ -13,9 +13,9 @@ class Decision:
     taken: the name of the inner strategy, or "random". compared: for each inner strategy (gain,
     error, z): by how much its choice is nearer to the guard than the random one, its standard
     error, and their ratio. threshold: the z that a choice had to exceed; threshold_widening: the
-    same for choices that raise the spread. spread: ln of the spread of rows that are not real over
-    that of real rows, and its error. guard: how many rows decided. discrepancy: what distance from
-    the guard was taken. note: where the guard came from.
+    same for choices that raise the spread. copying, straying: of the variety of rows that are not
+    real (`Variety`), each with its error. guard: how many rows decided. discrepancy: what distance
+    from the guard was taken. note: where the guard came from.
     """
 
     taken: str
@@ -25,7 +25,8 @@ class Decision:
     discrepancy: str
     note: str = ""
     threshold_widening: float = float("nan")
-    spread: tuple[float, float] | None = None
+    copying: tuple[float, float] | None = None
+    straying: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as JSON can hold it, each comparison with its names."""

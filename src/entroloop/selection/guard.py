@@ -15,11 +15,15 @@ FEWEST = 16  # guard rows
 
 @dataclass(frozen=True)
 class Guard:
-    """Rows that decide, and rows that realism refers to, transformed; and where they came from."""
+    """Rows that decide, and rows that realism refers to, transformed; and where they came from.
+
+    in_pool: whether they stand in for a guard, so that the pool may hold them.
+    """
 
     rows: Array
     weighing: Array
     note: str = ""
+    in_pool: bool = False
 
 
 def guard_for(
@@ -38,7 +42,7 @@ def guard_for(
             "no guard: half of the reference rows stand in, and choices that hold these very rows "
             "look nearer than they are"
         )
-        return _enough(_halved(state, checked_rows(state, reference, "reference"), note))
+        return _enough(_halved(state, checked_rows(state, reference, "reference"), note, True))
     if generations is not None:
         return _oldest(state, np.asarray(generations))
     return None
@@ -56,13 +60,13 @@ def _oldest(state: SelectionState, generations: Array) -> Guard | None:
         f"no guard: half of the pool's rows of generation {oldest}, its oldest, stand in and "
         "cannot be picked"
     )
-    return _halved(state, state.pool.sharded.take(kept), note)
+    return _halved(state, state.pool.sharded.take(kept), note, True)
 
 
-def _halved(state: SelectionState, rows: Array, note: str) -> Guard:
+def _halved(state: SelectionState, rows: Array, note: str, in_pool: bool = False) -> Guard:
     order = state.rng.permutation(len(rows))
     half = len(rows) // 2
-    return Guard(rows[np.sort(order[:half])], rows[np.sort(order[half:])], note)
+    return Guard(rows[np.sort(order[:half])], rows[np.sort(order[half:])], note, in_pool)
 
 
 def _enough(guard: Guard) -> Guard:

@@ -93,7 +93,7 @@ _OWN: dict[str, Strategy] = {
         pick=greedy,
         sharded=True,
         checkpointed=True,
-        when="For redundant pools, and for loops whose samples have lost variance. Failed samples "
+        when="For redundant pools, and for loops whose samples have lost variety. Failed samples "
         "and outliers lie far from everything and are taken first: where a pool may hold them, let "
         "`guarded` decide or weigh by realism.",
         cost="At most m · n distances of d values, by matrix multiplies; bounds spare most of "
@@ -113,7 +113,7 @@ _OWN: dict[str, Strategy] = {
         sharded=True,
         needs=("guard", "reference", "generations", "joined", "baseline"),
         copies=3,
-        version=2,
+        version=3,
         when="Where a few hundred real rows can be spared and nobody knows whether selection by "
         "entropy helps in this pool: it takes it only if it is nearer to them than a random "
         "choice.",

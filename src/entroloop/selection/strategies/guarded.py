@@ -22,8 +22,8 @@ from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
 from entroloop.selection.guard import Guard, checked_rows, guard_for
 from entroloop.selection.realism import REALISM, conformal_of, distances_to_real
-from entroloop.selection.spread import Spread, spread_beside
 from entroloop.selection.state import Picks, SelectionState
+from entroloop.selection.variety import Variety, variety_of
 
 BASELINE, WITHOUT_STRAYS = "random", "random without strays"
 INNER: tuple[dict[str, Any], ...] = (
@@ -35,7 +35,7 @@ INNER: tuple[dict[str, Any], ...] = (
 )
 STEPS = 3  # of bisection for an adaptive strength
 WIDENING = ("greedy", "threshold_decay", "composable_coreset")  # strategies that raise the spread
-SPREAD_ROWS = 16_384  # of the pool, whose spread is taken
+VARIETY_ROWS = 2_048  # of the pool, whose nearest rows tell its variety
 
 Index = NDArray[np.int64]
 
@@ -51,7 +51,7 @@ def guarded(
     inner: Sequence[str | Mapping[str, Any]] = INNER,
     discrepancy: str = "energy",
     level: float = 0.1,
-    level_if_narrow: float = 0.5,
+    level_if_lost: float = 0.5,
     strays: float = 0.01,
 ) -> Picks:
     """Pick what the best of several inner strategies picks, if a guard says that it is nearer.
@@ -67,9 +67,10 @@ def guarded(
     same. inner: names of strategies, or mappings of `strategy`, its arguments, and of `weights` (a
     form of realism) and `within` = a (a random (1 + a) n of the rows; not with groups). `strength:
     adaptive` of threshold_decay is bisected for the largest gain. discrepancy: energy or kernel.
-    level: of the one-sided test, for all inner strategies together. level_if_narrow: the same, of
+    level: of the one-sided test, for all inner strategies together. level_if_lost: the same, of
     choices that raise the spread without weights, where rows of the pool that are not real
-    (`generations` > 0; without it all) vary less than real ones do; `level` for no such prior.
+    (`generations` > 0; without it all) have lost variety: they lie nearer to the rest of the pool
+    than guard rows do, and are no strays; `level` for no such prior.
 
     The choice of largest gain is taken among those whose gain over the random choice exceeds z
     standard errors, z the (1 − level) quantile of the largest of normal errors with the
@@ -84,8 +85,8 @@ def guarded(
         raise unknown_name("discrepancy", discrepancy, DISCREPANCIES)
     if not 0 < level < 0.5:
         raise InputError(f"level must lie in (0, 0.5); got {level}")
-    if not level <= level_if_narrow < 1:
-        raise InputError(f"level_if_narrow must lie in [{level}, 1); got {level_if_narrow}")
+    if not level <= level_if_lost < 1:
+        raise InputError(f"level_if_lost must lie in [{level}, 1); got {level_if_lost}")
     if not 0 <= strays < 0.5:
         raise InputError(f"strays must lie in [0, 0.5); got {strays}")
     inners = [_Inner.of(given) for given in inner]
@@ -109,10 +110,10 @@ def guarded(
     if strays:
         proposals.add_without_strays(strays)
     compared = proposals.compared()
-    spread = proposals.spread()
+    variety = proposals.variety()
     threshold = compared.threshold(level)
     widening = np.isin(compared.names, sorted(proposals.widening))
-    eased = compared.threshold(level_if_narrow, widening) if spread.lost else threshold
+    eased = compared.threshold(level_if_lost, widening) if variety.lost else threshold
     taken = _taken(compared, np.where(widening, eased, threshold))
     picks = proposals.picks(taken)
     figures = zip(compared.names, compared.gains, compared.errors, compared.z, strict=True)
@@ -121,7 +122,8 @@ def guarded(
         compared={name: (float(gain), float(error), float(z)) for name, gain, error, z in figures},
         threshold=threshold,
         threshold_widening=eased,
-        spread=(spread.ln_ratio, spread.error),
+        copying=(variety.copying, variety.copying_error),
+        straying=(variety.straying, variety.straying_error),
         guard=len(found.rows),
         discrepancy=discrepancy,
         note=found.note,
@@ -177,10 +179,7 @@ class _Proposals:
         baseline: Array | None,
         discrepancy: str,
     ) -> None:
-        none: Array = np.empty((0, state.width))
-        self.state = state
-        self.guard = none if guard is None else guard.rows
-        self.weighing = none if guard is None else guard.weighing
+        self.state, self.guard = state, guard
         self.generations, self.beside, self.discrepancy = generations, beside, discrepancy
         self.found = {BASELINE: self._random(state.n, baseline)}
         self.widening: set[str] = set()  # names of choices that raise the spread
@@ -207,7 +206,10 @@ class _Proposals:
         rows, at = self._rows(found)
         always = np.arange(len(rows) - len(self.beside), len(rows))
         sets = {name: np.concatenate([at[picks.index], always]) for name, picks in found.items()}
-        return compare(BASELINE, sets, rows, self.guard, self.state.pool.distance, self.discrepancy)
+        assert self.guard is not None
+        return compare(
+            BASELINE, sets, rows, self.guard.rows, self.state.pool.distance, self.discrepancy
+        )
 
     def picks(self, name: str) -> Picks:
         """Return a choice as picks."""
@@ -273,21 +275,22 @@ class _Proposals:
                 left = left[left != same[0]]
         self.found[WITHOUT_STRAYS] = _Chosen(index, np.full(len(index), np.nan), 0)
 
-    def spread(self) -> Spread:
-        """Return the spread of the pool's rows that are not known to be real beside real ones."""
-        rows = np.arange(len(self.state.pool))
-        if self.generations is not None and (made := np.asarray(self.generations) > 0).any():
-            rows = rows[made]
-        if len(rows) > SPREAD_ROWS:
-            rows = np.sort(self.state.rng.choice(rows, SPREAD_ROWS, replace=False))
-        real = np.concatenate([self.guard, self.weighing])
-        return spread_beside(self.state.pool.sharded.take(rows), real)
+    def variety(self) -> Variety:
+        """Return the variety of the pool's rows that are not known to be real."""
+        assert self.guard is not None
+        real = np.zeros(len(self.state.pool), dtype=bool)
+        if self.generations is not None and (np.asarray(self.generations) > 0).any():
+            real = np.asarray(self.generations) == 0
+        generated = self.state.rng.permutation(np.flatnonzero(~real))
+        rows = self.state.pool.sharded.take(np.concatenate([generated, np.flatnonzero(real)]))
+        return variety_of(rows, len(generated), self.guard, VARIETY_ROWS)
 
     @cached_property
     def _distances(self) -> tuple[Float64, Float64]:
         """What realism is made of, for every row of the pool."""
         pool = self.state.pool
-        return distances_to_real(pool.sharded.take(np.arange(len(pool))), self.weighing)
+        assert self.guard is not None
+        return distances_to_real(pool.sharded.take(np.arange(len(pool))), self.guard.weighing)
 
     def _again(self, strategy: str, n: int, **more: Any) -> _Chosen:
         assert self.state.again is not None
