@@ -9,6 +9,7 @@ that share a training set.
 
     python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
     … --only effective_rank vendi_score                      # takes these anew, in every case
+    … --only fld tail_share                                  # metrics on request: only by name
     python benchmarks/intervals.py --table coverage.json      # writes the table in docs/metrics.md
 """
 
@@ -65,7 +66,8 @@ def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     wanted = [
         name
         for name, metric in METRICS.items()
-        if set(metric.needs) <= {"generated", "train", "reference"} and not metric.on_request
+        if set(metric.needs) <= {"generated", "train", "reference"}
+        and (not metric.on_request or (only is not None and name in only))
         and (name != "frechet_distance_infinity" or n >= 4 * d)
         and (given_train(name) if shared else not metric.counted)
         and (only is None or name in only)

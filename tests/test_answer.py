@@ -12,7 +12,6 @@ from entroloop.report.arms import shown_arms
 from entroloop.report.first_generation import first_generation_table
 from entroloop.report.read import StudyView
 from entroloop.report.study_tables import arms_table
-from entroloop.selection.guard import Guard
 from entroloop.selection.variety import Variety, variety_of
 from entroloop.store.folder import Store
 
@@ -219,7 +218,7 @@ def test_what_is_expected_goes_by_the_rule_of_guarded_selection_over_the_seeds(f
     for seed in one["seed"]:
         train, held_out = (np.asarray(view.real.data[rows]) for rows in view.real_rows(seed))
         pool = np.concatenate([view.samples("random", seed, 1)[: len(train)], train])
-        alone.append(variety_of(pool, len(train), Guard(held_out, train), len(train)))
+        alone.append(variety_of(pool, len(train), held_out, train, count=len(train)))
     found = _variety(view, one)
     assert found.copying == pytest.approx(np.mean([v.copying for v in alone]))
     assert found.straying_error == pytest.approx(np.mean([v.straying_error for v in alone]))

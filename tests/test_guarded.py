@@ -13,7 +13,6 @@ from entroloop.data.digits import Digits
 from entroloop.distances.table import DISTANCES
 from entroloop.seeding import seed_for
 from entroloop.selection.discrepancy import compare
-from entroloop.selection.guard import Guard
 from entroloop.selection.realism import conformal_p, realism_weights
 from entroloop.selection.variety import variety_of
 from entroloop.store.folder import Store
@@ -156,7 +155,8 @@ def varieties(repetitions, generated, n=120, m=150, d=6):
         rng = np.random.default_rng(seed)
         real, guard, weighing = (rng.standard_normal((k, d)) * SPECTRUM for k in (n, m, n))
         made = generated(rng, real)
-        found.append(variety_of(np.concatenate([made, real]), len(made), Guard(guard, weighing), n))
+        pool = np.concatenate([made, real])
+        found.append(variety_of(pool, len(made), guard, weighing, count=n))
     return found
 
 
@@ -186,16 +186,16 @@ def test_copies_have_lost_variety_but_not_copies_that_were_blown_off():
 
 def test_copies_alone_and_rows_that_the_pool_holds_itself_are_told_apart(rng):
     real = rng.standard_normal((40, 3))
-    guard = Guard(rng.standard_normal((30, 3)), real)
-    copies = variety_of(np.concatenate([real, real]), 40, guard, 40)
+    guard = rng.standard_normal((30, 3))
+    copies = variety_of(np.concatenate([real, real]), 40, guard, real, count=40)
     assert copies.copying == -np.inf
     assert copies.lost
-    assert not variety_of(np.zeros((9, 3)), 9, Guard(np.zeros((4, 3)), np.zeros((4, 3))), 9).lost
-    assert not variety_of(real[:1], 1, guard, 1).lost
+    assert not variety_of(np.zeros((9, 3)), 9, *np.zeros((2, 4, 3)), count=9).lost
+    assert not variety_of(real[:1], 1, guard, real, count=1).lost
     # Half of the pool stands in for a guard: its rows are left out of what they are compared with.
-    own = variety_of(real, 20, Guard(real[20:], real[20:], in_pool=True), 20)
+    own = variety_of(real, 20, real[20:], real[20:], count=20, in_pool=True)
     assert abs(own.copying) < 4 * own.copying_error
-    assert variety_of(real, 20, Guard(real[20:], real[20:]), 20).copying == np.inf
+    assert variety_of(real, 20, real[20:], real[20:], count=20).copying == np.inf
 
 
 def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence(rng):
@@ -216,6 +216,10 @@ def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence
         if name == found.taken:
             assert z > (found.threshold if "weights" in name else found.threshold_widening)
             assert gain > 0
+    assert "its choice is nearer to real rows" in found.reason
+    assert found.reason.endswith("as real rows do: variety was lost")
+    assert "no choice is nearer to real rows" in varied.reason
+    assert varied.reason.endswith("no loss of variety is seen")
     # Known real rows in the pool do not hide that the others are copies.
     pool = np.concatenate([trained, copies])
     told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [250, 500]))

@@ -57,6 +57,8 @@ def show_selection(answer: Answer, console: Console) -> None:
     if decision := answer.get("decision"):
         note = f" ({decision['note']})" if decision.get("note") else ""
         console.print(plain(f"the guard took: {decision['taken']}{note}"))
+        if reason := decision.get("reason"):
+            console.print(plain(reason))
     if duplicates := answer.get("duplicates"):
         console.print(f"{duplicates:,} of the chosen rows are copies of others")
     for reason, count in (answer.get("skipped_by_reason") or {}).items():

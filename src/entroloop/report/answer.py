@@ -16,7 +16,6 @@ from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
 from entroloop.seeding import rng_for
-from entroloop.selection.guard import Guard
 from entroloop.selection.variety import Variety, Z, variety_of
 
 JUDGE = "frechet_distance"
@@ -237,8 +236,8 @@ def _variety(view: StudyView, one: pd.DataFrame) -> Variety:
         train, held_out = (np.asarray(view.real.data[rows[:ROWS]]) for rows in view.real_rows(seed))
         real = as_vectors(own(train))
         pool = np.concatenate([as_vectors(own(samples[: len(train)])), real])
-        guard = Guard(as_vectors(own(held_out)), real)
-        found.append(variety_of(pool, len(pool) - len(real), guard, ROWS))
+        guard = as_vectors(own(held_out))
+        found.append(variety_of(pool, len(pool) - len(real), guard, real, count=ROWS))
     return Variety(*np.mean([astuple(one) for one in found], axis=0).tolist())
 
 

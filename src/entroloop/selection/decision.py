@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from entroloop.selection.variety import Variety
+
+BASELINE, WITHOUT_STRAYS = "random", "random without strays"
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,42 @@ class Decision:
     copying: tuple[float, float] | None = None
     straying: tuple[float, float] | None = None
 
+    @property
+    def reason(self) -> str:
+        """Why this was taken, and what the rows have lost, in words; "" where nothing decided."""
+        if not self.compared:
+            return ""
+        name = self.taken
+        if name not in self.compared or name == WITHOUT_STRAYS:
+            name = max(
+                (other for other in self.compared if other != WITHOUT_STRAYS),
+                key=lambda other: self.compared[other][2],
+                default=name,
+            )
+        gain, error, z = self.compared[name]
+        nearest = f"its choice is nearer to real rows than a random one by {gain:.3g} ± {error:.2g}"
+        if self.taken != name:
+            nearest = (
+                "no choice is nearer to real rows than a random one by more than chance explains: "
+                f"of {name} the gain is {gain:.3g} ± {error:.2g}"
+            )
+        return "; ".join([f"{nearest} ({z:.1f} of its errors)", *self._variety()])
+
+    def _variety(self) -> list[str]:
+        if self.copying is None or self.straying is None or not math.isfinite(self.copying[0]):
+            return []
+        copying, straying = math.exp(self.copying[0]), math.exp(self.straying[0])
+        lost = Variety(*self.copying, *self.straying).lost
+        return [
+            f"generated rows lie {copying:.2f} times as far from the rest of the pool, and "
+            f"{straying:.2f} times as far from real rows, as real rows do: "
+            + ("variety was lost" if lost else "no loss of variety is seen")
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the decision as JSON can hold it, each comparison with its names."""
         named = {
             name: dict(zip(("gain", "error", "z"), values, strict=True))
             for name, values in self.compared.items()
         }
-        return asdict(self) | {"compared": named}
+        return asdict(self) | {"compared": named, "reason": self.reason}

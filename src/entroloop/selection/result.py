@@ -258,6 +258,7 @@ class Selection:
             facts["pool"] = f"{len(self.context.candidates):,} rows"
         if self.decision is not None:
             facts["taken"] = self.decision.taken
+            facts |= {"because": self.decision.reason} if self.decision.reason else {}
         return facts_table("Selection", facts)
 
     @property

@@ -13,7 +13,6 @@ import numpy as np
 
 from entroloop.distances.neighbors import nearest
 from entroloop.samples import Array, Float64
-from entroloop.selection.guard import Guard
 
 Z = 1.645  # one-sided 95 %
 
@@ -39,9 +38,13 @@ class Variety:
         return self.copying < -Z * self.copying_error and self.straying <= Z * self.straying_error
 
 
-def variety_of(pool: Array, generated: int, guard: Guard, count: int) -> Variety:
+def variety_of(
+    pool: Array, generated: int, guard: Array, real: Array, *, count: int, in_pool: bool = False
+) -> Variety:
     """Return the variety of the first `generated` rows of a pool (n, d), of `count` at most.
 
+    guard (m, d): real rows that nobody trained on. real: other real rows. in_pool: whether the pool
+    holds the guard's rows, so that each is left out where it is compared with the pool.
     Distances are Euclidean. The errors are those of the means over rows, to first order:
     SD(δ)/(√n mean δ) each, n the rows that are looked at.
     """
@@ -49,11 +52,11 @@ def variety_of(pool: Array, generated: int, guard: Guard, count: int) -> Variety
     if not len(rows) or len(pool) < 2:
         return Variety(np.nan, np.nan, np.nan, np.nan)
     own = nearest(rows, pool, exclude_same_index=True).distances[:, 0]
-    theirs, next_to = nearest(guard.rows, pool, 2).distances.T
-    if guard.in_pool:  # a row that the pool holds is at distance 0 of itself, which says nothing
+    theirs, next_to = nearest(guard, pool, 2).distances.T
+    if in_pool:  # a row that the pool holds is at distance 0 of itself, which says nothing
         theirs = np.where(theirs > 0, theirs, next_to)
-    to_guard = nearest(rows, guard.rows).distances[:, 0]
-    of_real = nearest(guard.weighing, guard.rows).distances[:, 0]
+    to_guard = nearest(rows, guard).distances[:, 0]
+    of_real = nearest(real, guard).distances[:, 0]
     return Variety(*_ln_ratio(own, theirs), *_ln_ratio(to_guard, of_real))
 
 

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from entroloop.errors import InputError, unknown_name
 from entroloop.samples import Array, Float64
-from entroloop.selection.decision import Decision
+from entroloop.selection.decision import BASELINE, WITHOUT_STRAYS, Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
 from entroloop.selection.guard import Guard, checked_rows, guard_for
 from entroloop.selection.realism import REALISM, conformal_of, distances_to_real
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.variety import Variety, variety_of
 
-BASELINE, WITHOUT_STRAYS = "random", "random without strays"
 INNER: tuple[dict[str, Any], ...] = (
     {"strategy": "greedy"},
     {"strategy": "greedy", "weights": "distance"},
@@ -283,7 +282,10 @@ class _Proposals:
             real = np.asarray(self.generations) == 0
         generated = self.state.rng.permutation(np.flatnonzero(~real))
         rows = self.state.pool.sharded.take(np.concatenate([generated, np.flatnonzero(real)]))
-        return variety_of(rows, len(generated), self.guard, VARIETY_ROWS)
+        return variety_of(
+            rows, len(generated), self.guard.rows, self.guard.weighing,
+            count=VARIETY_ROWS, in_pool=self.guard.in_pool,
+        )  # fmt: skip
 
     @cached_property
     def _distances(self) -> tuple[Float64, Float64]:
