@@ -20,8 +20,8 @@ CONDA_CALLS = {"torch": "pytorch"}
 
 @pytest.fixture(scope="module")
 def recipe():
-    text = (ROOT / "packaging/conda/meta.yaml").read_text()
-    return yaml.safe_load(Template(text).render(PYTHON="python"))
+    text = (ROOT / "packaging/conda/recipe.yaml").read_text()
+    return yaml.safe_load(Template(text, variable_start_string="${{").render(PYTHON="python"))
 
 
 def test_the_conda_recipe_has_the_version_and_dependencies_of_the_project(recipe):
@@ -34,11 +34,29 @@ def test_the_conda_recipe_has_the_version_and_dependencies_of_the_project(recipe
 
 def test_the_conda_recipe_installs_and_tests_the_command(recipe):
     [name, target] = next(iter(PROJECT["scripts"].items()))
-    assert recipe["build"]["entry_points"] == [f"{name} = {target}"]
+    assert recipe["build"]["python"]["entry_points"] == [f"{name} = {target}"]
     assert recipe["build"]["script"].startswith("python -m pip install . --no-deps")
     assert recipe["about"]["license"] == PROJECT["license"]
     assert (ROOT / "packaging/conda" / recipe["source"]["path"]).resolve() == ROOT
-    assert all(command.startswith(name) for command in recipe["test"]["commands"])
+    [script] = [test["script"] for test in recipe["tests"] if "script" in test]
+    assert all(command.startswith(name) for command in script)
+
+
+def test_the_conda_recipe_builds_with_what_the_project_builds_with(recipe):
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    wanted = {re.sub(r"([\w-]+)(.*)", r"\1 \2", text) for text in requires}
+    python = f"python {PROJECT['requires-python']}"
+    assert set(recipe["requirements"]["host"]) == wanted | {python, "pip"}
+
+
+def test_rattler_build_reads_the_conda_recipe_as_it_is_read_here(recipe):
+    build = pytest.importorskip("rattler_build")
+    stage = build.Stage0Recipe.from_file(ROOT / "packaging/conda/recipe.yaml")
+    [variant] = stage.render()
+    read = variant.recipe
+    assert (str(read.package.name), str(read.package.version)) == ("entroloop", el.__version__)
+    assert sorted(map(str, read.requirements.run)) == sorted(recipe["requirements"]["run"])
+    assert "python" in str(read.build.noarch)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from entroloop.plugins import PluginError, adopt_here, table
 from entroloop.selection.strategies import STRATEGIES, Strategy
 
 EXAMPLE = Path(__file__).parents[1] / "examples/plugin"
+STUDY = EXAMPLE / "entroloop_example/copies.yaml"
 
 MINE = """
 from typing import ClassVar, Literal
@@ -124,17 +125,16 @@ def test_the_example_package_runs_in_two_workers_once_it_is_installed(
 ):
     package = str(Path(el.__file__).parents[1])
     monkeypatch.setenv("PYTHONPATH", f"{package}:{installed_example}")
-    command = ["run", EXAMPLE / "study.yaml", "--set", "generations=2", "--workers", 2]
+    command = ["run", STUDY, "--set", "generations=2", "--workers", 2]
     answer = entroloop(*command)
     assert answer.returncode == 0, answer.stderr
-    records = el.load_records(tmp_path / "runs/plugin")
+    records = el.load_records(tmp_path / "runs/copies")
     assert (records["memorized_fraction"] == 1).all()  # bootstrap copies its training rows
     assert (records["median_distance"] == 0).all()
-    told = json.loads((tmp_path / "runs/plugin/environment.json").read_text())
+    told = json.loads((tmp_path / "runs/copies/environment.json").read_text())
     assert told["generators bootstrap"] == told["strategies outermost"] == "1.0"
     monkeypatch.syspath_prepend(str(installed_example))
-    study = EXAMPLE / "study.yaml"
-    again = prepare(study, tmp_path / "runs/plugin", device="cpu", overrides={"generations": 2})
+    again = prepare(STUDY, tmp_path / "runs/copies", device="cpu", overrides={"generations": 2})
     assert not again.todo
 
 
@@ -155,7 +155,7 @@ def test_doctor_lists_what_is_installed_and_what_is_wrong_with_it(
         monkeypatch.syspath_prepend(str(folder))
     found = {p["name"]: p for p in json.loads(entroloop_here("doctor").stdout)["plugins"]}
     assert set(found) == {
-        "bootstrap", "median_distance", "spectrum", "outermost", "broken", "kde"
+        "bootstrap", "median_distance", "spectrum", "outermost", "copies", "broken", "kde"
     }  # fmt: skip
     assert found["bootstrap"]["version"] == "1.0"
     assert found["bootstrap"]["from"] == "entroloop-example 1.0"
@@ -209,6 +209,44 @@ def test_plugins_of_every_kind_are_given_by_option_and_found_by_the_workers(
     assert answer.returncode == 0, answer.stderr
     records = el.load_records(tmp_path / "runs/tiny")
     assert list(records["count"]) == [24, 24]
+
+
+def test_a_preset_is_given_listed_printed_and_run(entroloop_here, tmp_path, tiny, mine):
+    text = "# Mine, in few words.\n" + yaml.safe_dump(tiny)
+    (tmp_path / "modules/studies").mkdir()
+    (tmp_path / "modules/studies/mine.yaml").write_text(text)
+    (tmp_path / "modules" / f"{mine}.py").write_text(
+        "from importlib.resources import files\n"
+        "STUDY = files('studies') / 'mine.yaml'\n"
+        "TEXT, GONE = 'generations: 3', files('studies') / 'gone.yaml'\n"
+    )
+    given = ["--plugin", f"presets:my-own={mine}:STUDY"]
+    listed = entroloop_here("presets", *given).stdout.splitlines()
+    assert f"{'my-own':16} Mine, in few words." in listed
+    assert any(line.startswith("digits ") for line in listed)
+    assert entroloop_here("presets", "my-own", *given).stdout == text
+    plan = json.loads(entroloop_here("run", "my-own", "--dry-run", *given).stdout)
+    assert (plan["study"], plan["generations"]) == (tiny["name"], tiny["generations"])
+    for name, told in (("TEXT", "is no path of a study file"), ("GONE", "which is no file")):
+        answer = entroloop_here("presets", "--plugin", f"presets:other={mine}:{name}")
+        assert told in one_line(answer)
+    told = one_line(entroloop_here("presets", "--plugin", f"presets:digits={mine}:STUDY"))
+    assert "preset 'digits' is built in" in told
+
+
+def test_presets_of_a_package_that_is_installed_stand_beside_one_that_is_broken(
+    entroloop_here, installed_example, tmp_path, monkeypatch
+):
+    declare(tmp_path / "site", "presets", "broken", "nowhere_to_be_found:S", distribution="bad")
+    for folder in (installed_example, tmp_path / "site"):
+        monkeypatch.syspath_prepend(str(folder))
+    listed = entroloop_here("presets").stdout
+    assert "copies           Copies of copies, measured by plug-ins alone." in listed
+    assert "No module named 'nowhere_to_be_found'" in listed
+    plan = json.loads(entroloop_here("run", "copies", "--dry-run").stdout)
+    assert plan["config"]["arms"][0]["generator"] == {"name": "bootstrap"}
+    assert "cannot be loaded" in one_line(entroloop_here("run", "broken", "--dry-run"))
+    assert "Valid: " in one_line(entroloop_here("presets", "copes"))
 
 
 def test_a_study_in_python_uses_what_is_registered(tmp_path, tiny, mine):

@@ -235,6 +235,17 @@ def test_a_hub_folder_is_read_back_as_images_with_classes(hub, tmp_path):
     assert np.array_equal([np.asarray(image) for image in read["image"]], original)
 
 
+def test_two_hub_folders_of_one_name_are_not_taken_for_one_another(choose, tmp_path, rng):
+    import datasets
+
+    for n in (2, 3):
+        folder_of(tmp_path / f"images{n}", rng, labels=("a", "b"))
+        choose(f"images{n}", n=n, out=f"s{n}", materialize="hub")
+    cache = str(tmp_path / "cache")  # shared, as a user's is: both folders are called chosen
+    read = [datasets.load_dataset(f"s{n}/chosen", split="train", cache_dir=cache) for n in (2, 3)]
+    assert [len(rows) for rows in read] == [2, 3]
+
+
 def test_a_class_without_picks_keeps_its_number(choose, tmp_path, rng):
     import datasets
 
@@ -248,9 +259,6 @@ def test_a_class_without_picks_keeps_its_number(choose, tmp_path, rng):
 def test_a_data_card_tells_provenance_entropy_coverage_and_the_command(hub, tmp_path):
     card = (hub / "README.md").read_text()
     header = yaml.safe_load(card.split("---")[1])
-    assert header["configs"][0]["data_files"] == [
-        {"split": "train", "path": "data/train-*.parquet"}
-    ]
     assert header["size_categories"] == ["n<1K"]
     summary = json.loads((tmp_path / "s/summary.json").read_text())
     assert "| images | 12 | 7 |" in card

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,37 +99,123 @@ def test_what_is_ignored_stays_ignored(before, environment, heard):
     assert answer.stdout.strip() == str(heard), answer.stderr
 
 
-@pytest.mark.slow
-def test_the_sbatch_script_hands_the_signal_on_asks_for_the_queue_and_goes_on(tmp_path):
-    psutil = pytest.importorskip("psutil")
+@pytest.fixture
+def job(tmp_path):
+    """The folder of a job: the script of the documentation, a study, and this `entroloop`."""
     text = (Path(__file__).parents[2] / "docs/clusters.md").read_text()
     (tmp_path / "job.sh").write_text(text.split("```bash\n")[1].split("```")[0])
     (tmp_path / "my.yaml").write_text(json.dumps(STUDY))
-    tools = {
-        "scontrol": 'echo "$@" >> asked.txt',
-        "entroloop": f'exec {sys.executable} -m entroloop "$@"',
-    }
-    for name, line in tools.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
-        (tmp_path / name).chmod(0o755)
-    told = {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "7"}
-    told["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    tool(tmp_path, "entroloop", f'exec {sys.executable} -m entroloop "$@"')
+    return tmp_path
+
+
+def tool(folder, name, line):
+    (folder / name).write_text(f"#!/bin/bash\n{line}\n")
+    (folder / name).chmod(0o755)
+
+
+def awaited(what, seconds=120):
+    limit = time.monotonic() + seconds
+    while not what() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert what()
+
+
+def begun(folder):
+    return len(list(folder.glob("runs/mine/stages/record/*"))) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("number", "code", "asked"),
+    [(signal.SIGUSR1, 0, "requeue 7\n"), (signal.SIGTERM, 143, "")],
+    ids=["the time limit", "scancel"],
+)
+def test_the_sbatch_script_ends_the_study_and_asks_for_the_queue_before_the_time_limit_alone(
+    job, number, code, asked
+):
+    psutil = pytest.importorskip("psutil")
+    tool(job, "scontrol", 'echo "$@" >> asked.txt')
+    (job / "asked.txt").touch()
+    told = {"SLURM_SUBMIT_DIR": str(job), "SLURM_JOB_ID": "7"}
+    told["PATH"] = f"{job}:{os.environ['PATH']}"
 
     def submitted():
-        with (tmp_path / "said.txt").open("a") as log:
+        with (job / "said.txt").open("a") as log:
             return subprocess.Popen(
-                ["bash", "job.sh"], cwd=tmp_path, stdout=log, stderr=log, env=os.environ | told
+                ["bash", "job.sh"], cwd=job, stdout=log, stderr=log, env=os.environ | told
             )
 
-    job, limit = submitted(), time.monotonic() + 120
-    while len(list(tmp_path.glob("runs/mine/stages/record/*"))) < 2 and time.monotonic() < limit:
-        time.sleep(0.05)
-    below = psutil.Process(job.pid).children(recursive=True)
-    job.send_signal(signal.SIGTERM)
-    assert job.wait(timeout=120) == 0
-    assert (tmp_path / "asked.txt").read_text() == "requeue 7\n"
+    process = submitted()
+    awaited(lambda: begun(job))
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    assert process.wait(timeout=120) == code
+    assert (job / "asked.txt").read_text() == asked
     assert not psutil.wait_procs(below, timeout=20)[1]
-    assert len(el.load_records(tmp_path / "runs/mine")) < 50
+    assert len(el.load_records(job / "runs/mine")) < 50
     assert submitted().wait(timeout=200) == 0  # the queue starts it again
-    assert len(el.load_records(tmp_path / "runs/mine")) == 50
-    assert "stages re-used" in (tmp_path / "said.txt").read_text()
+    assert len(el.load_records(job / "runs/mine")) == 50
+    assert "stages re-used" in (job / "said.txt").read_text()
+
+
+def slurm(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def state(number):
+    told = slurm("scontrol", "show", "job", number)
+    return dict(word.split("=", 1) for word in told.split() if "=" in word)
+
+
+@pytest.fixture
+def submitted(job, monkeypatch):
+    """The number of a job in the queue of a real Slurm whose nodes see this folder."""
+    if shutil.which("sbatch") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
+        pytest.skip("no Slurm here: sbatch is missing, or no controller answers")
+    monkeypatch.setenv("PATH", f"{job}:{os.environ['PATH']}")
+    options = [
+        "--parsable",
+        "--cpus-per-task=1",
+        "--time=10",
+        f"--chdir={job}",
+        f"--output={job}/said.txt",
+    ]
+    monkeypatch.chdir(job)
+    number = slurm("sbatch", *options, "job.sh")
+    awaited(lambda: begun(job), 300)
+    yield number
+    subprocess.run(["scancel", number], capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_slurm_requeues_a_job_before_its_time_limit_and_it_goes_on_to_the_same_records(
+    job, submitted, entroloop_here
+):
+    slurm("scancel", "--batch", "--signal=USR1", submitted)  # as --signal=B:USR1@120 does
+    awaited(lambda: state(submitted)["JobState"] == "PENDING")
+    assert state(submitted)["Restarts"] == "1"
+    assert len(el.load_records(job / "runs/mine")) < 50
+    slurm("scontrol", "update", f"JobId={submitted}", "StartTime=now")  # Slurm waits two minutes
+    awaited(lambda: state(submitted)["JobState"] == "COMPLETED", 300)
+    assert "stages re-used" in (job / "said.txt").read_text()
+    entroloop_here("run", "my.yaml", "--out", "whole", "--workers", "1")
+    assert results(job / "runs/mine").equals(results(job / "whole"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_scancel_ends_a_job_for_good(job, submitted):
+    slurm("scancel", submitted)
+    awaited(lambda: state(submitted)["JobState"] not in ("RUNNING", "COMPLETING"))
+    assert state(submitted)["JobState"] == "CANCELLED"
+    assert "the same command goes on from here" in (job / "said.txt").read_text()
+
+
+def results(folder):
+    """The records of a study without what depends on the machine, in one order."""
+    records = el.load_records(folder)
+    kept = [name for name in records if not name.startswith(("seconds_", "peak_mb_"))]
+    return records[kept].sort_values(["arm", "seed", "generation"]).reset_index(drop=True)

@@ -213,7 +213,7 @@ def test_the_readme_is_short_and_its_commands_and_links_exist():
 
 ELSEWHERE = {  # words of calls that other tests make
     "ray": "tests/test_ray.py", "--live": "tests/test_live.py", "--browser": "tests/test_live.py",
-    "--plugin": "tests/test_plugins.py", "examples/plugin/study.yaml": "tests/test_plugins.py",
+    "--plugin": "tests/test_plugins.py", "copies": "tests/test_plugins.py",
     "data.path=mnist/": "no MNIST here; the presets are built in tests/test_config.py",
 }  # fmt: skip
 TINY = {

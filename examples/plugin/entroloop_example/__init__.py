@@ -1,1 +1,5 @@
-"""A generator, a metric, an extractor and a strategy for entroloop: one file each."""
+"""A generator, a metric, an extractor, a strategy and a preset for entroloop: one file each."""
+
+from importlib.resources import files
+
+COPIES = files(__name__) / "copies.yaml"

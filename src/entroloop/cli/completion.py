@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 def presets(incomplete: str) -> list[str]:
     """Return the presets that begin so."""
-    from entroloop.study.config import presets
+    from entroloop.study.config import PRESETS
 
-    return _beginning(incomplete, presets())
+    return _beginning(incomplete, PRESETS)
 
 
 def strategies(incomplete: str) -> list[str]:

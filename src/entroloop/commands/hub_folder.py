@@ -62,8 +62,9 @@ def _card(name: str, table: Any, summary: dict[str, Any]) -> str:
     )  # fmt: skip
     lines = [
         "---", f"pretty_name: {json.dumps(name)}", f"size_categories: [{category}]",
-        "tags: [entroloop]", "configs:", "- config_name: default", "  data_files:",
-        "  - {split: train, path: data/train-*.parquet}", "---", "",
+        # No `configs`: with it `datasets` caches by the folder's name and this header alone, and
+        # takes one choice for another. data/train-*.parquet is found without.
+        "tags: [entroloop]", "---", "",
         f"# {_text(name)}", "",
         f"{table.num_rows:,} rows chosen by entroloop {_text(summary['version'])}, strategy "
         f"{_text(summary['strategy'])}, metric {_text(summary['metric'])} on features "

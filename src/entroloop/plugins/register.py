@@ -30,6 +30,7 @@ _HOMES = {  # of the tables: rooms above this one, imported when they are needed
     "strategies": "entroloop.selection.strategies",
     "metrics": "entroloop.metrics.table",
     "extractors": "entroloop.features",
+    "presets": "entroloop.study.config",
 }
 
 
@@ -38,11 +39,11 @@ def register(
 ) -> Plugin:
     """Give a plug-in a name for this process, and for the workers of studies that it starts.
 
-    kind: generators, metrics, extractors, strategies, sources or paradigms. object: what stands
-    under that name, or the text "module:object" of where it is; worker processes import it from
-    there, so that it must lie in a module, not in the script that is run. version: part of the keys
-    of what it makes (default: its attribute `version`, else that of its distribution, else a hash
-    of its source file). folder: where to look for the module, beside where Python looks.
+    kind: generators, metrics, extractors, strategies, sources, paradigms or presets. object: what
+    stands under that name, or the text "module:object" of where it is; worker processes import it
+    from there, so that it must lie in a module, not in the script that is run. version: part of the
+    keys of what it makes (default: its attribute `version`, else that of its distribution, else a
+    hash of its source file). folder: where to look for the module, beside where Python looks.
 
     Raises InputError for a kind that does not exist, or a name that is taken; PluginError for an
     object that cannot be imported or is not of that kind.

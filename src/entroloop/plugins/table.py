@@ -25,6 +25,7 @@ KINDS = {
     "strategies": "strategy",
     "sources": "source",
     "paradigms": "paradigm",
+    "presets": "preset",
 }
 
 T = TypeVar("T")

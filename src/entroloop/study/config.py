@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from entroloop.errors import InputError, one_line, unknown_name
+from entroloop.plugins import Plugin, PluginError, Table
 from entroloop.plugins.settings import first_problem
 from entroloop.study.yaml_text import parsed, refuse_odd_values
 from entroloop.trackers import TRACKERS
@@ -129,11 +131,32 @@ ARM_KEYS = set(ArmConfig.model_fields)
 FEATURES = {"text": "ngrams", "docstrings": "ngrams"}
 
 
-def presets() -> dict[str, str]:
-    """Return the text of each preset, by name."""
+def _own_presets() -> dict[str, Traversable]:
     folder = resources.files("entroloop") / "presets"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return {f.name.removesuffix(".yaml"): f.read_text("utf-8") for f in files}
+    return {f.name.removesuffix(".yaml"): f for f in files}
+
+
+def _adopted(plugin: Plugin, found: object) -> Traversable:
+    if not isinstance(found, Traversable):
+        raise PluginError(
+            f"{plugin} is no path of a study file: give a pathlib.Path, or what "
+            "importlib.resources.files(package) / 'study.yaml' returns"
+        )
+    if not found.is_file():
+        raise PluginError(f"{plugin} leads to {found}, which is no file")
+    return found
+
+
+PRESETS: Table[Traversable] = Table("presets", _own_presets(), _adopted)
+
+
+def preset_text(name: str) -> str:
+    """Return the study file of a preset; raises InputError where it cannot be had."""
+    try:
+        return PRESETS[name].read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the preset {name}: {one_line(error, 200)}") from None
 
 
 def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> StudyConfig:
@@ -161,9 +184,8 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Settings) -> 
 
 
 def _read(source: str | Path) -> Settings:
-    known = presets()
-    if str(source) in known:
-        text = known[str(source)]
+    if str(source) in PRESETS:
+        text = preset_text(str(source))
     elif Path(source).suffix in {".yaml", ".yml"} or Path(source).is_file():
         if Path(source).exists() and not Path(source).is_file():
             raise InputError(f"{source} is no file; give a study file or the name of a preset")
@@ -172,7 +194,7 @@ def _read(source: str | Path) -> Settings:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the study file {source}: {error}") from None
     else:
-        raise InputError(f"{unknown_name('preset', source, known)}; or give a .yaml file")
+        raise InputError(f"{unknown_name('preset', source, PRESETS)}; or give a .yaml file")
     raw = parsed(text, str(source))
     if not isinstance(raw, dict):
         raise InputError(f"{source} must hold a mapping of keys, such as 'generations: 6'")
