@@ -143,7 +143,7 @@ class Select(OfFeatures):
 
     def command(self, folder: Path) -> list[str]:
         asked = self._request(folder)
-        named = ["--features", asked.features, "--device", "cpu"]
+        named = ["--features", asked.features or "raw", "--device", "cpu"]
         return [
             "select",
             "--pool",

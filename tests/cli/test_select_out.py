@@ -315,6 +315,23 @@ def test_an_update_is_the_choice_among_the_earlier_and_the_new_rows(choose, tmp_
     assert told["update"] == {"rows_seen": 140, "stayed": len(stayed), "left": len(left)}
 
 
+def test_an_update_takes_features_and_metric_of_the_earlier_choice_unless_told(choose, rng):
+    x, y = rng.standard_normal((2, 60, 6))
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    choose("x.npy", n=15, out="s0", metric="cosine")
+    told = choose("y.npy", update="s0", out="s1")
+    assert told["metric"] == "cosine"
+    assert told["features"] == "raw"
+    assert told["radius_bound"] is not None
+    again = choose("y.npy", update="s0", out="s2", metric="cosine")
+    assert chosen_table("s2").equals(chosen_table("s1"))
+    assert again["radius_bound"] == told["radius_bound"]
+    other = choose("y.npy", update="s0", out="s3", metric="euclidean")
+    assert other["metric"] == "euclidean"
+    assert other["radius_bound"] is None
+
+
 def test_an_update_is_the_choice_of_all_rows_where_that_takes_no_row_left_out(choose, rng):
     equal = 0
     for case in range(8):

@@ -13,7 +13,7 @@ from entroloop.cli import completion
 from entroloop.cli.answers import check_page
 from entroloop.cli.engine import check_engine, cluster_for
 from entroloop.cli.plugin import Plugins, register_options
-from entroloop.cli.sets import Column, Features, Mode, Resize
+from entroloop.cli.sets import Column, Mode, Resize
 from entroloop.errors import InputError
 
 
@@ -48,13 +48,21 @@ def select(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="strategy parameter: see below; repeatable"),
     ] = None,
-    features: Features = "raw",
-    metric: Annotated[
-        str,
+    features: Annotated[
+        str | None,
         typer.Option(
-            help="euclidean, cosine, manhattan, mahalanobis", autocompletion=completion.distances
+            help="feature space for distances (default: raw, or that of --update)",
+            autocompletion=completion.extractors,
         ),
-    ] = "euclidean",
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="euclidean, cosine, manhattan, mahalanobis (default: euclidean, or that of "
+            "--update)",
+            autocompletion=completion.distances,
+        ),
+    ] = None,
     initial: Annotated[str | None, typer.Option(help="rows to treat as already chosen")] = None,
     group_by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="exact quotas by a column, label or pool")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,16 @@ def select_files(request: Request, progress: bool = False) -> Chosen:
 
     Raises InputError for whatever is wrong with the pools or options; then nothing is written.
     """
-    extractor = extractor_for(request.features, request.device)
     check_options(request)
     folder = OutputFolder(request.out, scratch=(CHECKPOINT,))
     folder.check()
     refuse_overlap(request.out, sources_of(request))
     earlier = _earlier(request)
+    before = {} if earlier is None else earlier.summary
+    features = request.features or str(before.get("features", "raw"))
+    metric = request.metric or str(before.get("metric", "euclidean"))
+    extractor = extractor_for(features, request.device)
+    request = replace(request, features=features, metric=metric)
     with ProgressLine() as line:
         read = _read(request, extractor, line.of if progress else no_progress_of)
     pools = _joined(request, read, earlier)
@@ -62,14 +67,14 @@ def select_files(request: Request, progress: bool = False) -> Chosen:
     elif request.materialize is not None:
         check_tables(pools)
     groups = pools.names if request.group_by == "pool" else pools.column(request.group_by)
-    features = pools.features(extractor, request.engine)
+    rows = pools.features(extractor, request.engine)
     initial, guard = (
         None if path is None else _rows_of(request, extractor, Path(path), name)
         for name, path in (("initial", request.initial), ("guard", request.guard))
     )
     with folder.locked():
         selection = _selected(
-            request, pools, features, earlier,
+            request, pools, rows, earlier,
             groups=groups, initial=initial, guard=guard, progress=progress,
         )  # fmt: skip
         summary = _summary(request, pools, selection)
@@ -81,7 +86,7 @@ def select_files(request: Request, progress: bool = False) -> Chosen:
         _write(request, folder, pools, selection, groups, summary, left)
         if _checkpointed(request):
             (request.out / CHECKPOINT).unlink(missing_ok=True)
-    return Chosen(pools, features, guard, selection, request.group_by, summary)
+    return Chosen(pools, rows, guard, selection, request.group_by, summary)
 
 
 def _selected(
@@ -109,7 +114,7 @@ def _selected(
         request.strategy,
         min_distance=request.min_distance,
         until=request.until,
-        metric=request.metric,
+        metric=request.metric or "euclidean",
         initial=initial,
         groups=groups,
         quota=request.quota,

@@ -26,10 +26,11 @@ class Request:
 
     pools: [NAME=]PATH of each pool. n: how many rows to choose, or a share such as "10%"; None
     where min_distance or until say when it is enough, or an update keeps its size. update: the
-    folder of an earlier choice, whose rows are offered anew. parameters: of the strategy. features:
-    the name of an extractor. initial: the path of rows that count as chosen. group_by: a column,
-    `label` or `pool`; quota: how the picks are shared among its groups. weights: a column, or
-    `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
+    folder of an earlier choice, whose rows are offered anew. parameters: of the strategy. features,
+    metric: the names of an extractor and a distance; None for those of the choice that is updated,
+    raw and euclidean without one. initial: the path of rows that count as chosen. group_by: a
+    column, `label` or `pool`; quota: how the picks are shared among its groups. weights: a column,
+    or `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
     assign: write which pick stands for each row. materialize: how the chosen rows themselves are
     written, None for not at all. page: whether a page will show the choice, which needs labels and
     the nearest pick of every row. strict: refuse corrupt images. on_invalid: what becomes of rows
@@ -46,8 +47,8 @@ class Request:
     update: str | None = None
     strategy: str = "greedy"
     parameters: dict[str, Any] = field(default_factory=dict)
-    features: str = "raw"
-    metric: str = "euclidean"
+    features: str | None = None
+    metric: str | None = None
     initial: str | None = None
     group_by: str | None = None
     quota: str = "proportional"
