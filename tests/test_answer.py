@@ -55,7 +55,7 @@ def test_an_arm_is_compared_with_random_by_seed_with_its_interval(folder):
     assert line.change == f"{shown[0]} % [{shown[1]}, {shown[2]}]"
     assert found.base == "random"
     assert (
-        f"; greedy ends at 2.5, {line.change} against random (lower in 3 of 3 seeds)."
+        f"; greedy ends at 2.50, {line.change} against random (lower in 3 of 3 seeds)."
         in found.sentence
     )
     assert found.sentence.startswith("Training on its own samples makes the generator worse: ")
@@ -81,7 +81,7 @@ def test_an_arm_that_selects_is_compared_with_the_random_arm_of_its_paradigm(fol
     found = answer(both)
     assert [line.base for line in found.arms] == ["random", "random", "random", "alone"]
     assert found.arms[3].kind == "better"
-    assert f"alone-greedy ends at 2.5, {found.arms[3].change} against alone (" in found.sentence
+    assert f"alone-greedy ends at 2.50, {found.arms[3].change} against alone (" in found.sentence
     table = arms_table("arms", found, shown_arms([both]), 3)
     assert table.columns[2].heading == "change against its random arm"
     assert table.rows[3].cells[2].detail == "lower in 3 of 3 seeds than alone"
@@ -188,8 +188,8 @@ class Scaled(StudyView):
 
 
 @pytest.mark.parametrize(("score", "factor", "words"), [
-    (0.5, 0.8, ["memorizes", "may help"]), (1.0, 1.0, ["generalizes", "has harmed"]),
-    (1.4, 1.2, ["strays", "has harmed"]),
+    (0.5, 0.8, ["memorizes", "may help"]), (1.0, 1.0, ["generalizes", "has done harm"]),
+    (1.4, 1.2, ["strays", "has done harm"]),
 ])  # fmt: skip
 def test_which_side_generation_1_is_on_is_told_with_what_to_expect(folder, score, factor, words):
     def change(records):

@@ -12,11 +12,11 @@ import pandas as pd
 
 from entroloop.features import Extractor, extractor_for
 from entroloop.report.claims import RANDOM, random_arms, t_interval
-from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
 from entroloop.samples import Array, as_vectors
 from entroloop.seeding import rng_for
 from entroloop.selection.spread import Spread, Z, spread_beside
+from entroloop.system.numbers import alike, from_to, number, ratio_with_interval
 
 JUDGE = "frechet_distance"
 FAILED = 0.5  # Fréchet distance of generation 1 over the variance of real rows: 1 is a constant's
@@ -104,7 +104,7 @@ def _line(name: str, table: pd.DataFrame, base: str, of_base: pd.DataFrame, top:
     points = zip(means.index, means, strict=True)
     last = max(2, int(means.index.max()))
     spark = " ".join(
-        f"{100 * (g - 1) / (last - 1):.1f},{24 - 22 * value / top:.1f}"
+        f"{round(100 * (g - 1) / (last - 1), 1)},{round(24 - 22 * float(value) / top, 1)}"
         for g, value in points
         if np.isfinite(value)
     )
@@ -207,18 +207,20 @@ def _learned(view: StudyView) -> tuple[str, bool]:
     share = distance / variance if variance > 0 else math.nan
     if not share < FAILED:
         return (
-            f"Generation 1 cannot be judged: its Fréchet distance is {number(distance)}, "
-            f"{number(share)} times what real rows vary ({number(variance)}; real rows among "
-            f"themselves: {number(floor)}), so that the generator has learned little or nothing. "
-            "Train it longer, or give it more rows, before reading what follows.",
+            f"Generation 1 cannot be judged: its Fréchet distance to held-out real rows is "
+            f"{number(distance)}, {number(share)} times the variance of real rows "
+            f"({number(variance)}); two sets of real rows are {number(floor)} apart. The generator "
+            "has learned little or nothing: train it longer, or give it more rows, before reading "
+            "on.",
             True,
         )
     score = float((one["generalization_score"] / one["generalization_score_reference"]).mean())
     side = "memorizes" if score < NEAR else "strays" if score > FAR else "generalizes"
     return (
-        f"Generation 1 can be judged: Fréchet distance {number(distance)} where real rows have "
-        f"{number(floor)} among themselves and vary by {number(variance)}. Its samples lie at "
-        f"{score:.2f} of the distance of held-out rows to the training set: it {side}. "
+        f"Generation 1 can be judged: its Fréchet distance to held-out real rows is "
+        f"{number(distance)}; two sets of real rows are {number(floor)} apart, and their variance "
+        f"is {number(variance)}. Its samples lie {number(score)} times as far from the training "
+        f"set as held-out rows do: it {side}. "
         f"{_expected(_spread(view, one, own, real))}",
         False,
     )
@@ -238,17 +240,14 @@ def _spread(view: StudyView, one: pd.DataFrame, extractor: Extractor, real: Arra
 
 def _expected(spread: Spread) -> str:
     """Say whether samples have lost variance, by guarded's own rule, and what is to be tried."""
-    most = math.exp(spread.ln_ratio + Z * spread.error)
-    shown = (
-        f"They vary {math.exp(spread.ln_ratio):.2f} times as much as real rows "
-        f"(at most {most:.2f}, one-sided 95 %):"
-    )
+    ratio, bound = alike(math.exp(spread.ln_ratio), math.exp(spread.ln_ratio + Z * spread.error))
+    shown = f"They vary {ratio} times as much as real rows (at most {bound}, one-sided 95 %):"
     if spread.lost:
         return (
-            f"{shown} samples have lost variance beyond chance, so that selection by entropy may "
-            "help: let guarded decide."
+            f"{shown} samples have lost variance beyond chance, so selection by entropy may "
+            "help. Let guarded selection decide."
         )
     return (
-        f"{shown} no loss of variance is seen, where selection by entropy has harmed: prefer "
-        "random, or let guarded decide."
+        f"{shown} no loss of variance is seen, and in such loops selection by entropy has done "
+        "harm. Choose at random, or let guarded selection decide."
     )

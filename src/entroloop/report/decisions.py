@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from entroloop.report.claims import random_arms
-from entroloop.report.numbers import alike, number
 from entroloop.report.read import StudyView
 from entroloop.store.stages import read_decision
+from entroloop.system.numbers import alike, number
 
 
 def decisions(view: StudyView) -> list[dict[str, Any]]:
@@ -74,10 +74,9 @@ def _expected(found: list[dict[str, Any]]) -> str:
     spread = ""
     if spreads:
         ratio = math.exp(sum(spreads) / len(spreads))
-        spread = f"; samples vary {ratio:.2f} times as much as real rows"
-    return (
-        f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f}{spread})"
-    )
+        spread = f"; samples vary {number(ratio)} times as much as real rows"
+    nearest = number(sum(largest) / len(largest))
+    return f"help in {yes} of {len(found)} (nearest at z = {nearest}{spread})"
 
 
 def _came(
