@@ -37,7 +37,7 @@ MANY = [
     {"paradigm": paradigm, "strategy": strategy, "oversample": 2}
     for paradigm in ("accumulate_subsample", "replace")
     for strategy in ("greedy", "threshold_decay", "kmeans", "guarded", "composable_coreset",
-                     "center_matching")
+                     "random")
 ]  # fmt: skip
 STUDIES = ("default", "failed", "one seed", "twelve arms", "vectors", "names", "two studies")
 COMMANDS = {  # pages of other commands: what is called, on files that `write_sets` writes

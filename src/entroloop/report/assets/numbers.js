@@ -1,7 +1,9 @@
 // Numbers as the page writes them: system/numbers.py says how.
 
+const MISSING = "–";
+
 function shown(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (value === null || value === undefined || Number.isNaN(value)) return MISSING;
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   let text;
