@@ -54,7 +54,7 @@ def test_an_arm_is_compared_with_random_by_seed_with_its_interval(folder):
     assert line.change == f"{shown[0]} % [{shown[1]}, {shown[2]}]"
     assert found.base == "random"
     assert (
-        f"; greedy ends at 2.5, {line.change} against random (lower in 3 of 3 seeds)."
+        f"; greedy ends at 2.50, {line.change} against random (lower in 3 of 3 seeds)."
         in found.sentence
     )
     assert found.sentence.startswith("Training on its own samples makes the generator worse: ")
@@ -80,7 +80,7 @@ def test_an_arm_that_selects_is_compared_with_the_random_arm_of_its_paradigm(fol
     found = answer(both)
     assert [line.base for line in found.arms] == ["random", "random", "random", "alone"]
     assert found.arms[3].kind == "better"
-    assert f"alone-greedy ends at 2.5, {found.arms[3].change} against alone (" in found.sentence
+    assert f"alone-greedy ends at 2.50, {found.arms[3].change} against alone (" in found.sentence
     table = arms_table("arms", found, shown_arms([both]), 3)
     assert table.columns[2].heading == "change against its random arm"
     assert table.rows[3].cells[2].detail == "lower in 3 of 3 seeds than alone"
@@ -193,8 +193,8 @@ class Made(StudyView):
 
 @pytest.mark.parametrize(("score", "made", "words"), [
     (0.5, "copies", ["memorizes", "may help"]),
-    (1.0, "other real rows", ["generalizes", "no variety is seen to be lost", "has harmed"]),
-    (1.4, "strays", ["strays", "takes first", "has harmed"]),
+    (1.0, "other real rows", ["generalizes", "no loss of variety is seen", "has done harm"]),
+    (1.4, "strays", ["strays", "takes first", "has done harm"]),
 ])  # fmt: skip
 def test_which_side_generation_1_is_on_is_told_with_what_to_expect(folder, score, made, words):
     def change(records):
@@ -211,7 +211,7 @@ def test_what_is_expected_goes_by_the_rule_of_guarded_selection_over_the_seeds(f
     # The same ratio is straying with a small error, and none with a large one.
     assert "may help" in _expected(Variety(-1.0, 0.1, 0.05, 0.04))
     assert "takes first" in _expected(Variety(-1.0, 0.1, 0.05, 0.02))
-    assert "no variety" in _expected(Variety(-0.1, 0.1, 0.05, 0.04))
+    assert "no loss of variety" in _expected(Variety(-0.1, 0.1, 0.05, 0.04))
     view = StudyView.open(folder)
     one = view.records[view.records["generation"] == 1].drop_duplicates("seed")
     alone = []

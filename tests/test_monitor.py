@@ -13,6 +13,7 @@ from entroloop.metrics.sets import Sets
 from entroloop.monitor.interval import Interval
 from entroloop.monitor.onset import Z, gap, onset
 from entroloop.monitor.rows import RowFormat
+from entroloop.system.numbers import with_interval
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +323,8 @@ def test_the_notebook_view_and_the_log_hold_the_figures_and_no_raw_text(digits, 
     for step in (1, 2):
         m.update(copying(digits, 0.5, 128, rng), step)
     page, status = m._repr_html_(), m.status
-    assert f"{status['generalization_score'].value:.4g}" in page
+    shown = status["generalization_score"]
+    assert f"<td>{with_interval(shown.value, shown.interval)}</td>" in page
     assert page.count("<svg") == len(m.metrics)
     assert "<script" not in page
     log = status.log()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.system.numbers import number, with_interval
 from entroloop.system.progress_line import ProgressLine
 
 HOSTILE = "<script>alert(1)</script>"
@@ -34,7 +35,7 @@ def test_records_runs_and_generations_are_tables_whose_names_run_nothing(study):
         assert "&lt;script&gt;" in one._repr_html_()
     of_record = cells(record._repr_html_())
     at = of_record.index("frechet_distance")
-    assert of_record[at + 1] == f"{record.frechet_distance:.4g}"
+    assert of_record[at + 1] == number(record.frechet_distance)
     assert run[2]._repr_html_() == record._repr_html_()
     assert cells(run._repr_html_())[:5] == ["generation", "entropy_samples", "generalization_score",
                                             "memorized_fraction", "frechet_distance"]  # fmt: skip
@@ -46,9 +47,9 @@ def test_measurements_are_a_dict_and_a_table(rng):
     assert isinstance(found, dict)
     shown = cells(found._repr_html_())
     at = shown.index("frechet_distance")
-    low, high = found["frechet_distance"].interval
-    assert shown[at + 1 : at + 3] == [f"{found['frechet_distance'].value:.4g}",
-                                      f"{low:.4g} … {high:.4g}"]  # fmt: skip
+    distance = found["frechet_distance"]
+    assert shown[at + 1] == with_interval(distance.value, distance.interval)
+    assert shown[at + 2] == number(distance.floor)
     assert el.select(sets["train"], 5)._repr_html_().startswith("<table><caption>Selection")
 
 

@@ -16,7 +16,6 @@ from entroloop.metrics.tails import tail_share
 from entroloop.report.arms import shown_arms
 from entroloop.report.claims import t_interval
 from entroloop.report.figures import curves, provenance, relation
-from entroloop.report.numbers import number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table
 from entroloop.report.pictures import COUNTS, PIXELS, nearest_first, pictures, plan
 from entroloop.report.profile import profile
@@ -26,6 +25,7 @@ from entroloop.report.took_and_left import took_and_left
 from entroloop.seeding import seed_for
 from entroloop.selection import select
 from entroloop.store.folder import Store
+from entroloop.system.numbers import number, percent
 
 STUDY = {
     "name": "page", "generations": 3, "seeds": [0, 1, 2], "generator": {"name": "gaussian"},
@@ -235,7 +235,11 @@ def test_the_page_of_measured_sets_opens_with_a_verdict_that_intervals_decide(rn
     copies = train + 1e-3 * rng.standard_normal(train.shape)
     fresh = rng.standard_normal((400, 4))
     away = reference + 9
-    for generated, memorized in ((copies, "yes: "), (fresh, "not seen: "), (away, "no: ")):
+    some = np.concatenate([copies[:100], away[:300]])  # far away as a whole, copies among them
+    for generated, memorized in (
+        (copies, "yes: "), (fresh, "not seen: "), (away, "no: "),
+        (some, "yes: 25.0 % [21.0, 29.5] of generated rows are three times nearer"),
+    ):  # fmt: skip
         found = el.measure(generated=generated, train=train, reference=reference)
         lines = dict(sets_verdict(found))
         assert list(lines) == ["Memorized?", "Covers?", "Like real?"]

@@ -54,7 +54,7 @@ def test_measure_shows_each_metric_with_interval_and_meaning(terminal, sets):
     shown = terminal(*arguments, "--metrics", "memorized_fraction,total_variance")
     assert "40 generated, 40 train" in shown
     assert "memorized_fraction" in shown
-    assert " … " in shown  # an interval
+    assert re.search(r"total_variance +│ +[0-9.]+ \[[0-9.]+, [0-9.]+\]", shown)
     assert "trace of the" in shown
     assert json.loads(terminal(*arguments, "--json"))["generated"]["n"] == 40
 
@@ -72,7 +72,7 @@ def test_duplicates_and_audit_show_tables(terminal, sets, rng):
     shown = terminal(*call)
     assert "27 generated rows beside 65 real ones" in shown
     assert re.search(r"copy +│ +7 ", shown)
-    assert re.search(r"stray +│ .*%.*│ +[0-9.]+% \[", shown)
+    assert re.search(r"stray +│ .*%.*│ +[0-9.]+ % \[", shown)
     assert json.loads(terminal(*call, "--json"))["counts"]["copy"] == 7
 
 

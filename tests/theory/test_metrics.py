@@ -175,7 +175,7 @@ DIRECTIONS = {
     "entropy_train": "+", "entropy_samples": "-", "entropy_train_intrinsic": "+",
     "entropy_samples_intrinsic": "-", "intrinsic_dimension": "-", "intrinsic_dimension_mle": "-",
     "generalization_score": "-", "generalization_score_reference": "-",
-    "generalization_ratio": "-", "memorized_fraction": "-",
+    "generalization_ratio": "-", "memorized_fraction": "-", "memorized_fraction_reference": "+",
     "auth_pct": "+", "c_t": "-", "fld": "+", "fld_gap": "+", "mifid": "+", "frechet_distance": "+",
     "frechet_distance_infinity": "+", "kernel_distance": "+", "inception_score": "+",
     "sliced_wasserstein": "+", "precision": "+", "recall": "-", "density": "+", "coverage": "-",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entroloop.errors import InputError
+from entroloop.system.numbers import MISSING, number, percent, percent_with_interval, with_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,16 +45,16 @@ def show_selection(answer: Answer, console: Console) -> None:
     """Show what was chosen of each pool, how spread out it is, and what was decided."""
     title = f"{answer['n']:,} rows by {answer['strategy']}"
     rows = [
-        (name, f"{n['rows']:,}", f"{n['chosen']:,}", f"{n['chosen'] / max(n['rows'], 1):.1%}")
+        (name, f"{n['rows']:,}", f"{n['chosen']:,}", percent(n["chosen"] / max(n["rows"], 1)))
         for name, n in answer["pools"].items()
     ]
     console.print(_table(title, ("pool", "rows", "chosen", "share of it"), rows))
     entropy, random = answer.get("entropy"), answer.get("entropy_random")
     if entropy and entropy["nats"] is not None:
-        beside = f", of a random choice {random['nats']:.1f}" if random and random["nats"] else ""
-        console.print(f"entropy {entropy['nats']:.1f} nats{beside}")
+        beside = f", of a random choice {number(random['nats'])}" if random else ""
+        console.print(f"entropy {number(entropy['nats'])} nats{beside}")
     if (radius := answer.get("coverage_radius")) is not None:
-        console.print(f"no row lies farther than {radius:.4g} from a chosen one")
+        console.print(f"no row lies farther than {number(radius)} from a chosen one")
     if decision := answer.get("decision"):
         note = f" ({decision['note']})" if decision.get("note") else ""
         console.print(plain(f"the guard took: {decision['taken']}{note}"))
@@ -81,10 +82,10 @@ def show_measures(answer: Answer, console: Console) -> None:
     )
     title = plain(f"{sizes}; features {answer['features']['name']}")
     table = Table(title=title, title_justify="left")
-    headings = ("metric", "value", "95 % interval", "real rows")
+    headings = ("metric", "value [95 % interval]", "real rows")
     rows = [headings, *(_measure_cells(name, found) for name, found in answer["metrics"].items())]
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for column, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if column else "left", no_wrap=True)
     widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
     room = console.width - sum(widths) - 3 * (len(headings) + 1) - 1
     if room >= FEWEST_LETTERS:
@@ -117,11 +118,11 @@ def show_audit(answer: Answer, console: Console) -> None:
     """Show how many generated rows have each verdict, and how many real rows would."""
     title = f"{answer['made']:,} generated rows beside {answer['real']:,} real ones"
     alarms = {
-        name: f"{alarm['rate']:.1%} [{alarm['interval'][0]:.1%}, {alarm['interval'][1]:.1%}]"
+        name: percent_with_interval(alarm["rate"], tuple(alarm["interval"]))
         for name, alarm in answer["false_alarms"].items()
     }
     rows = [
-        (name, f"{count:,}", f"{count / answer['made']:.1%}", alarms.get(name, ""))
+        (name, f"{count:,}", percent(count / answer["made"]), alarms.get(name, ""))
         for name, count in answer["counts"].items()
     ]
     console.print(_table(title, ("verdict", "rows", "share", "real rows flagged, too"), rows))
@@ -133,8 +134,8 @@ def _table(title: str, headings: tuple[str, ...], rows: Sequence[Sequence[str]])
     from rich.table import Table
 
     table = Table(title=plain(title), title_justify="left")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for column, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if column else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
     return table
@@ -181,14 +182,10 @@ def plain(text: object) -> Text:
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)))
 
 
-def _measure_cells(name: str, found: dict[str, Any]) -> tuple[str, str, str, str]:
+def _measure_cells(name: str, found: dict[str, Any]) -> tuple[str, str, str]:
     value, interval, floor = found["value"], found["interval"], found.get("floor")
-    return (
-        name,
-        "–" if value is None else f"{value:.4g}",
-        "" if interval is None else " … ".join(f"{end:.4g}" for end in interval),
-        "" if floor is None else f"{floor:.4g}",
-    )
+    shown = MISSING if value is None else with_interval(value, interval and tuple(interval))
+    return name, shown, "" if floor is None else number(floor)
 
 
 def _in_words(value: Any) -> str:

@@ -30,11 +30,12 @@ def run_bench(out: str | None, seeds: int | None, as_json: bool) -> None:
 
 def _show(answer: dict[str, Any], console: Console) -> None:
     from entroloop.cli.answers import plain
+    from entroloop.system.numbers import number, percent
 
     console.print(
         f"{answer['comparisons']} means of {answer['seeds']:,} loops each: {answer['deviating']} "
         f"are more than {answer['limit']:g} standard errors from theory (largest "
-        f"{answer['largest_deviation']:.2f}; by chance with probability ≤ "
-        f"{answer['by_chance_at_most']:.1%})"
+        f"{number(answer['largest_deviation'])}; by chance with probability ≤ "
+        f"{percent(answer['by_chance_at_most'])})"
     )
     console.print(plain(f"page {answer['report']}"))

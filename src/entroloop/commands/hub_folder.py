@@ -12,6 +12,7 @@ from typing import Any
 from entroloop.commands.columns import class_names, features_metadata, features_of
 from entroloop.commands.materialize import write_table
 from entroloop.system.files import sha256
+from entroloop.system.numbers import number
 
 DATA = "data/train-00000-of-00001.parquet"
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)  # categories of the Hub
@@ -95,12 +96,12 @@ def _facts(summary: dict[str, Any]) -> list[str]:
             f"Entropy of the choice: {_nats(chosen)} nats; of as many rows drawn at random: "
             f"{_nats(drawn)} (comparable at the same n, d, k and features only)"
         )
-    facts.append(f"Coverage radius: {summary['coverage_radius']:.6g}")
+    facts.append(f"Coverage radius: {number(summary['coverage_radius'])}")
     if assignment := summary.get("assignment"):
         facts.append(
             "Distance of a row of the pools to its nearest pick: "
-            f"{assignment['mean_distance']:.6g} on the mean, "
-            f"{assignment['largest_distance']:.6g} at most; a pick stands for up to "
+            f"{number(assignment['mean_distance'])} on the mean, "
+            f"{number(assignment['largest_distance'])} at most; a pick stands for up to "
             f"{assignment['largest_weight']:,} rows"
         )
     facts.append(f"Stopped by: {summary['stopped_by']}; copies among the picks: "
@@ -109,7 +110,7 @@ def _facts(summary: dict[str, Any]) -> list[str]:
 
 
 def _nats(entropy: dict[str, Any]) -> str:
-    return "−∞" if entropy["nats"] is None else f"{entropy['nats']:.4g}"
+    return "−∞" if entropy["nats"] is None else number(entropy["nats"])
 
 
 def _classes(table: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from entroloop.engines.schedule import StageUpdate
 from entroloop.store.records import GenerationRecord
+from entroloop.system.numbers import number
 from entroloop.system.progress_line import time_left
 
 if TYPE_CHECKING:
@@ -83,10 +84,10 @@ class PlainLines(StudyProgress):
         if new:
             self._console.print(
                 f"[{self.done}/{self.total}] {record.arm} seed {record.seed} "
-                f"generation {record.generation}: entropy {record.entropy_train:.1f} nats, "
-                f"GS {record.generalization_score:.3g} "
-                f"(held-out real {record.generalization_score_reference:.3g}), "
-                f"Fréchet {record.frechet_distance:.3g}{self.left}",
+                f"generation {record.generation}: entropy {number(record.entropy_train)} nats, "
+                f"GS {number(record.generalization_score)} "
+                f"(held-out real {number(record.generalization_score_reference)}), "
+                f"Fréchet {number(record.frechet_distance)}{self.left}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,

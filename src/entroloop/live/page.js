@@ -1,5 +1,4 @@
 // The live page: draws each state that /events sends. Text is set as text, never as HTML.
-"use strict";
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f"];
 const DASHES = ["", "6 3", "2 2", "8 3 2 3"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -27,10 +26,6 @@ function look(i) {
   return { stroke: COLOURS[i % COLOURS.length], fill: "none", "stroke-width": 2, "stroke-dasharray": DASHES[i % DASHES.length] };
 }
 
-function short(value) {
-  return value === undefined || value === null ? "–" : Number(value.toPrecision(3)).toString().replaceAll("-", "−");
-}
-
 function chart(state, arms, column, heading) {
   const curves = arms.map((arm) => means(state.records, arm, column));
   const points = curves.flat();
@@ -44,7 +39,7 @@ function chart(state, arms, column, heading) {
   const x = (g) => left + ((g - 1) / (last - 1)) * (w - left - 8);
   const y = (v) => h - bottom - ((v - low) / (high - low || 1)) * (h - bottom - 8);
   const svg = make("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${heading} over generations` }, undefined, true);
-  for (const v of new Set([low, high])) svg.append(make("text", { x: left - 4, y: y(v) + 4, "text-anchor": "end" }, short(v), true));
+  for (const v of new Set([low, high])) svg.append(make("text", { x: left - 4, y: y(v) + 4, "text-anchor": "end" }, shown(v), true));
   for (const g of new Set([1, last])) svg.append(make("text", { x: x(g), y: h - 4, "text-anchor": "middle" }, g, true));
   curves.forEach((curve, i) => {
     const line = make("polyline", { ...look(i), points: curve.map(([g, v]) => `${x(g)},${y(v)}`).join(" ") }, undefined, true);
@@ -71,7 +66,7 @@ function table(state, arms) {
     row.append(make("td", {}, Math.max(...own.map((r) => r.generation))));
     for (const column of Object.keys(state.shown)) {
       const curve = means(own, arm, column);
-      row.append(make("td", {}, curve.length ? short(curve[curve.length - 1][1]) : "–"));
+      row.append(make("td", {}, shown(curve.at(-1)?.[1])));
     }
     return row;
   });

@@ -25,7 +25,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript")}
+FILES = {  # path: what is sent as one, and its type
+    "/": (["live/page.html"], "text/html"),
+    "/page.js": (["report/assets/numbers.js", "live/page.js"], "text/javascript"),
+}
 
 
 class LivePage:
@@ -107,8 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._from_here():
             self._refuse(HTTPStatus.FORBIDDEN, "only pages of this server may ask")
         elif self.path in FILES:
-            name, kind = FILES[self.path]
-            content = (resources.files("entroloop.live") / name).read_bytes()
+            names, kind = FILES[self.path]
+            content = b"".join((resources.files("entroloop") / name).read_bytes() for name in names)
             self._send(content, kind, {"Content-Security-Policy": POLICY})
         elif self.path == "/report":
             self._report()

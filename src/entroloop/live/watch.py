@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entroloop.live.state import State, read_state
+from entroloop.system.numbers import number
 
 
 def new_records(folder: Path, seconds: float = 1.0) -> Iterator[tuple[State, list[dict[str, Any]]]]:
@@ -35,11 +36,7 @@ def told(record: dict[str, Any]) -> str:
     """Return a record as one line."""
     return (
         f"{record['arm']} seed {record['seed']} generation {record['generation']}: entropy "
-        f"{_short(record['entropy_train'])} nats, GS {_short(record['generalization_score'])} "
-        f"(held-out real {_short(record['generalization_score_reference'])}), Fréchet "
-        f"{_short(record['frechet_distance'])}"
+        f"{number(record['entropy_train'])} nats, GS {number(record['generalization_score'])} "
+        f"(held-out real {number(record['generalization_score_reference'])}), Fréchet "
+        f"{number(record['frechet_distance'])}"
     )
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

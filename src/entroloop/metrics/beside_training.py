@@ -83,6 +83,11 @@ BESIDE_TRAINING: dict[str, Metric] = {
         (G, T), G, memorized_rows_of,
         "share of generated rows three times nearer to one training row than to the next",
         bounds=(0.0, 1.0), pairs=_where(memorized_rows_of),
+        beside=("memorized_fraction_reference",),
+    ),
+    "memorized_fraction_reference": mean_of(
+        (R, T), R, lambda s: memorized_rows_of(s, who=R),
+        "the same share of held-out real rows: what chance makes of it", bounds=(0.0, 1.0),
     ),
     "auth_pct": mean_of(
         (G, T), G, auth_rows_of,

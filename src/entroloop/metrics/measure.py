@@ -15,6 +15,7 @@ from entroloop.metrics.table import BY_NEIGHBOURS, HUBS, METRICS
 from entroloop.plugins import blamed
 from entroloop.samples import Array
 from entroloop.system.notebook import rows_table
+from entroloop.system.numbers import number, with_interval
 from entroloop.system.progress_line import ProgressOf, no_progress_of
 
 
@@ -45,15 +46,14 @@ class Measurements(dict[str, Measurement]):
         rows = [
             (
                 name,
-                f"{found.value:.4g}",
-                "" if found.interval is None else " … ".join(f"{x:.4g}" for x in found.interval),
-                "" if found.floor is None else f"{found.floor:.4g}",
+                with_interval(found.value, found.interval),
+                "" if found.floor is None else number(found.floor),
                 METRICS[name].says,
                 found.note,
             )
             for name, found in self.items()
         ]
-        headings = ("metric", "value", "95 % interval", "real rows", "says", "note")
+        headings = ("metric", "value [95 % interval]", "real rows", "says", "note")
         return rows_table("Measurements", headings, rows)
 
 
@@ -105,7 +105,7 @@ def measure(
             floor, at = taker.floor(METRICS[name])
             pairs, of = taker.pairs(METRICS[name])
         if floor is not None:
-            note += f"; real against real, at {at} rows: {floor:.4g}"
+            note += f"; real against real, at {at} rows: {number(floor)}"
         if of > len(pairs):
             note += f"; the first {len(pairs)} of {of} pairs are listed"
         found[name] = Measurement(
@@ -121,7 +121,7 @@ def measure(
     skewness = taker.hubness() if near else 0.0
     if skewness > HUBS:
         warning = (
-            f"; hubness {skewness:.2g}: few rows are everyone's neighbours in this "
+            f"; hubness {number(skewness)}: few rows are everyone's neighbours in this "
             "space, so distrust this metric"
         )
         for name in near:

@@ -82,12 +82,12 @@ def memorized_rows(*, generated: Array, train: Array, ratio: float = 1 / 3) -> N
 
 
 def memorized_rows_of(
-    sets: Sets, ratio: float = 1 / 3, of: str = "train_whole"
+    sets: Sets, ratio: float = 1 / 3, of: str = "train_whole", who: str = "generated"
 ) -> NDArray[np.bool_]:
-    """See `memorized_rows`; of: the role whose rows may have been memorized."""
+    """See `memorized_rows`; of: the role whose rows may have been memorized, who: by which."""
     if not 0 < ratio <= 1:
         raise InputError(f"ratio must lie in (0, 1]; got {ratio}")
-    d = sets.nearest("generated", of).distances
+    d = sets.nearest(who, of).distances
     found: NDArray[np.bool_] = d[:, 0] == 0
     if d.shape[1] > 1:
         found |= d[:, 0] < ratio * d[:, 1]

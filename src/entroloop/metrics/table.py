@@ -43,16 +43,17 @@ from entroloop.metrics.moments import (
 from entroloop.metrics.originals import OF_ORIGINALS
 from entroloop.metrics.sets import ROLES, Sets
 from entroloop.plugins import Plugin, PluginError, Table
+from entroloop.system.numbers import number, percent
 
 
 def _entropy_note(role: str, intrinsic: bool = False) -> Callable[[Sets], str]:
     def note(sets: Sets) -> str:
         e = entropy_of(sets, role, intrinsic=intrinsic)
-        dimension = f", taken at dimension {e.dimension:.3g}" if intrinsic else ""
+        dimension = f", taken at dimension {number(e.dimension)}" if intrinsic else ""
         return (
-            f"d = {e.d}, k = {e.k}{dimension}, duplicates {e.duplicate_fraction:.3g}, smallest "
-            f"distance {e.min_distance:.3g}; only differences at the same n, d, k and features "
-            "mean anything"
+            f"d = {e.d}, k = {e.k}{dimension}, duplicates {percent(e.duplicate_fraction)}, "
+            f"smallest distance {number(e.min_distance)}; only differences at the same n, d, k and "
+            "features mean anything"
         )
 
     return note
@@ -179,7 +180,7 @@ METRICS: Table[Metric] = Table("metrics", _OWN, _adopted)
 # Metrics based on distances to neighbours in another set: hubs make them say little.
 BY_NEIGHBOURS = (
     "generalization_score", "generalization_score_reference", "generalization_ratio",
-    "memorized_fraction", "auth_pct",
+    "memorized_fraction", "memorized_fraction_reference", "auth_pct",
     "c_t", "precision", "recall", "density", "coverage", "coverage_distance", "drift_fidelity",
     "drift_coverage", "drift_novelty",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from entroloop.monitor.update import Status, Update
+from entroloop.system.numbers import number, percent
 
 WIDTH, HEIGHT = 160, 28
 
@@ -25,7 +26,7 @@ def html(history: Sequence[Update], status: Status) -> str:
     note = f"<p>{escape(status.note)}</p>" if status.note else ""
     return (
         f"<p>{escape(status.verdict())} ({status.updates} updates of {status.last.n} samples, "
-        f"{status.share:.1%} of the time)</p>{note}"
+        f"{percent(status.share)} of the time)</p>{note}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
@@ -39,7 +40,7 @@ def _curve(values: Sequence[float], name: str) -> str:
     x = (WIDTH - 4) / (len(values) - 1)
     y = (HEIGHT - 4) / ((high - low) or 1.0)
     line = " ".join(f"{2 + i * x:.1f},{HEIGHT - 2 - (v - low) * y:.1f}" for i, v in points)
-    label = f"{name} from {points[0][1]:.4g} to {points[-1][1]:.4g}"
+    label = f"{name} from {number(points[0][1])} to {number(points[-1][1])}"
     return (
         f"<svg width='{WIDTH}' height='{HEIGHT}' role='img' aria-label='{escape(label)}'>"
         f"<polyline points='{line}' fill='none' stroke='currentColor'/></svg>"

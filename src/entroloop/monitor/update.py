@@ -8,6 +8,7 @@ from typing import Any
 
 from entroloop.metrics.measure import Measurement
 from entroloop.monitor.onset import Gap
+from entroloop.system.numbers import percent, with_interval
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,10 @@ class Status:
     def __str__(self) -> str:
         head = f"step {self.step}, {self.updates} updates of {self.last.n} samples: "
         lines = [f"  {name} {value}; held-out {real}" for name, value, real in self.lines()]
-        share = f"  the monitor takes {self.share:.1%} of the time"
+        share = f"  the monitor takes {percent(self.share)} of the time"
         notes = [f"  {self.note}"] if self.note else []
         return "\n".join([head + self.verdict(), *lines, *notes, share])
 
 
 def _text(found: Measurement) -> str:
-    if math.isnan(found.value):
-        return "–"
-    between = ""
-    if found.interval is not None:
-        low, high = found.interval
-        between = f" [{low:.4g}, {high:.4g}]"
-    return f"{found.value:.4g}{between}"
+    return with_interval(found.value, found.interval)

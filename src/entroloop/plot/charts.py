@@ -25,6 +25,7 @@ from entroloop.report.claims import t_interval
 from entroloop.report.figures import colour
 from entroloop.report.study_words import entropy_and_score
 from entroloop.store.records import load_records
+from entroloop.system.numbers import with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,9 +151,8 @@ def entropy_against_score(study: Study, *, width: float = WIDTH) -> Figure:
                          facecolor="none", edgecolor=colour(i), linewidth=0.8)  # fmt: skip
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, y.mean() + found.slope * (ends - x.mean()), color="0.3", linewidth=0.8)
-        interval = found.interval
-        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ", one seed"
-        axes.set_title(f"r = {found.r:.2f}{between}")
+        told = with_interval(found.r, found.interval)
+        axes.set_title(f"r = {told}{'' if found.interval else ', one seed'}")
         axes.set(xlabel=LABELS["entropy_train"], ylabel="ln generalization score")
         add_legend(figure, axes, width, records["arm"].nunique())
     return figure

@@ -12,11 +12,11 @@ import pandas as pd
 
 from entroloop.features import extractor_for
 from entroloop.report.claims import RANDOM, random_arms, t_interval
-from entroloop.report.numbers import from_to, number, ratio_with_interval
 from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
 from entroloop.seeding import rng_for
 from entroloop.selection.variety import Variety, Z, variety_of
+from entroloop.system.numbers import alike, from_to, number, ratio_with_interval
 
 JUDGE = "frechet_distance"
 FAILED = 0.5  # Fréchet distance of generation 1 over the variance of real rows: 1 is a constant's
@@ -104,7 +104,7 @@ def _line(name: str, table: pd.DataFrame, base: str, of_base: pd.DataFrame, top:
     points = zip(means.index, means, strict=True)
     last = max(2, int(means.index.max()))
     spark = " ".join(
-        f"{100 * (g - 1) / (last - 1):.1f},{24 - 22 * value / top:.1f}"
+        f"{round(100 * (g - 1) / (last - 1), 1)},{round(24 - 22 * float(value) / top, 1)}"
         for g, value in points
         if np.isfinite(value)
     )
@@ -207,18 +207,20 @@ def _learned(view: StudyView) -> tuple[str, bool]:
     share = distance / variance if variance > 0 else math.nan
     if not share < FAILED:
         return (
-            f"Generation 1 cannot be judged: its Fréchet distance is {number(distance)}, "
-            f"{number(share)} times what real rows vary ({number(variance)}; real rows among "
-            f"themselves: {number(floor)}), so that the generator has learned little or nothing. "
-            "Train it longer, or give it more rows, before reading what follows.",
+            f"Generation 1 cannot be judged: its Fréchet distance to held-out real rows is "
+            f"{number(distance)}, {number(share)} times the variance of real rows "
+            f"({number(variance)}); two sets of real rows are {number(floor)} apart. The generator "
+            "has learned little or nothing: train it longer, or give it more rows, before reading "
+            "on.",
             True,
         )
     score = float((one["generalization_score"] / one["generalization_score_reference"]).mean())
     side = "memorizes" if score < NEAR else "strays" if score > FAR else "generalizes"
     return (
-        f"Generation 1 can be judged: Fréchet distance {number(distance)} where real rows have "
-        f"{number(floor)} among themselves and vary by {number(variance)}. Its samples lie at "
-        f"{score:.2f} of the distance of held-out rows to the training set: it {side}. "
+        f"Generation 1 can be judged: its Fréchet distance to held-out real rows is "
+        f"{number(distance)}; two sets of real rows are {number(floor)} apart, and their variance "
+        f"is {number(variance)}. Its samples lie {number(score)} times as far from the training "
+        f"set as held-out rows do: it {side}. "
         f"{_expected(_variety(view, one))}",
         False,
     )
@@ -243,22 +245,24 @@ def _variety(view: StudyView, one: pd.DataFrame) -> Variety:
 
 def _expected(variety: Variety) -> str:
     """Say whether samples have lost variety, by guarded's own rule, and what is to be tried."""
-    ratio, bound = math.exp(variety.straying), Z * variety.straying_error
-    farther = f"They lie {ratio:.2f} times as far from held-out rows as training rows do"
+    ratio, width = math.exp(variety.straying), math.exp(Z * variety.straying_error)
+    shown, most = alike(ratio, ratio * width)
+    farther = f"They lie {shown} times as far from held-out rows as training rows do"
     if variety.lost:
         return (
-            f"{farther} (at most {ratio * math.exp(bound):.2f}, one-sided 95 %), nearer to each "
-            "other and to the training rows than held-out rows: what they have lost is variety, so "
-            "that selection by entropy may help: let guarded decide."
+            f"{farther} (at most {most}, one-sided 95 %), and nearer to each other and to the "
+            "training rows than held-out rows do: what they have lost is variety, so selection by "
+            "entropy may help. Let guarded selection decide."
         )
-    if variety.straying > bound:
+    if ratio > width:
+        shown, least = alike(ratio, ratio / width)
         return (
-            f"{farther} (at least {ratio * math.exp(-bound):.2f}, one-sided 95 %): such strays are "
-            "what selection by entropy takes first, which has harmed: prefer random, or let "
-            "guarded decide."
+            f"They lie {shown} times as far from held-out rows as training rows do (at least "
+            f"{least}, one-sided 95 %): such strays are what selection by entropy takes first, and "
+            "in such loops it has done harm. Choose at random, or let guarded selection decide."
         )
     return (
-        f"{farther}, and as far from each other and the training rows as held-out rows do: no "
-        "variety is seen to be lost, where selection by entropy has harmed: prefer random, or let "
-        "guarded decide."
+        f"{farther}, and as far from each other and from the training rows as held-out rows do: no "
+        "loss of variety is seen, and in such loops selection by entropy has done harm. Choose at "
+        "random, or let guarded selection decide."
     )

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from entroloop.errors import InputError
 from entroloop.report import refuse_foreign
 from entroloop.report.figures import COLOURS
@@ -32,6 +34,7 @@ def page_from(template: str, **content: Any) -> str:
         loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["breakable"] = _breakable
     style = "\n".join([*map(asset, STYLES), _colours()])
     script = '"use strict";\n' + "\n".join(map(asset, SCRIPTS))
     return environment.get_template(template).render(
@@ -83,6 +86,11 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(own) for own in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _breakable(text: str) -> Markup:
+    """Return a text as HTML that may break after an underscore, where names of arms are long."""
+    return Markup("_<wbr>").join(map(escape, text.split("_")))
 
 
 def _hash(text: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from entroloop.errors import InputError
 from entroloop.features import extractor_for
 from entroloop.metrics.entropy import entropy_attenuation
-from entroloop.report.numbers import alike
 from entroloop.report.read import StudyView
 from entroloop.samples import as_vectors
 from entroloop.seeding import rng_for
+from entroloop.system.numbers import alike, percent
 
 ROWS = 2000  # of a training set, at most: the table is made with the page
 
@@ -36,7 +36,7 @@ def attenuations(view: StudyView) -> list[str]:
             found = entropy_attenuation(*sets, seed=seed)
         except InputError:
             continue
-        share = f", {100 * found.share:.0f} % of it" if 0 < found.share < 2 else ""
+        share = f", {percent(found.share)} of it" if 0 < found.share < 2 else ""
         estimated, normal, seen = alike(found.estimated, found.normal, found.seen)
         sentences.append(
             f"{arm}: estimated change {estimated} nats; normal sets of the same spectra change by "

@@ -11,9 +11,9 @@ from entroloop.cleaning.audit import VERDICTS, FalseAlarms
 from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.images import Picture, above_nearest, sheet, tiles
-from entroloop.report.numbers import percent, percent_with_interval
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.samples import Array
+from entroloop.system.numbers import number, percent, percent_with_interval
 
 if TYPE_CHECKING:
     from entroloop.commands.audit import Audited
@@ -45,8 +45,8 @@ def _verdicts(audited: Audited) -> Table:
     at = audited.summary["thresholds"]
     when = {
         "copy": "equal values",
-        "near-copy": f"d₁ ≤ {at['distance']:.4g} or d₁/d₂ ≤ {at['ratio']:.4g}",
-        "stray": f"typicality ≤ {at['level']:.4g}",
+        "near-copy": f"d₁ ≤ {number(at['distance'])} or d₁/d₂ ≤ {number(at['ratio'])}",
+        "stray": f"typicality ≤ {number(at['level'])}",
         "keep": "none of these",
     }
     alarms = {name: _rate(alarm) for name, alarm in audited.found.false_alarms.items()}
@@ -88,7 +88,7 @@ def _shown(audited: Audited, verdict: str) -> dict[str, Any]:
     names = audited.made.columns_of(rows[:NAMED])["id"]
     real = audited.real.columns_of(found.nearest[rows[:NAMED]])["id"]
     pairs = [
-        f"{own} ({near}, {d:.4g})"
+        f"{own} ({near}, {number(d)})"
         for own, near, d in zip(names, real, found.d1[rows[:NAMED]], strict=True)
     ]
     return {

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from entroloop.report.claims import random_arms
-from entroloop.report.numbers import alike, number
 from entroloop.report.read import StudyView
 from entroloop.store.stages import read_decision
+from entroloop.system.numbers import alike, number
 
 
 def decisions(view: StudyView) -> list[dict[str, Any]]:
@@ -77,12 +77,11 @@ def _expected(found: list[dict[str, Any]]) -> str:
             for name in ("copying", "straying")
         )
         variety = (
-            f"; samples lie {copying:.2f} times as far from the rest of the pool as the guard "
-            f"does, {straying:.2f} times as far from the guard as real rows"
+            f"; samples lie {number(copying)} times as far from the rest of the pool as the guard "
+            f"does, {number(straying)} times as far from the guard as real rows"
         )
-    return (
-        f"help in {yes} of {len(found)} (nearest at z = {sum(largest) / len(largest):.1f}{variety})"
-    )
+    nearest = number(sum(largest) / len(largest))
+    return f"help in {yes} of {len(found)} (nearest at z = {nearest}{variety})"
 
 
 def _came(

@@ -6,7 +6,6 @@ every page, and brings a legend and a colour table of its own for every chart.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +14,9 @@ import pandas as pd
 
 from entroloop.metrics import METRICS
 from entroloop.report.arms import ShownArm, study_titles
-from entroloop.report.numbers import rounded, with_interval
 from entroloop.report.read import StudyView
 from entroloop.report.study_words import entropy_and_score
+from entroloop.system.numbers import rounded, with_interval
 
 Chart = dict[str, Any]
 
@@ -156,12 +155,11 @@ def _points(arm: ShownArm) -> Chart:
 
 
 def _correlation_in_words(found: Any) -> str:
-    none = (math.nan, math.nan)
     interval = "95 % interval by bootstrap over runs" if found.interval else "one seed, no interval"
     return (
-        f"Pearson r = {with_interval(found.r, *(found.interval or none))} over {found.n} points of "
+        f"Pearson r = {with_interval(found.r, found.interval)} over {found.n} points of "
         f"{found.runs} runs ({interval}); slope "
-        f"{with_interval(found.slope, *(found.slope_interval or none))} per nat. "
+        f"{with_interval(found.slope, found.slope_interval)} per nat. "
         "The paper reports r = 0.91."
     )
 

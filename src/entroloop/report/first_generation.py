@@ -10,10 +10,10 @@ import pandas as pd
 from entroloop.errors import InputError
 from entroloop.metrics.manifold import balls, coverage_rows_of
 from entroloop.metrics.sets import Sets
-from entroloop.report.numbers import number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.read import StudyView
 from entroloop.samples import Array
+from entroloop.system.numbers import number, percent
 
 ROWS, SEEDS = 2000, 5  # that are looked at here, at most
 Pair = Sequence[float]  # of the samples, of held-out real rows

@@ -15,9 +15,9 @@ from entroloop.report.assembly import write_page_from
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.memorized_pairs import pairs_file, pairs_of, shown_pairs, write_pairs
 from entroloop.report.modes import modes_shown, radial_chart
-from entroloop.report.numbers import MISSING, alike, number
-from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.page_tables import Cell, Column, Row, Table, figure, words
 from entroloop.report.sets_verdict import sets_verdict
+from entroloop.system.numbers import number
 
 if TYPE_CHECKING:
     from entroloop.commands.measure import Measured
@@ -64,20 +64,17 @@ def write_page(measured: Measured, html: Path) -> Path | None:
 
 def _metrics(measured: Measured) -> Table:
     columns = [
-        Column("metric", words=True), Column("value"), Column("95 % interval"),
-        Column("what it says", words=True), Column("how it was taken", words=True),
+        Column("metric", words=True), Column("value [95 % interval]"), Column("real rows"),
+        Column("how it was taken", words=True),
     ]  # fmt: skip
-    rows = []
-    for name, found in measured.found.items():
-        low, high = found.interval or (math.nan, math.nan)
-        value, *ends = alike(found.value, low, high)
-        shown = " … ".join(ends) if found.interval else MISSING
-        taken = f"{found.note}; comparable {found.comparable}"
-        rows.append(Row([
-            words(name), Cell(value, found.value),
-            Cell(shown, low, (low, high) if found.interval else None), words(METRICS[name].says),
-            words(taken),
-        ]))  # fmt: skip
+    rows = [
+        Row([
+            Cell(name, detail=METRICS[name].says), figure(found.value, found.interval),
+            figure(math.nan if found.floor is None else found.floor),
+            words(f"{found.note}; comparable {found.comparable}"),
+        ])
+        for name, found in measured.found.items()
+    ]  # fmt: skip
     return Table("metrics", "Intervals: 95 %, by the method named in the note", columns, rows)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from entroloop.report.numbers import MISSING, from_to
+from entroloop.system.numbers import MISSING, from_to
 
 Value = Callable[[pd.DataFrame], pd.Series]  # of records, indexed by generation
 

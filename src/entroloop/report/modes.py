@@ -13,9 +13,9 @@ from entroloop.metrics.fourier import RATIO, Mode, bandwidth, modes
 from entroloop.metrics.frequencies import radial_power
 from entroloop.report.figures import Chart, series_of
 from entroloop.report.images import Picture, sheet, tiles
-from entroloop.report.numbers import percent
 from entroloop.samples import Array
 from entroloop.seeding import rng_for
+from entroloop.system.numbers import percent
 
 if TYPE_CHECKING:
     from entroloop.commands.measure import Measured

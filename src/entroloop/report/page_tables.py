@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from entroloop.report.numbers import MISSING, number, with_interval
+from entroloop.system.numbers import MISSING, number, with_interval
 
 Interval = tuple[float, float]
 
@@ -95,8 +95,7 @@ def words(text: str, kind: str = "") -> Cell:
 
 def figure(value: float, interval: Interval | None = None) -> Cell:
     """Return a cell of a number, with its interval where there is one."""
-    low, high = interval or (math.nan, math.nan)
-    return Cell(with_interval(value, low, high), value, interval)
+    return Cell(with_interval(value, interval), value, interval)
 
 
 def strip_of(points: Sequence[float]) -> Cell:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from entroloop.distances.neighbors import nearest
 from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.images import data_url, grid, no_wider
-from entroloop.report.numbers import number
 from entroloop.report.read import StudyView
 from entroloop.report.took_and_left import rows_within, spread_out, took_and_left
 from entroloop.samples import Array, as_vectors
+from entroloop.system.numbers import number, percent
 
 PIXELS = 3_000_000  # bytes of pixels on a page
 SIDE = 64  # pixels; larger images are made smaller
@@ -203,7 +203,7 @@ def _projection(
                 "y": [round(x, 3) for x in found[:, -1].tolist()]}  # fmt: skip
 
     return {
-        "title": title, "last": last, "share": float(axes.explained_variance_ratio_.sum()),
+        "title": title, "last": last, "share": percent(float(axes.explained_variance_ratio_.sum())),
         "real": points(real[:count]), "seed": int(view.config["seeds"][0]),
         "arms": [
             {"arm": arm.index, "name": arm.label, "generations": [

@@ -18,7 +18,11 @@ from entroloop.metrics.frequencies import fine_share, loss_between
 from entroloop.metrics.tails import QUANTILE, tail_share
 from entroloop.report.arms import ShownArm, study_titles
 from entroloop.report.claims import t_interval
-from entroloop.report.numbers import (
+from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.report.pictures import shows_images
+from entroloop.report.read import StudyView
+from entroloop.samples import Array, as_vectors
+from entroloop.system.numbers import (
     MISSING,
     from_to,
     number,
@@ -26,10 +30,6 @@ from entroloop.report.numbers import (
     ratio_with_interval,
     with_interval,
 )
-from entroloop.report.page_tables import Cell, Column, Row, Table, words
-from entroloop.report.pictures import shows_images
-from entroloop.report.read import StudyView
-from entroloop.samples import Array, as_vectors
 
 TAILS, DETAIL = "tail_share", "high_frequency_loss"
 ROWS = 5000  # of a set, at most, where a figure is taken with the page
@@ -213,8 +213,8 @@ def _told(mean: float, low: float, high: float, form: str) -> str:
     if form == "ratio":
         return ratio_with_interval(mean, low, high)
     if form == "nats":
-        return with_interval(mean, low, high, " nats", "+")
-    return with_interval(100 * mean, 100 * low, 100 * high, " points", "+")
+        return with_interval(mean, (low, high), " nats", "+")
+    return with_interval(100 * mean, (100 * low, 100 * high), " points", "+")
 
 
 def _exported(effect: float, form: str) -> float:

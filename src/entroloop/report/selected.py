@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from entroloop.report.assembly import write_page_from
 from entroloop.report.chosen_and_left import first_picks, in_tables, left_rows
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.numbers import number, percent, percent_with_interval
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.selection.outlying import Outlying, outlying
 from entroloop.selection.result import drawn_at_random
 from entroloop.selection.stopping import knee_of
+from entroloop.system.numbers import number, percent, percent_with_interval
 
 if TYPE_CHECKING:
     from entroloop.commands.chosen import Chosen
@@ -82,12 +82,12 @@ def _answer(summary: dict[str, Any]) -> str:
     parts = []
     if own is not None and random is not None:
         parts.append(
-            f"The choice has an entropy of {number(own)} nats, as many rows drawn at random "
-            f"{number(random)}"
+            f"The choice has an entropy of {number(own)} nats, where as many rows drawn at random "
+            f"have {number(random)}"
         )
     radius = summary["coverage_radius"]
     if radius is not None and math.isfinite(radius):
-        parts.append(f"no row that was left lies farther than {number(radius)} from a pick")
+        parts.append(f"no row that was left out lies farther than {number(radius)} from a pick")
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if parts else ""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from entroloop.metrics.measure import Measurement
-from entroloop.report.numbers import number, percent, percent_with_interval, with_interval
+from entroloop.system.numbers import number, percent, percent_with_interval, with_interval
 
 NO_REFERENCE = "not asked: it takes held-out real rows (--reference)"
 
@@ -21,7 +20,10 @@ def sets_verdict(found: Mapping[str, Measurement]) -> list[tuple[str, str]]:
 
 
 def _memorized(found: Mapping[str, Measurement]) -> str:
-    """Judge by C_T, which has held-out rows as its null; tell the share of copies beside it."""
+    """Judge by the share of copies, which some rows decide, and by C_T, which all rows do.
+
+    Held-out rows are the null of both: what they have is no memorization.
+    """
     if "memorized_fraction" not in found:
         return "not asked: it takes the training rows (--train)"
     share = found["memorized_fraction"]
@@ -29,16 +31,25 @@ def _memorized(found: Mapping[str, Measurement]) -> str:
         f"{_share(share)} of generated rows are three times "
         "nearer to one training row than to the next"
     )
-    nearer = found.get("c_t")
+    nearer, chance = found.get("c_t"), found.get("memorized_fraction_reference")
     if nearer is None or nearer.interval is None:
         return f"{told}; give held-out rows (--reference) to judge it"
+    copies = False
+    if chance is not None:
+        told += f" (of held-out rows {_share(chance)})"
+        if share.interval is not None and chance.interval is not None:
+            copies = share.interval[0] > chance.interval[1]
     low, high = nearer.interval
     side = (
-        "yes: they lie nearer to training rows than held-out rows do" if high < 0
-        else "no: they lie farther from training rows than held-out rows do" if low > 0
-        else "not seen: they lie as near to training rows as held-out rows do"
+        "nearer to training rows than" if high < 0
+        else "farther from training rows than" if low > 0
+        else "as near to training rows as"
     )  # fmt: skip
-    return f"{side} (C_T {_number(nearer)}); {told}"
+    as_a_whole = f"as a whole they lie {side} held-out rows do (C_T {_number(nearer)})"
+    if copies:
+        return f"yes: {told}; {as_a_whole}"
+    seen = "yes" if high < 0 else "no" if low > 0 else "not seen"
+    return f"{seen}: {as_a_whole}; {told}"
 
 
 def _covers(found: Mapping[str, Measurement]) -> str:
@@ -71,4 +82,4 @@ def _share(found: Measurement) -> str:
 
 
 def _number(found: Measurement) -> str:
-    return with_interval(found.value, *(found.interval or (math.nan, math.nan)))
+    return with_interval(found.value, found.interval)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from entroloop.report.answer import answer
+from entroloop.report.answer import JUDGE, answer
 from entroloop.report.arms import ShownArm, shown_arms, study_titles
 from entroloop.report.attenuation import attenuations
 from entroloop.report.figures import curves, provenance, relation
@@ -35,8 +35,10 @@ def study_page(views: Sequence[StudyView]) -> dict[str, Any]:
     ]
     failed = [s["answer"].failed for s in sections]
     shown, axes = pictures(arms, views), projections(arms, views)
-    charts = {"curves": curves(arms), "relation": [found] if found else [],
-              "provenance": provenance(arms)}  # fmt: skip
+    drawn = curves(arms)
+    charts = {"judge": [one for one in drawn if one["id"] == JUDGE],
+              "curves": [one for one in drawn if one["id"] != JUDGE],
+              "relation": [found] if found else [], "provenance": provenance(arms)}  # fmt: skip
     return {
         "title": ", ".join(study_titles(views)),
         "studies": sections,

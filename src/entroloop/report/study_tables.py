@@ -7,17 +7,16 @@ from collections.abc import Sequence
 
 from entroloop.report.answer import Answer
 from entroloop.report.arms import ShownArm
-from entroloop.report.claims import Finding, findings, t_interval
+from entroloop.report.claims import Finding, findings
 from entroloop.report.decisions import decisions
 from entroloop.report.memorization import memorization
-from entroloop.report.numbers import alike, number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, figure, strip_of, words
 from entroloop.report.read import StudyView
-from entroloop.report.table import COLUMNS
+from entroloop.report.table import COLUMNS, SHARES, mean_of
+from entroloop.system.numbers import number
 
 # Where one side is better by itself, between arms, too: no measure of memorization is that.
 BEST = {"frechet_distance": "low", "coverage_distance": "low"}
-SHARES = ("memorized_fraction", "real_share")
 
 
 def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) -> Table:
@@ -56,29 +55,19 @@ def last_table(arms: Sequence[ShownArm]) -> Table:
     differ = len(set(lasts)) > 1  # which one it is stands with each arm, or in the caption
     columns = [
         Column("arm", words=True), *([Column("generation")] if differ else []),
-        *(Column(heading, best=BEST.get(column, "")) for column, (heading, _) in COLUMNS.items()),
+        *(Column(heading, best=BEST.get(column, "")) for column, heading in COLUMNS.items()),
     ]  # fmt: skip
     rows = []
     for arm, last in zip(arms, lasts, strict=True):
         at = arm.records[arm.records["generation"] == last]
         cells = [words(arm.label), *([Cell(str(last), last)] if differ else [])]
-        cells += [_mean(at[column].dropna().astype(float).tolist(), column in SHARES)
-                  for column in COLUMNS]  # fmt: skip
+        for column in COLUMNS:
+            told, half, mean, interval = mean_of(at[column], column in SHARES)
+            cells.append(Cell(told, mean, interval, half))
         rows.append(Row(cells, arm.index))
     caption = "" if differ else f"Generation {lasts[0]}: "
     caption += "means over seeds, ± half their 95 % interval; ★ the best mean"
     return Table("last-generation", caption, columns, rows).with_best()
-
-
-def _mean(values: list[float], share: bool) -> Cell:
-    """Return the mean over seeds, and below it half its interval where there are several."""
-    mean = sum(values) / len(values) if values else math.nan
-    factor, unit = (100, " %") if share else (1, "")
-    if len(values) < 2:
-        return Cell(percent(mean) if share else number(mean), mean)
-    low, high = t_interval(values)
-    told, half = alike(factor * mean, factor * (high - low) / 2)
-    return Cell(f"{told}{unit}", mean, (low, high), f"±\u00a0{half}{unit}")
 
 
 def claims_table(name: str, view: StudyView, failed: bool) -> Table | None:

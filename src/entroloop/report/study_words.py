@@ -11,7 +11,7 @@ from entroloop.metrics.correlation import (
     partial_correlation,
     pearson,
 )
-from entroloop.report.numbers import number
+from entroloop.system.numbers import alike, from_to, number, percent
 
 
 def entropy_and_score(
@@ -75,20 +75,22 @@ def verdict(records: pd.DataFrame, arms: list[dict[str, object]]) -> list[str]:
         change = end["entropy_train"] - start["entropy_train"]
         score, held_out = end["generalization_score"], end["generalization_score_reference"]
         side = "nearer to" if score < held_out else "farther from"
+        ours, theirs = alike(float(score), float(held_out))
+        distances = from_to(float(start["frechet_distance"]), float(end["frechet_distance"]))
         sentences.append(
             f"{name}: from generation 2 to {last} the entropy of the training set "
-            f"{'fell' if change < 0 else 'rose'} by {abs(change):.1f} nats; the Fréchet distance "
-            f"went from {start['frechet_distance']:.2f} to {end['frechet_distance']:.2f}; the last "
-            f"samples lie {side} their training set (GS {score:.2f}) than held-out real rows do "
-            f"({held_out:.2f}), at {end['generalization_ratio']:.2f} of that set's own spacing; "
-            f"{100 * end['memorized_fraction']:.1f} % of them are memorized; "
-            f"the last training set is {100 * end['real_share']:.0f} % real."
+            f"{'fell' if change < 0 else 'rose'} by {number(abs(change))} nats; the Fréchet "
+            f"distance went {distances}; the last samples lie {side} their training set "
+            f"(GS {ours}) than held-out real rows do ({theirs}), at "
+            f"{number(end['generalization_ratio'])} of that set's own spacing; "
+            f"{percent(end['memorized_fraction'])} of them are memorized; "
+            f"{percent(end['real_share'])} of the last training set is real."
         )
     if last >= 2:
         final = mean.xs(last, level="generation")["frechet_distance"]
         sentences.append(
             f"At generation {last} the Fréchet distance to held-out real data is lowest under "
-            f"{final.idxmin()} ({final.min():.2f}) and highest under {final.idxmax()} "
-            f"({final.max():.2f})."
+            f"{final.idxmin()} ({number(final.min())}) and highest under {final.idxmax()} "
+            f"({number(final.max())})."
         )
     return sentences

@@ -9,9 +9,9 @@ import numpy as np
 from entroloop.metrics.passages import shared_passages
 from entroloop.modalities.text import is_text, lengths_of, shown, texts_of
 from entroloop.report.arms import ShownArm
-from entroloop.report.numbers import percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
 from entroloop.report.read import StudyView
+from entroloop.system.numbers import percent
 
 SAMPLES = 4  # of each arm and generation that is shown
 PASSAGES = 5  # of each arm

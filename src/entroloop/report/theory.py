@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from entroloop.report.assembly import page_from
 from entroloop.report.figures import Chart, series_of
-from entroloop.report.numbers import MISSING, number, percent
 from entroloop.report.page_tables import Cell, Column, Row, Table, words
+from entroloop.system.numbers import MISSING, number, percent
 from entroloop.theory.bench import LIMIT, verdict
 from entroloop.theory.case import Case
 from entroloop.theory.table import CASES
@@ -35,7 +35,7 @@ def theory_page(records: pd.DataFrame) -> str:
         "theory.html.j2",
         fingerprint="theory bench",
         seeds=int(records["seeds"].iloc[0]),
-        limit=number(LIMIT),
+        limit=f"{LIMIT:g}",
         found=found,
         largest=number(found.largest),
         by_chance=percent(found.by_chance),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from entroloop.selection.variety import Variety
+from entroloop.system.numbers import alike, number
 
 BASELINE, WITHOUT_STRAYS = "random", "random without strays"
 
@@ -45,14 +46,15 @@ class Decision:
                 key=lambda other: self.compared[other][2],
                 default=name,
             )
-        gain, error, z = self.compared[name]
-        nearest = f"its choice is nearer to real rows than a random one by {gain:.3g} ± {error:.2g}"
+        gain, error = alike(*self.compared[name][:2])
+        nearest = f"its choice is nearer to real rows than a random one by {gain} ± {error}"
         if self.taken != name:
             nearest = (
                 "no choice is nearer to real rows than a random one by more than chance explains: "
-                f"of {name} the gain is {gain:.3g} ± {error:.2g}"
+                f"of {name} the gain is {gain} ± {error}"
             )
-        return "; ".join([f"{nearest} ({z:.1f} of its errors)", *self._variety()])
+        z = number(self.compared[name][2])
+        return "; ".join([f"{nearest} ({z} of its errors)", *self._variety()])
 
     def _variety(self) -> list[str]:
         if self.copying is None or self.straying is None or not math.isfinite(self.copying[0]):
@@ -60,8 +62,8 @@ class Decision:
         copying, straying = math.exp(self.copying[0]), math.exp(self.straying[0])
         lost = Variety(*self.copying, *self.straying).lost
         return [
-            f"generated rows lie {copying:.2f} times as far from the rest of the pool, and "
-            f"{straying:.2f} times as far from real rows, as real rows do: "
+            f"generated rows lie {number(copying)} times as far from the rest of the pool, and "
+            f"{number(straying)} times as far from real rows, as real rows do: "
             + ("variety was lost" if lost else "no loss of variety is seen")
         ]
 

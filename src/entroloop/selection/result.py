@@ -23,6 +23,7 @@ from entroloop.selection.pool import Pool
 from entroloop.selection.state import Picks
 from entroloop.selection.taking import taken_from
 from entroloop.system.notebook import facts_table
+from entroloop.system.numbers import number
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -253,7 +254,7 @@ class Selection:
         radii = self.radii[np.isfinite(self.radii)]
         facts = {"rows": f"{len(self):,}", "stopped by": self.stopped_by}
         if len(radii):
-            facts["smallest radius"] = f"{radii.min():.4g}"
+            facts["smallest radius"] = number(float(radii.min()))
         if self.context is not None:
             facts["pool"] = f"{len(self.context.candidates):,} rows"
         if self.decision is not None:

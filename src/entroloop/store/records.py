@@ -14,6 +14,7 @@ from entroloop.store.folder import Store
 from entroloop.store.object_store import store_at
 from entroloop.store.run_lists import Keys, is_complete, other_runs, read_run_lists
 from entroloop.system.notebook import facts_table
+from entroloop.system.numbers import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ class GenerationRecord:
     def _repr_html_(self) -> str:
         """Return what was measured as a table, for notebooks."""
         numbers = {
-            name: f"{value:.4g}" for name, value in self.row().items()
+            name: number(value) for name, value in self.row().items()
             if isinstance(value, float) and not name.startswith(("seconds_", "peak_mb_"))
         }  # fmt: skip
         taken = {"taken": self.taken} if self.taken else {}

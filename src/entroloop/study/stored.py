@@ -32,6 +32,7 @@ from entroloop.store.stages import read_decision, read_real, read_table, read_tr
 from entroloop.study.build import generators_of
 from entroloop.study.config import ArmConfig, StudyConfig
 from entroloop.system.notebook import rows_table
+from entroloop.system.numbers import number
 from entroloop.system.progress_line import no_progress
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class StoredStudy:
         """Return the sentence and the last generation's records, for notebooks."""
         shown = ["arm", "seed", "generation", *SHOWN]
         table = self.records.groupby(["arm", "seed"], as_index=False).last()[shown]
-        rows: str = table.to_html(index=False, escape=True, border=0, float_format="{:.4g}".format)
+        rows: str = table.to_html(index=False, escape=True, border=0, float_format=number)
         return f"<p>{html.escape(repr(self))}</p>{rows}"
 
 
@@ -184,7 +185,7 @@ class StoredRun:
     def _repr_html_(self) -> str:
         """Return the main figures of each generation, for notebooks."""
         rows = [
-            [str(one.generation), *(f"{getattr(one.record, name):.4g}" for name in SHOWN)]
+            [str(one.generation), *(number(getattr(one.record, name)) for name in SHOWN)]
             for one in self
         ]
         return rows_table(repr(self), ["generation", *SHOWN], rows)

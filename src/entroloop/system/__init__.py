@@ -1,1 +1,3 @@
-"""What the machine offers: memory, devices, files, time, a line of progress; nothing of samples."""
+"""What the machine offers: memory, devices, files, time, a line of progress; and how numbers are
+written for people. Nothing of samples.
+"""

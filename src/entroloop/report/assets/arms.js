@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = 8;
-const DASHES = ["", "7 3", "2 3", "10 3 2 3", "14 4"];
+const DASHES = ["", "7 3", "10 3 2 3", "14 4", "12 3 2 3 2 3"]; // dots alone are held-out rows
 const hiddenArms = new Set();
 const redraws = []; // what follows the legend
 

@@ -109,12 +109,12 @@ class Chart {
     const rows = this.log ? logTicksBetween(y0, y1) : ticksBetween(y0, y1, this.spec.kind === "areas" ? 3 : 5);
     for (const value of rows) {
       draw(this.svg, "path", { class: "axis", d: `M${MARGIN.left} ${this.y(value)}H${this.width - MARGIN.right}` });
-      draw(this.svg, "text", { x: MARGIN.left - 6, y: this.y(value) + 4, "text-anchor": "end" }).textContent = shown(Number(value.toPrecision(9)));
+      draw(this.svg, "text", { x: MARGIN.left - 6, y: this.y(value) + 4, "text-anchor": "end" }).textContent = tick(value);
     }
     const columns = this.spec.along === "log" ? logTicksBetween(x0, x1)
       : ticksBetween(x0, x1, Math.min(8, this.width / 60), this.spec.whole);
     for (const value of columns) {
-      draw(this.svg, "text", { x: this.x(value), y: bottom + 15, "text-anchor": "middle" }).textContent = shown(Number(value.toPrecision(9)));
+      draw(this.svg, "text", { x: this.x(value), y: bottom + 15, "text-anchor": "middle" }).textContent = tick(value);
     }
     draw(this.svg, "path", { class: "axis", d: `M${MARGIN.left} ${bottom}H${this.width - MARGIN.right}` });
     const middle = (MARGIN.left + this.width - MARGIN.right) / 2;
@@ -156,10 +156,12 @@ class Chart {
 }
 
 function drawLines(chart, series) {
+  const shared = new Set(series.map((one) => String(one.beside))).size === 1; // one line for all arms
+  const real = draw(chart.svg, "g", { class: "real" });
   const groups = series.map((one) => draw(chart.svg, "g", { class: armClass(one.arm) }));
   series.forEach((one, i) => {
     if (one.low) draw(groups[i], "path", { class: "band", d: chart.band(one.x, one.low, one.high) });
-    if (one.beside) draw(groups[i], "path", { class: "beside", d: chart.path(one.x, one.beside) });
+    if (one.beside && !(shared && i)) draw(shared ? real : groups[i], "path", { class: "beside", d: chart.path(one.x, one.beside) });
   });
   series.forEach((one, i) => {
     draw(groups[i], "path", { class: "line", d: chart.path(one.x, one.y), "stroke-dasharray": DASHES[one.arm % DASHES.length] });

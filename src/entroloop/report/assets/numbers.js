@@ -1,14 +1,24 @@
-// Numbers as the page writes them: report/numbers.py says how.
+// Numbers as the page writes them: system/numbers.py says how.
+
+const MISSING = "–";
 
 function shown(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (value === null || value === undefined || Number.isNaN(value)) return MISSING;
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   let text;
   if (size === 0) return "0";
   if (size >= 999.5 && size < 1e9) text = Math.round(value).toLocaleString("en");
-  else if (size >= 1e-3 && size < 1e9) text = String(Number(value.toPrecision(3)));
+  else if (size >= 1e-3 && size < 1e9) text = value.toPrecision(3);
   else text = value.toExponential(2).replace("e+", "e");
+  return text.replaceAll("-", "−");
+}
+
+// A mark of an axis: as it was chosen, without zeros at its end.
+function tick(value) {
+  const size = Math.abs(value);
+  const text = size && (size < 1e-3 || size >= 1e9) ? Number(value.toPrecision(6)).toExponential().replace("e+", "e")
+    : (value || 0).toLocaleString("en", { maximumSignificantDigits: 6 }); // never −0
   return text.replaceAll("-", "−");
 }
 

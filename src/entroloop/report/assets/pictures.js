@@ -74,7 +74,8 @@ async function fill(panel, name, place, view) {
     const first = place.samples + 2 * place.pairs.length;
     parts.push(make("h3", "", "taken"), await tilesOf(place.took.length, "pairs", (i) => {
       const { g, radius } = place.took[i];
-      return tile(place, [first + i], `${from(g)}, r ${radius}`, `${name}: pick ${i + 1}, ${from(g)}, radius ${radius}`);
+      const [short, long] = radius === MISSING ? ["", ""] : [`, r ${radius}`, `, radius ${radius}`]; // drawn at random: none
+      return tile(place, [first + i], from(g) + short, `${name}: pick ${i + 1}, ${from(g)}${long}`);
     }));
     const left = first + place.took.length;
     parts.push(make("h3", "", "left, above the pick that covers it"), await tilesOf(place.left.length, "pairs", (i) => {

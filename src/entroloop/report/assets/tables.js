@@ -4,8 +4,9 @@ function enhance(sheet) {
   const table = sheet.querySelector("table");
   [...table.rows].forEach((row, i) => (row.dataset.place = i));
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
-    const own = button(heading.textContent.trim(), () => sortBy(table, column));
-    heading.replaceChildren(own);
+    const own = button("", () => sortBy(table, column));
+    own.append(...heading.childNodes);
+    heading.append(own);
   });
   const tools = make("div", "tools");
   const name = table.dataset.name;
