@@ -165,6 +165,7 @@ def test_the_spread_of_rows_beside_real_ones_has_the_error_that_it_varies_by(rng
     nothing = spread_beside(np.zeros((9, 2)), rng.standard_normal((9, 2)))
     assert nothing.lost
     assert not spread_beside(np.zeros((9, 2)), np.zeros((9, 2))).lost
+    assert spread_beside(np.zeros((2, 2)), rng.standard_normal((9, 2))).lost
 
 
 def test_where_spread_was_lost_choices_that_raise_it_need_less_evidence(rng):
