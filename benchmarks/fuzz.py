@@ -10,6 +10,8 @@ beside as crash-….
 """
 
 import io
+import os
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -124,6 +126,12 @@ def main() -> None:
         sys.exit(f"usage: python benchmarks/fuzz.py TARGET [-runs=N]; TARGET: {', '.join(TARGETS)}")
     target = sys.argv.pop(1)
     warnings.simplefilter("ignore")
+    if child := os.fork():  # libFuzzer ends its process at once, whatever is left on disk
+        try:
+            _, status = os.waitpid(child, 0)
+        finally:
+            shutil.rmtree(FOLDER)
+        sys.exit(os.waitstatus_to_exitcode(status))
     corpus = FOLDER / "corpus"
     corpus.mkdir()
     for i, content in enumerate(seeds(target)):
