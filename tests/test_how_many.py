@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 import entroloop as el
 from cut_pools import Cuts
 from entroloop.selection.stopping import knee_of, number_of
+from entroloop.selection.taking import taken_from
 
 METRICS = {"euclidean": "euclidean", "manhattan": "cityblock"}
 lattice = arrays(
@@ -276,6 +277,9 @@ def test_a_selection_is_a_sequence_of_indices_and_a_table(rng, tmp_path):
     assert np.array_equal(loaded.of(x), x[found.indices])
     with pytest.raises(el.InputError, match="the pool had at least"):
         loaded.of(x[:2])
+    assert list(loaded.to_pandas()) == ["index", "rank", "radius"]
+    elsewhere = el.select(x, 6, engine=Cuts(15), assign=True)
+    assert elsewhere.to_pandas()["weight"].sum() == 40
 
 
 def test_plot_draws_radius_and_entropy_over_the_number_of_picks(rng, monkeypatch):
@@ -300,3 +304,17 @@ def test_the_snippet_of_the_page_on_selecting_runs(tmp_path, monkeypatch):
     assert len(names["chosen"]) == 180
     assert names["weights"].sum() == 1797
     assert (tmp_path / "selection.parquet").exists()
+
+
+def test_rows_are_taken_by_number_where_the_length_of_the_pool_is_not_known():
+    source = np.arange(10)
+    assert taken_from(source, np.array([9, 0]), None).tolist() == [9, 0]
+    with pytest.raises(el.InputError, match=r"at least 11 rows, this ndarray has 10"):
+        taken_from(source, np.array([0, 10]), None)
+    assert taken_from(source, np.array([], dtype=np.int64), 10).tolist() == []
+
+
+def test_the_curve_halves_the_number_of_picks_down_to_2_or_3(rng):
+    x = rng.standard_normal((40, 2))
+    for n, expected in ((2, [2]), (3, [3]), (4, [2, 4]), (6, [3, 6]), (9, [3, 5, 9])):
+        assert el.select(x, n).curve.n.tolist() == expected

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import binomtest
 
 import entroloop as el
 from entroloop.metrics import METRICS
+from entroloop.metrics.intervals import wilson
 
 
 @pytest.fixture
@@ -312,3 +314,17 @@ def test_probabilities_of_other_rows_are_refused_and_one_metric_may_be_named_alo
     with pytest.raises(el.InputError, match="10 lines of probabilities for 50 generated rows"):
         el.measure(generated=rows, probabilities=np.full((10, 2), 0.5))
     assert list(el.measure(generated=rows, metrics="total_variance")) == ["total_variance"]
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 8), (3, 8), (50, 200), (200, 200)])
+def test_the_interval_of_a_share_is_scipys_score_interval(hits, n):
+    expected = binomtest(hits, n).proportion_ci(0.95, "wilson")
+    assert wilson(hits / n, n) == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+
+def test_a_floor_needs_sixteen_reference_rows_and_halves_that_share_none(rng):
+    rows = {"generated": rng.standard_normal((40, 2)), "reference": rng.standard_normal((16, 2))}
+    found = el.measure(**rows, metrics=["frechet_distance"])["frechet_distance"]
+    assert "at 8 rows" in found.note
+    rows["reference"] = rows["reference"][:15]
+    assert el.measure(**rows, metrics=["frechet_distance"])["frechet_distance"].floor is None

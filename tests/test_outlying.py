@@ -49,3 +49,22 @@ def test_planted_strays_are_outliers_whatever_the_metric(rng, metric):
 def test_too_few_real_rows_judge_nothing(rng):
     real = rows_like_real(rng, 99)
     assert outlying(real[:9], real, np.arange(9), DISTANCES["euclidean"], 0) is None
+
+
+class ByValue:
+    """A distance that is the row's own number, whatever it is compared with."""
+
+    def nearest(self, rows, others):
+        return rows[:, 0]
+
+
+def test_the_chance_of_so_many_outliers_is_how_often_picks_like_the_real_rows_have_them(rng):
+    m, n, repeats = 120, 40, 4000
+    limits = np.sort(rng.random((repeats, m)), axis=1)[:, 118]  # the 119th: ⌈0.99 · 120⌉
+    counts = (rng.random((repeats, n)) > limits[:, None]).sum(axis=1)
+    real = np.arange(m, dtype=np.float64)[:, None]
+    for beyond in range(4):
+        picks = np.where(np.arange(n) < beyond, 119.0, 118.0)[:, None]
+        found = outlying(picks, real, NONE[:n], ByValue(), 0)
+        assert (found.share, found.distance) == (beyond / n, 118)
+        assert found.p == pytest.approx((counts >= beyond).mean(), abs=0.03)

@@ -13,6 +13,7 @@ from entroloop.report.decisions import _taken
 from entroloop.report.images import grid
 from entroloop.report.memorization import memorization
 from entroloop.report.study_words import entropy_and_score, verdict
+from entroloop.seeding import rng_for
 from entroloop.study.controls import control_name
 
 ARMS = [
@@ -265,3 +266,26 @@ def test_what_guarded_took_is_counted_by_strategy_with_the_range_of_its_number()
     assert shown == (
         "greedy (3), threshold_decay strength 0.625 to 1 (2), random (1), greedy by realism (1)"
     )
+
+
+def test_intervals_are_percentiles_over_runs_fitted_one_by_one(rng):
+    run = np.repeat(np.arange(5), 4)
+    x = rng.standard_normal(20) + 3
+    y = 2 * x + rng.standard_normal(20) + run
+    found = correlation(x, y, run=run, seed_of_run=run, draws=400)
+    fits = []
+    for drawn in rng_for(0, 0, "bootstrap").integers(5, size=(400, 5)):
+        rows = np.concatenate([np.flatnonzero(run == r) for r in drawn])
+        slope, intercept = np.polyfit(x[rows], y[rows], 1)
+        fits.append(
+            [np.corrcoef(x[rows], y[rows])[0, 1], slope, *(slope * found.line.x + intercept)]
+        )
+    low, high = np.percentile(fits, [2.5, 97.5], axis=0)
+    assert found.interval == pytest.approx((low[0], high[0]))
+    assert found.slope_interval == pytest.approx((low[1], high[1]))
+    assert found.line.low == pytest.approx(low[2:])
+    assert found.line.high == pytest.approx(high[2:])
+    assert found.slope == pytest.approx(np.polyfit(x, y, 1)[0])
+    assert found.line.x[[0, -1]].tolist() == [x.min(), x.max()]
+    assert found.line.y == pytest.approx(np.polyval(np.polyfit(x, y, 1), found.line.x))
+    assert (found.n, found.runs) == (20, 5)

@@ -463,3 +463,11 @@ def test_the_fallback_to_float64_is_told(rng, monkeypatch):
 def test_arguments_that_make_no_sense_are_refused(arguments, message, rng):
     with pytest.raises(el.InputError, match=message):
         el.select(rng.standard_normal((4, 2)), 2, **arguments)
+
+
+def test_rows_from_outside_a_pool_of_images_may_be_flat_but_no_images_of_another_shape(rng):
+    images, outside = rng.integers(0, 256, (2, 30, 4, 4, 1), dtype=np.uint8)
+    expected = el.select(images, 6, initial=outside[:3]).indices.tolist()
+    assert el.select(images, 6, initial=outside[:3].reshape(3, 16)).indices.tolist() == expected
+    with pytest.raises(el.InputError, match=r"shape \(8, 2, 1\), the pool of \(4, 4, 1\)"):
+        el.select(images, 6, initial=outside[:3].reshape(3, 8, 2, 1))

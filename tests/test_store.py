@@ -1,6 +1,7 @@
 import contextlib
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,8 +13,11 @@ import pandas as pd
 import pytest
 
 import entroloop as el
+from entroloop.samples import RealData
+from entroloop.store import stages
 from entroloop.store.folder import Store, write_atomically
-from entroloop.store.records import COLUMNS, load_records
+from entroloop.store.records import COLUMNS, from_json, load_records, to_json
+from entroloop.store.run_lists import OtherRun, told
 
 
 @pytest.fixture
@@ -163,3 +167,35 @@ def test_records_that_are_replaced_while_they_are_read_are_those_of_one_moment(t
         writer.join()
     assert all((table["n_train"] == len(table)).all() for table in seen)
     assert len({len(table) for table in seen}) > 1
+
+
+def test_numbers_that_json_lacks_come_back_and_no_others_are_noted():
+    values = {"a": math.inf, "b": -math.inf, "c": 0.5, "d": 3, "e": "text", "f": None}
+    text = to_json(values)
+    assert json.loads(text) == values | {"a": None, "b": None, "notes": {"a": "inf", "b": "-inf"}}
+    assert from_json(text) == values
+    assert "notes" not in json.loads(to_json({"c": 0.5}))
+
+
+def test_runs_of_one_generation_are_told_in_the_singular():
+    assert told([OtherRun("a", 1, [3], [])]) == "a (seed 1; generation 3)"
+    both = [OtherRun("a", 1, [2], []), OtherRun("a", 2, [1, 2], []), OtherRun("b", 0, [1], [])]
+    assert told(both) == "a (seeds 1, 2; generations 1–2), b (seed 0; generation 1)"
+
+
+@pytest.mark.parametrize("classes", [(), (0.0, 1.0)])
+def test_a_training_set_has_labels_where_each_of_its_rows_has_one(store, classes, monkeypatch):
+    real = RealData(np.arange(8.0).reshape(4, 2), np.array([3, 4, 5, 6]))
+    monkeypatch.setattr(stages, "read_real", lambda _: real)
+    store.add_samples(
+        "g1", lambda: -np.arange(6.0).reshape(3, 2), seed=0, generation=1, class_shares=classes
+    )
+    table = pd.DataFrame({"generation": [0, 1, 0], "source_index": [3, 2, 0]})
+    for key, rows in (("real", table[::2]), ("both", table)):
+        with store.commit("training_set", key) as folder:
+            rows.to_parquet(folder / "training_set.parquet")
+    alone = stages.read_training_set(store, "real", ["g1"])
+    assert alone.labels.tolist() == [6, 3]
+    both = stages.read_training_set(store, "both", ["g1"])
+    assert both.data.tolist() == [[6, 7], [-4, -5], [0, 1]]
+    assert (both.labels.tolist() if classes else both.labels) == ([6, 1, 3] if classes else None)

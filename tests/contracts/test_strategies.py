@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from sklearn.decomposition import PCA
 
 import entroloop as el
 from entroloop.selection import STRATEGIES
@@ -122,3 +123,19 @@ def test_matched_random_takes_as_many_real_rows_as_greedy_and_other_rows(rng):
     for g in (0, 1):
         counts = [real[i[groups[i] == g]].sum() for i in (there, here)]
         assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("of_reference", [False, True])
+def test_covariance_matching_brings_the_sum_of_whitened_moments_nearest_to_0(of_reference, rng):
+    x, reference = rng.standard_normal((60, 3)) * [4, 1, 0.2], rng.standard_normal((50, 3)) + 0.3
+    goal = reference if of_reference else x
+    z = PCA(whiten=True).fit(goal).transform(x) * np.sqrt(len(goal) / (len(goal) - 1))
+    moments = np.concatenate([z, z**2 - 1], axis=1)
+    picks: list[int] = []
+    while len(picks) < 15:
+        sums = np.square(moments + moments[picks].sum(axis=0)).sum(axis=1)
+        sums[picks] = np.inf
+        picks.append(int(sums.argmin()))
+    arguments = {"reference": reference} if of_reference else {}
+    found = el.select(x, 15, "covariance_matching", **arguments)
+    assert found.indices.tolist() == picks

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.metrics import Sets
+from entroloop.metrics.entropy import entropy_of
 
 
 def gaussian_entropy(d):
@@ -53,6 +55,17 @@ def test_repeated_rows_change_nothing_but_the_fraction_of_duplicates(times, rng)
     )
     some = el.knn_entropy(np.concatenate([x, x[:20]]))  # also where only some rows are repeated
     assert (some.n, some.nats) == (50, whole.nats)
+
+
+@pytest.mark.parametrize("rows", [50, 70])  # without copies, and with some
+def test_the_entropy_of_a_set_among_others_is_that_of_its_rows_alone(rows, rng):
+    x = np.resize(rng.standard_normal((50, 4)), (rows, 4))
+    alone, found = el.knn_entropy(x), entropy_of(Sets(generated=x, train=x + 1), "generated")
+    assert found.nats == pytest.approx(alone.nats, rel=1e-12)
+    assert (found.n, found.d, found.k) == (50, 4, 1)
+    assert found.duplicate_fraction == alone.duplicate_fraction == 1 - 50 / rows
+    equal = entropy_of(Sets(generated=np.ones((5, 2))), "generated")
+    assert (equal.nats, equal.n, equal.duplicate_fraction) == (-math.inf, 1, 0.8)
 
 
 def test_floor_reproduces_the_reference_codes_constant(rng):

@@ -366,3 +366,23 @@ def test_likelihood_divergence_splits_the_training_rows_in_halves_that_share_non
     np.testing.assert_allclose(reference, (train[:3] + 1 - mean) / deviation)
     with pytest.raises(el.InputError, match="at least 8 training rows; got 7"):
         fld(generated=generated, train=train[:7], reference=train)
+
+
+def test_the_extrapolation_takes_four_rows_for_each_feature_and_no_fewer(rng):
+    for d, least in ((3, 20), (5, 20), (6, 24)):
+        g, r = rng.standard_normal((least, d)), rng.standard_normal((90, d))
+        assert np.isfinite(frechet_distance_infinity(generated=g, reference=r))
+        with pytest.raises(
+            el.InputError, match=f"at least {least} generated rows .* got {least - 1}"
+        ):
+            frechet_distance_infinity(generated=g[1:], reference=r)
+
+
+def test_drift_is_infinite_where_one_of_its_distances_is_0_and_the_other_is_not(rng):
+    train, reference = rng.standard_normal((2, 20, 3))
+    assert drift_fidelity(generated=reference, train=train, reference=reference) == -np.inf
+    assert drift_coverage(generated=reference, train=train, reference=reference) == -np.inf
+    assert drift_novelty(generated=train, train=train, reference=reference) == np.inf
+    assert drift_fidelity(generated=train, train=train, reference=train) == 0  # 0 of 0: no drift
+    far = np.array([[0.0], [7.0]])  # distances of 1 and 2 to their nearest
+    assert drift_novelty(generated=far, train=far + 2, reference=far + 1) == -np.log(2)
