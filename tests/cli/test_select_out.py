@@ -18,6 +18,7 @@ from scipy.spatial.distance import cdist
 import entroloop as el
 from entroloop.commands.select import select_files
 from entroloop.commands.select_request import Request
+from entroloop.system.numbers import number
 
 
 def encoded(pixels, kind="PNG"):
@@ -262,7 +263,7 @@ def test_a_data_card_tells_provenance_entropy_coverage_and_the_command(hub, tmp_
     assert header["size_categories"] == ["n<1K"]
     summary = json.loads((tmp_path / "s/summary.json").read_text())
     assert "| images | 12 | 7 |" in card
-    assert f"{summary['entropy']['nats']:.4g} nats" in card
+    assert f"{number(summary['entropy']['nats'])} nats" in card
     assert f"Coverage radius: {summary['coverage_radius']:.6g}" in card
     assert "entroloop select --pool images -n 7" in card
     assert "<b>" not in card

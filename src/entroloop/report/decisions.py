@@ -63,7 +63,7 @@ def _range(kind: str, taken: list[str]) -> str:
     if len(taken) == 1:
         return taken[0]
     numbers = sorted(float(name.partition("=")[2]) for name in taken)
-    return f"{kind} {number(numbers[0])} to {number(numbers[-1])}"
+    return f"{kind} {numbers[0]:g} to {numbers[-1]:g}"  # a setting, as it was chosen
 
 
 def _expected(found: list[dict[str, Any]]) -> str:
