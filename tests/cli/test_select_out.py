@@ -264,7 +264,7 @@ def test_a_data_card_tells_provenance_entropy_coverage_and_the_command(hub, tmp_
     summary = json.loads((tmp_path / "s/summary.json").read_text())
     assert "| images | 12 | 7 |" in card
     assert f"{number(summary['entropy']['nats'])} nats" in card
-    assert f"Coverage radius: {summary['coverage_radius']:.6g}" in card
+    assert f"Coverage radius: {number(summary['coverage_radius'])}" in card
     assert "entroloop select --pool images -n 7" in card
     assert "<b>" not in card
     assert str(tmp_path) not in card
