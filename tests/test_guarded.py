@@ -12,6 +12,7 @@ from entroloop.commands.run import prepare, run_study
 from entroloop.data.digits import Digits
 from entroloop.distances.table import DISTANCES
 from entroloop.seeding import seed_for
+from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import compare
 from entroloop.selection.realism import conformal_p, realism_weights
 from entroloop.selection.variety import variety_of
@@ -220,6 +221,8 @@ def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence
     assert found.reason.endswith("as real rows do: variety was lost")
     assert "no choice is nearer to real rows" in varied.reason
     assert varied.reason.endswith("no loss of variety is seen")
+    nothing = {"random without strays": (0.1, 0.1, 1.0)}  # every inner strategy was left out
+    assert Decision("random", nothing, 1.0, 9, "energy").reason == ""
     # Known real rows in the pool do not hide that the others are copies.
     pool = np.concatenate([trained, copies])
     told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [250, 500]))

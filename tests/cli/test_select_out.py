@@ -333,6 +333,19 @@ def test_an_update_takes_features_and_metric_of_the_earlier_choice_unless_told(c
     assert other["radius_bound"] is None
 
 
+def test_an_update_loads_no_features_that_only_a_folder_names(choose, rng):
+    for name in ("x.npy", "y.npy"):
+        np.save(name, rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
+    choose("x.npy", n=10, out="s0", features="pixels:pca=3")
+    with pytest.raises(
+        el.InputError, match="'pixels:pca=3'; .* give --features again"
+    ):
+        choose("y.npy", update="s0", out="s1")
+    assert not Path("s1").exists()
+    told = choose("y.npy", update="s0", out="s1", features="pixels:pca=3")
+    assert told["features"] == "pixels:pca=3"
+
+
 def test_an_update_is_the_choice_of_all_rows_where_that_takes_no_row_left_out(choose, rng):
     equal = 0
     for case in range(8):

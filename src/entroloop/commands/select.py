@@ -52,11 +52,8 @@ def select_files(request: Request, progress: bool = False) -> Chosen:
     folder.check()
     refuse_overlap(request.out, sources_of(request))
     earlier = _earlier(request)
-    before = {} if earlier is None else earlier.summary
-    features = request.features or str(before.get("features", "raw"))
-    metric = request.metric or str(before.get("metric", "euclidean"))
-    extractor = extractor_for(features, request.device)
-    request = replace(request, features=features, metric=metric)
+    request = _in_its_space(request, earlier)
+    extractor = extractor_for(request.features, request.device)
     with ProgressLine() as line:
         read = _read(request, extractor, line.of if progress else no_progress_of)
     pools = _joined(request, read, earlier)
@@ -114,7 +111,7 @@ def _selected(
         request.strategy,
         min_distance=request.min_distance,
         until=request.until,
-        metric=request.metric or "euclidean",
+        metric=request.metric,
         initial=initial,
         groups=groups,
         quota=request.quota,
@@ -166,6 +163,22 @@ def _earlier(request: Request) -> Earlier | None:
     if request.update is None:
         return None
     return read_earlier(Path(request.update), strict=request.strict, columns=request.columns)
+
+
+def _in_its_space(request: Request, earlier: Earlier | None) -> Request:
+    """Return the request with the features and metric of the earlier choice where it names none.
+
+    Raises InputError for features that name a file or a model: a folder does not say what is run.
+    """
+    before = {} if earlier is None else earlier.summary
+    features = request.features or str(before.get("features", "raw"))
+    if not request.features and ":" in features:
+        raise InputError(
+            f"the earlier choice took features {features!r}; what a folder names is not loaded "
+            "unasked: give --features again"
+        )
+    metric = request.metric or str(before.get("metric", "euclidean"))
+    return replace(request, features=features, metric=metric)
 
 
 def _joined(request: Request, sets: list[FileSet], earlier: Earlier | None) -> Pools:

@@ -27,7 +27,7 @@ class Request:
     pools: [NAME=]PATH of each pool. n: how many rows to choose, or a share such as "10%"; None
     where min_distance or until say when it is enough, or an update keeps its size. update: the
     folder of an earlier choice, whose rows are offered anew. parameters: of the strategy. features,
-    metric: the names of an extractor and a distance; None for those of the choice that is updated,
+    metric: the names of an extractor and a distance; "" for those of the choice that is updated,
     raw and euclidean without one. initial: the path of rows that count as chosen. group_by: a
     column, `label` or `pool`; quota: how the picks are shared among its groups. weights: a column,
     or `realism`, by the guard. guard: the path of real rows, for that and for the strategy guarded.
@@ -47,8 +47,8 @@ class Request:
     update: str | None = None
     strategy: str = "greedy"
     parameters: dict[str, Any] = field(default_factory=dict)
-    features: str | None = None
-    metric: str | None = None
+    features: str = ""
+    metric: str = ""
     initial: str | None = None
     group_by: str | None = None
     quota: str = "proportional"

@@ -246,7 +246,7 @@ def _variety(view: StudyView, one: pd.DataFrame) -> Variety:
 def _expected(variety: Variety) -> str:
     """Say whether samples have lost variety, by guarded's own rule, and what is to be tried."""
     ratio, width = math.exp(variety.straying), math.exp(Z * variety.straying_error)
-    shown, most = alike(ratio, ratio * width)
+    least, shown, most = alike(ratio / width, ratio, ratio * width)
     farther = f"They lie {shown} times as far from held-out rows as training rows do"
     if variety.lost:
         return (
@@ -255,11 +255,10 @@ def _expected(variety: Variety) -> str:
             "entropy may help. Let guarded selection decide."
         )
     if ratio > width:
-        shown, least = alike(ratio, ratio / width)
         return (
-            f"They lie {shown} times as far from held-out rows as training rows do (at least "
-            f"{least}, one-sided 95 %): such strays are what selection by entropy takes first, and "
-            "in such loops it has done harm. Choose at random, or let guarded selection decide."
+            f"{farther} (at least {least}, one-sided 95 %): such strays are what selection by "
+            "entropy takes first, and in such loops it has done harm. Choose at random, or let "
+            "guarded selection decide."
         )
     return (
         f"{farther}, and as far from each other and from the training rows as held-out rows do: no "

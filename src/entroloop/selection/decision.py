@@ -37,23 +37,18 @@ class Decision:
     @property
     def reason(self) -> str:
         """Why this was taken, and what the rows have lost, in words; "" where nothing decided."""
-        if not self.compared:
+        inner = {name: told for name, told in self.compared.items() if name != WITHOUT_STRAYS}
+        if not inner:
             return ""
-        name = self.taken
-        if name not in self.compared or name == WITHOUT_STRAYS:
-            name = max(
-                (other for other in self.compared if other != WITHOUT_STRAYS),
-                key=lambda other: self.compared[other][2],
-                default=name,
-            )
-        gain, error = alike(*self.compared[name][:2])
+        name = self.taken if self.taken in inner else max(inner, key=lambda one: inner[one][2])
+        gain, error = alike(*inner[name][:2])
         nearest = f"its choice is nearer to real rows than a random one by {gain} ± {error}"
         if self.taken != name:
             nearest = (
                 "no choice is nearer to real rows than a random one by more than chance explains: "
                 f"of {name} the gain is {gain} ± {error}"
             )
-        z = number(self.compared[name][2])
+        z = number(inner[name][2])
         return "; ".join([f"{nearest} ({z} of its errors)", *self._variety()])
 
     def _variety(self) -> list[str]:
