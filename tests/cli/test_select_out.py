@@ -337,9 +337,7 @@ def test_an_update_loads_no_features_that_only_a_folder_names(choose, rng):
     for name in ("x.npy", "y.npy"):
         np.save(name, rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
     choose("x.npy", n=10, out="s0", features="pixels:pca=3")
-    with pytest.raises(
-        el.InputError, match="'pixels:pca=3'; .* give --features again"
-    ):
+    with pytest.raises(el.InputError, match=r"'pixels:pca=3'; .* give --features again"):
         choose("y.npy", update="s0", out="s1")
     assert not Path("s1").exists()
     told = choose("y.npy", update="s0", out="s1", features="pixels:pca=3")
