@@ -213,6 +213,12 @@ def test_principal_components_of_pixels_are_fitted_once(images):
         extractor_for("pixels:pca=100").fitted_to(images)
 
 
+def test_whitened_components_differ_by_their_scale_alone(images):
+    plain = extractor_for("pixels:pca=5").fitted_to(images)(images).astype(float)
+    whitened = extractor_for("pixels:pca=5,whiten").fitted_to(images)(images)
+    assert np.allclose(whitened, plain / plain.std(axis=0, ddof=1), rtol=1e-4)
+
+
 def test_what_was_embedded_once_comes_from_the_cache(models, images, tmp_path, monkeypatch):
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     calls = []
@@ -309,6 +315,7 @@ def test_the_cache_keeps_to_its_bound_and_drops_what_was_used_longest_ago(
         ("dino", "did you mean 'dinov2'"),
         ("raw:x", "no argument"),
         ("pixels:64", "pca=K"),
+        ("pixels:pca=8,white", "pca=K,whiten"),
         ("torchscript", "torchscript:model.pt"),
         ("torchscript:nowhere.pt", "there is no file"),
         ("inception:nowhere.pt", "there is no file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from entroloop.samples import Array, as_vectors
 def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # no network
     """Return the extractor of grey levels as vectors; `pixels:pca=K`: K principal components.
 
+    `pixels:pca=K,whiten` divides each by its standard deviation, so that all count alike.
     The components, float32, are fitted to the reference set if there is one, else to the training
     set, else to the set itself (scikit-learn, randomized solver, fixed seed).
     """
@@ -27,10 +29,12 @@ def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
     plain = Extractor(name, name, whole=flat, comparable="with pixel distances at 0..255")
     if argument is None:
         return plain
-    key, _, value = argument.partition("=")
-    if key != "pca" or not value.isdigit() or int(value) < 1:
-        raise InputError(f"features pixels take pca=K, for K components; got '{argument}'")
-    components = int(value)
+    asked = re.fullmatch(r"pca=([1-9][0-9]{0,8})(,whiten)?", argument)
+    if asked is None:
+        raise InputError(
+            f"features pixels take pca=K, for K components, or pca=K,whiten; got '{argument}'"
+        )
+    components, whiten = int(asked[1]), asked[2] is not None
 
     def fit(data: Array) -> Extractor:
         from sklearn.decomposition import PCA
@@ -43,7 +47,8 @@ def pixels(argument: str | None, device: str) -> Extractor:  # noqa: ARG001  # n
             )
         if (rows == rows[0]).all():
             raise InputError(f"features {name}: all images are equal; they have no components")
-        fitted = PCA(components, svd_solver="randomized", random_state=0).fit(rows)
+        fitted = PCA(components, svd_solver="randomized", whiten=whiten, random_state=0)
+        fitted.fit(rows)
         return replace(
             plain, whole=lambda x: np.asarray(fitted.transform(flat(x)), dtype=np.float32)
         )
