@@ -232,6 +232,21 @@ def test_scripts_write_numbers_as_python_does(visit):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [
+        (2, 500, [3, 10, 30, 100, 300]),
+        (5, 200, [5, 10, 20, 50, 100, 200]),
+        (1, 10_000, [1, 10, 100, 1_000, 10_000]),
+        (110, 190, [120, 140, 160, 180]),
+    ],
+)
+def test_a_logarithmic_axis_is_marked_along_all_of_it(visit, low, high, marks):
+    tab = visit("default")
+    found = tab.evaluate(f"logTicksBetween({low}, {high})")
+    assert [round(value, 9) for value in found] == marks
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("shown", PAGES)
 def test_axe_finds_no_serious_violation(visit, axe, shown, scheme):

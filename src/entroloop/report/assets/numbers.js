@@ -34,17 +34,19 @@ function ticksBetween(low, high, about, whole) {
 }
 
 // The same where equal ratios have equal lengths: powers of ten, not all of them if many, and 2 and 5
-// times them if few; over less than that the places of a linear axis.
+// times them, or 3 times, if few; over less than that the places of a linear axis.
 function logTicksBetween(low, high) {
-  const found = [];
-  const factors = high / low > 200 ? [1] : [1, 2, 5];
   const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   const step = Math.max(1, Math.ceil((last - first) / 7));
-  for (let p = Math.ceil(first / step) * step; p <= last; p += step) {
-    for (const factor of factors) {
-      const value = factor * 10 ** p;
-      if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+  for (const factors of high / low > 200 ? [[1], [1, 3]] : [[1, 2, 5]]) {
+    const found = [];
+    for (let p = Math.ceil(first / step) * step; p <= last; p += step) {
+      for (const factor of factors) {
+        const value = factor * 10 ** p;
+        if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+      }
     }
+    if (found.length > 2) return found;
   }
-  return found.length > 2 ? found : ticksBetween(low, high, 4).filter((value) => value > 0);
+  return ticksBetween(low, high, 4).filter((value) => value > 0);
 }
