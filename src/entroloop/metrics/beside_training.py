@@ -107,10 +107,10 @@ BESIDE_TRAINING: dict[str, Metric] = {
         lambda s: _copying_rows(s, UNSELECTED), f"{G} and {UNSELECTED}",
         every_row=True, bounds=ANY,
     ),
-    "fld": mean_of(
-        (G, T, R), R, fld_rows_of,
+    "fld": Metric(
+        (G, T, R), lambda s: float(fld_rows_of(s).mean()),
         "likelihood of held-out rows lost by modelling with generated rows, not training rows",
-        bounds=ANY, pairs=_nearness, on_request=True,
+        every_row=True, counted=True, bounds=ANY, pairs=_nearness, on_request=True,
     ),
     "fld_gap": Metric(
         (G, T, R), fld_gap_of,
