@@ -46,9 +46,9 @@ def pays(m: int, d: int, picks: int) -> bool:
 
 
 def tree_bytes(m: int, d: int) -> int:
-    """Return what a tree over m rows takes, the copy that is sorted into it included."""
+    """Return what a tree over m rows takes, the two copies that sort them into it included."""
     leaves = _leaves(m)
-    return leaves * 32 * (8 * d + 24) + leaves * (19 * d + 48) + m * (8 * d + 16)
+    return leaves * 32 * (8 * d + 24) + leaves * (19 * d + 48) + m * (16 * d + 40)
 
 
 def _leaves(m: int) -> int:
@@ -65,8 +65,8 @@ class Tree:
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
         self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
         self._weighted = weights is not None
-        self._boxes = self._grown(rows, index, weights)
         self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
+        self._boxes = self._grown(rows, index, weights)
         self.set_order(np.empty(0, dtype=np.int64))
 
     def _grown(self, rows: Array, index: Index, weights: Float64 | None) -> Any:
@@ -89,7 +89,9 @@ class Tree:
             slot=np.full(m, -1),
             first=first,
         )
-        self._kernels.build(boxes, np.array(rows[index], dtype=np.float64, order="C"), index.copy())
+        some = rows if len(index) == m else rows[index]
+        sorted_rows = np.array(some, dtype=np.float64, order="C")
+        self._kernels.build(boxes, sorted_rows, index.copy(), self._zeros)
         there = boxes.own >= 0
         boxes.least[there] = np.inf
         if weights is not None:

@@ -64,51 +64,92 @@ _compiled = compiled("nnan", "nsz")
 
 
 @_compiled
-def _exchange(rows: Any, index: Any, a: int, b: int) -> None:
-    index[a], index[b] = index[b], index[a]
-    for j in range(rows.shape[1]):
-        rows[a, j], rows[b, j] = rows[b, j], rows[a, j]
+def _near_median(x: Any, first: int, stop: int) -> float:
+    """Return a value near the median of x from `first` on: the median of three of three."""
+    step = (stop - first) / 9
+    a = _of_three(x, first, step, 0)
+    b = _of_three(x, first, step, 3)
+    c = _of_three(x, first, step, 6)
+    return max(min(a, b), min(max(a, b), c))
 
 
 @_compiled
-def _divide(rows: Any, index: Any, first: int, stop: int, middle: int, j: int) -> None:
-    """Move rows first … stop − 1 so that column j is no larger before `middle` than from it on."""
-    low, high = first, stop - 1
-    while high > low:
-        a, b, c = rows[low, j], rows[(low + high) >> 1, j], rows[high, j]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, k = low, high
-        while i <= k:
-            while rows[i, j] < pivot:
-                i += 1
-            while rows[k, j] > pivot:
-                k -= 1
-            if i <= k:
-                _exchange(rows, index, i, k)
-                i += 1
-                k -= 1
-        if middle <= k:
-            high = k
-        elif middle >= i:
-            low = i
-        else:
-            return
+def _of_three(x: Any, first: int, step: float, at: int) -> float:
+    a = x[first + int(step * (at + 0.5))]
+    b = x[first + int(step * (at + 1.5))]
+    c = x[first + int(step * (at + 2.5))]
+    return max(min(a, b), min(max(a, b), c))
+
+
+# Both loops below move a row by a number that is computed, not by a branch: which way it goes no
+# processor can guess.
+@_compiled
+def _parted(x: Any, into: Any, first: int, stop: int, limit: float) -> int:
+    """Copy x from `first` on, those below a limit first; return where they end."""
+    low, high = np.uint64(first), np.uint64(stop - 1)
+    for i in range(np.uint64(first), np.uint64(stop)):
+        below = x[i] < limit
+        into[low if below else high] = x[i]
+        low += np.uint64(below)
+        high -= np.uint64(not below)
+    return np.int64(low)
 
 
 @_compiled
-def _sort(rows: Any, index: Any, first: int, stop: int) -> None:
-    """Sort the few rows of a leaf by their index."""
-    for i in range(first + 1, stop):
-        k = i
-        while k > first and index[k - 1] > index[k]:
-            _exchange(rows, index, k - 1, k)
-            k -= 1
+def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> float:
+    """Return the value that would lie at `middle` if x were sorted from `first` on; moves them."""
+    while stop - first > 1:
+        pivot = _near_median(x, first, stop)
+        end = _parted(x, spare, first, stop, pivot)
+        if middle < end:
+            stop = end
+        elif end > first:
+            first = end
+        else:  # the pivot is the least of them: those equal to it come first
+            first = _parted(x, spare, first, stop, np.nextafter(pivot, np.inf))
+            if middle < first:
+                return pivot
+        x, spare = spare, x
+    return x[first]
+
+
+@_compiled
+def _divide(
+    rows: Any, index: Any, spare: Any, first: int, stop: int, middle: int, j: int, zeros: Any
+) -> float:
+    """Move rows first … stop − 1 so that column j is no larger before `middle` than from it on,
+    and each half keeps its order; return the value between them.
+    """
+    spare_rows, spare_index, x, spare_x = spare
+    for i in range(np.uint64(first), np.uint64(stop)):
+        x[i] = rows[i, j]
+    value = _median(x, spare_x, first, stop, middle)
+    equal = middle - first  # rows of this value that go before the middle: those before `edge`
+    for i in range(np.uint64(first), np.uint64(stop)):
+        equal -= rows[i, j] < value
+    edge = first
+    while equal > 0:
+        equal -= rows[edge, j] == value
+        edge += 1
+    low, high = np.uint64(first), np.uint64(middle)
+    for i in range(np.uint64(first), np.uint64(stop)):
+        before = (rows[i, j] < value) | ((rows[i, j] == value) & (i < np.uint64(edge)))
+        to = low if before else high
+        low += np.uint64(before)
+        high += np.uint64(not before)
+        spare_index[to] = index[i]
+        for k in range(len(zeros)):
+            spare_rows[to, k] = rows[i, k]
+    for i in range(np.uint64(first), np.uint64(stop)):
+        index[i] = spare_index[i]
+        for k in range(len(zeros)):
+            rows[i, k] = spare_rows[i, k]
+    return value
 
 
 @_compiled
 def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: int) -> None:
     box = leaf + len(boxes.own)
-    _sort(given, index, start, stop)
     for k in range(stop - start):
         boxes.own[leaf, k] = index[start + k]
         boxes.slot[index[start + k]] = leaf * LEAF + k
@@ -122,7 +163,7 @@ def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: 
 
 
 @_compiled
-def build(boxes: Any, given: Any, index: Any) -> None:
+def build(boxes: Any, given: Any, index: Any, zeros: Any) -> None:
     """Fill rows, own, slot, low and high; given (q, d) and index (q,) are moved about.
 
     A box is halved at the median of its widest side, where its sides are those of the box above,
@@ -130,6 +171,7 @@ def build(boxes: Any, given: Any, index: Any) -> None:
     """
     q, d = given.shape
     leaves = len(boxes.own)
+    spare = np.empty_like(given), np.empty_like(index), np.empty(q), np.empty(q)
     pending = np.empty((64, 3), np.int64)  # depth first, so that a box's rows stay in the cache
     sides = np.empty((64, 2, d))
     pending[0, 0], pending[0, 1], pending[0, 2] = 1, 0, q
@@ -151,9 +193,9 @@ def build(boxes: Any, given: Any, index: Any) -> None:
                 widest = j
         middle = (start + stop) >> 1
         if middle < stop:
-            _divide(given, index, start, stop, middle, widest)
+            value = _divide(given, index, spare, start, stop, middle, widest, zeros)
             sides[count + 1] = sides[count]
-            sides[count, 1, widest] = sides[count + 1, 0, widest] = given[middle, widest]
+            sides[count, 1, widest] = sides[count + 1, 0, widest] = value
         pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box, start, middle
         count += 1
         pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box + 1, middle, stop
@@ -172,11 +214,24 @@ def build(boxes: Any, given: Any, index: Any) -> None:
 @_compiled
 def _in_order(boxes: Any, order: Any, position: int, level: float) -> int:
     """Return the first position whose row has a value above a level, from a position on."""
-    while position < len(order.rows):
-        s = boxes.slot[order.rows[position]]
-        if s >= 0 and boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF] > level:
-            break
-        position += 1
+    count = len(order.rows)
+    while position < count:
+        group, largest = position // GROUP, -1.0
+        start, stop = group * GROUP, min((group + 1) * GROUP, count)
+        if order.bound[group] <= level:
+            position = stop
+            continue
+        for i in range(position, stop):
+            s = boxes.slot[order.rows[i]]
+            if s < 0:
+                continue
+            value = boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF]
+            if value > level:
+                return i
+            largest = max(largest, value)
+        if position == start:
+            order.bound[group] = largest
+        position = stop
     return position
 
 
