@@ -241,7 +241,7 @@ class Shard:
 
     def set_order(self, rank: Index) -> None:
         """Set the position of each row in the visiting order; −1 for rows that have none."""
-        order = np.argsort(rank, kind="stable")
+        order = np.argsort(rank)  # ranks differ, but for those that are left out
         self._order = order[np.count_nonzero(rank < 0) :]
         self._rank = rank[self._order]
         if self._tree is not None:

@@ -135,7 +135,7 @@ class Tree:
         size = self._kernels.GROUP
         groups = -(-len(order) // size)
         bound, upper = np.full(groups, np.inf), np.full(-(-groups // size), np.inf)
-        self._order = self._kernels.Order(order, bound, upper)
+        self._order = self._kernels.Order(order, self._boxes.slot[order], bound, upper)
 
     def visit(self, position: int, level: float, count: int) -> PickedInTree:
         """Pick up to `count` rows above a level, in visiting order from a position on."""

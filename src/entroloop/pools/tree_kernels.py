@@ -50,11 +50,13 @@ class Boxes(NamedTuple):
 
 
 class Order(NamedTuple):
-    """A visiting order: rows of the pool, and upper bounds of the values of each GROUP of them
-    (`bound`), and of each GROUP of those (`upper`). Values only fall, so that bounds stay true.
+    """A visiting order: rows of the pool, their slots, and upper bounds of the values of each GROUP
+    of them (`bound`), and of each GROUP of those (`upper`). Values only fall, so that bounds stay
+    true.
     """
 
     rows: NDArray[np.int64]
+    slots: NDArray[np.int64]
     bound: NDArray[np.float64]
     upper: NDArray[np.float64]
 
@@ -212,7 +214,16 @@ def build(boxes: Any, given: Any, index: Any, zeros: Any) -> None:
 
 
 @_compiled
-def _in_order(boxes: Any, order: Any, position: int, level: float) -> int:
+def _value_at(boxes: Any, s: int, weighted: bool) -> float:
+    """Return the weighted value of the row in a slot; −1 for none."""
+    if s < 0:
+        return -1.0
+    value = boxes.least[s // LEAF, s % LEAF]
+    return value * boxes.weights[s // LEAF, s % LEAF] if weighted else value
+
+
+@_compiled
+def _in_order(boxes: Any, order: Any, position: int, level: float, weighted: bool) -> int:
     """Return the first position whose row has a value above a level, from a position on."""
     count = len(order.rows)
     while position < count:
@@ -222,10 +233,7 @@ def _in_order(boxes: Any, order: Any, position: int, level: float) -> int:
             position = stop
             continue
         for i in range(position, stop):
-            s = boxes.slot[order.rows[i]]
-            if s < 0:
-                continue
-            value = boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF]
+            value = _value_at(boxes, order.slots[i], weighted)
             if value > level:
                 return i
             largest = max(largest, value)
@@ -236,7 +244,7 @@ def _in_order(boxes: Any, order: Any, position: int, level: float) -> int:
 
 
 @_compiled
-def _reaching(boxes: Any, order: Any, limit: float) -> int:
+def _reaching(boxes: Any, order: Any, limit: float, weighted: bool) -> int:
     """Return the first row in visiting order whose value is at least a limit, which one reaches."""
     for u in range(len(order.upper)):
         if order.upper[u] < limit:
@@ -246,10 +254,7 @@ def _reaching(boxes: Any, order: Any, limit: float) -> int:
             if order.bound[g] >= limit:
                 largest = -1.0
                 for i in range(g * GROUP, min((g + 1) * GROUP, len(order.rows))):
-                    s = boxes.slot[order.rows[i]]
-                    if s < 0:
-                        continue
-                    value = boxes.least[s // LEAF, s % LEAF] * boxes.weights[s // LEAF, s % LEAF]
+                    value = _value_at(boxes, order.slots[i], weighted)
                     if value >= limit:
                         return order.rows[i]
                     largest = max(largest, value)
@@ -411,7 +416,7 @@ def pick(
     for made in range(len(picks)):
         top, row = boxes.top[whole], boxes.top_row[whole]
         if how == VISIT:
-            position = _in_order(boxes, order, position, level)
+            position = _in_order(boxes, order, position, level, weighted)
             if position == len(order.rows):
                 return made, position
             row = order.rows[position]
@@ -419,14 +424,14 @@ def pick(
         elif how != GIVEN and top <= 0:  # FARTHEST or SHARE
             return made, position
         elif how == SHARE:
-            row = _reaching(boxes, order, level * top)
+            row = _reaching(boxes, order, level * top, weighted)
         if how == GIVEN:
             for j in range(len(zeros)):
                 p = tuple_setitem(p, j, given[made, j])
         else:
             leaf, k = boxes.slot[row] // LEAF, boxes.slot[row] % LEAF
             picks[made] = row
-            values[made] = boxes.least[leaf, k] * boxes.weights[leaf, k]
+            values[made] = _value_at(boxes, boxes.slot[row], weighted)
             for j in range(len(zeros)):
                 p = tuple_setitem(p, j, boxes.rows[leaf, j, k])
         _add(boxes, p, power, weighted, work)
