@@ -35,7 +35,8 @@ import torch
 from PIL import Image
 
 import entroloop as el
-from entroloop.commands.run import prepare, run_opened, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_opened, run_study
 from entroloop.data.loading import read_set
 from entroloop.errors import InputError
 from entroloop.report import render_report

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 import entroloop as el
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.generators import draw
 from entroloop.generators.flow_matching import FlowMatching
 from entroloop.generators.flow_steps import integrated

@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binom
 
 import entroloop as el
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.data.digits import Digits
 from entroloop.distances.table import DISTANCES
 from entroloop.seeding import seed_for

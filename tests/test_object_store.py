@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import entroloop as el
-from entroloop.commands.run import prepare
+from entroloop.commands.prepare import prepare
 from entroloop.store import object_store
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at

@@ -3,7 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.store.folder import Store
 from entroloop.store.records import frame, load_records
 from entroloop.store.stages import read_table

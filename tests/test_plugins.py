@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import entroloop as el
-from entroloop.commands.run import prepare
+from entroloop.commands.prepare import prepare
 from entroloop.engines.job import Assignment
 from entroloop.features import extractor_for
 from entroloop.generators.table import GENERATORS

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.generators import draw
 from entroloop.generators.gaussian import Gaussian
 from entroloop.generators.kde import KDE

@@ -12,7 +12,8 @@ import pytest
 
 import entroloop as el
 from entroloop.commands import collected
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.store.records import COLUMNS, SETTINGS, frame
 
 
@@ -313,7 +314,7 @@ def test_a_study_that_the_disk_has_no_room_for_is_refused_before_the_start(
 
 
 def test_the_disk_that_a_study_takes_is_estimated_within_a_factor_of_2(tiny, tmp_path):
-    from entroloop.commands.run import prepare
+    from entroloop.commands.prepare import prepare
 
     study = prepare(tiny, tmp_path / "s")
     estimate = study.bytes_to_write()

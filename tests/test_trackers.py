@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import entroloop as el
-from entroloop.commands.run import prepare
+from entroloop.commands.prepare import prepare
 from entroloop.errors import Notice
 from entroloop.store.records import read_record
 from entroloop.trackers.log import tracked_values

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import entroloop as el
-from entroloop.commands.run import prepare
+from entroloop.commands.prepare import prepare
 from entroloop.generators import draw
 from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline

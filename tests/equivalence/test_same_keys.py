@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from entroloop.commands.run import prepare
+from entroloop.commands.prepare import prepare
 from entroloop.study import plan
 
 WRITTEN = json.loads(Path(__file__).with_name("stage_keys.json").read_text())

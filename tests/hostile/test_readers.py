@@ -294,7 +294,7 @@ def test_yaml_that_studies_hold_is_read():
     {"generator": {"name": "kde", "bandwidth": float("inf")}}, {"paradigm_args": {"guard": 1e300}},
 ])  # fmt: skip
 def test_settings_that_no_study_has_are_one_line(settings, tiny, tmp_path):
-    from entroloop.commands.run import prepare
+    from entroloop.commands.prepare import prepare
 
     with pytest.raises(el.InputError) as told:
         prepare(tiny | settings, tmp_path / "s")

@@ -8,7 +8,8 @@ import pytest
 
 import entroloop as el
 from entroloop.commands.doctor import examine
-from entroloop.commands.run import prepare, run_study
+from entroloop.commands.prepare import prepare
+from entroloop.commands.run import run_study
 from entroloop.features.cached import through_cache
 from entroloop.selection.checkpoint import Checkpoint
 from entroloop.store import object_store

@@ -18,7 +18,7 @@ from entroloop.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from entroloop.commands.run import Study
+    from entroloop.commands.prepare import Study
 
 
 THEORY = "theory"  # what is run instead of a study: the bench of closed forms
@@ -74,7 +74,8 @@ def run(
         _check_options(context)
         run_bench(out, seeds, json_)
         return
-    from entroloop.commands.run import prepare, run_opened
+    from entroloop.commands.prepare import prepare
+    from entroloop.commands.run import run_opened
     from entroloop.engines.ranks import is_follower
     from entroloop.study.config import parse_overrides
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from entroloop.commands.run import Study
+    from entroloop.commands.prepare import Study
 
 # What a stage is of the work of one generation, roughly: only bars and the time left use it.
 WEIGHTS = {"training_set": 0.02, "model": 0.9, "samples": 0.05, "record": 0.03}

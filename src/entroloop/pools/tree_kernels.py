@@ -86,7 +86,7 @@ def _of_three(x: Any, first: int, step: float, at: int) -> float:
 # Both loops below move a row by a number that is computed, not by a branch: which way it goes no
 # processor can guess.
 @_compiled
-def _parted(x: Any, into: Any, first: int, stop: int, limit: float) -> int:
+def _parted(x: Any, into: Any, first: int, stop: int, limit: float) -> Any:
     """Copy x from `first` on, those below a limit first; return where they end."""
     low, high = np.uint64(first), np.uint64(stop - 1)
     for i in range(np.uint64(first), np.uint64(stop)):
