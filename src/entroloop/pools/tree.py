@@ -91,7 +91,7 @@ class Tree:
         )
         some = rows if len(index) == m else rows[index]
         sorted_rows = np.array(some, dtype=np.float64, order="C")
-        self._kernels.build(boxes, sorted_rows, index.copy(), self._zeros)
+        self._kernels.build(boxes, sorted_rows, index.copy())
         there = boxes.own >= 0
         boxes.least[there] = np.inf
         if weights is not None:

@@ -116,9 +116,7 @@ def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> float:
 
 
 @_compiled
-def _divide(
-    rows: Any, index: Any, spare: Any, first: int, stop: int, middle: int, j: int, zeros: Any
-) -> float:
+def _divide(rows: Any, index: Any, spare: Any, first: int, stop: int, middle: int, j: int) -> float:
     """Move rows first … stop − 1 so that column j is no larger before `middle` than from it on,
     and each half keeps its order; return the value between them.
     """
@@ -140,11 +138,11 @@ def _divide(
         low += np.uint64(before)
         high += np.uint64(not before)
         spare_index[to] = index[i]
-        for k in range(len(zeros)):
+        for k in range(rows.shape[1]):
             spare_rows[to, k] = rows[i, k]
     for i in range(np.uint64(first), np.uint64(stop)):
         index[i] = spare_index[i]
-        for k in range(len(zeros)):
+        for k in range(rows.shape[1]):
             rows[i, k] = spare_rows[i, k]
     return value
 
@@ -165,7 +163,7 @@ def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: 
 
 
 @_compiled
-def build(boxes: Any, given: Any, index: Any, zeros: Any) -> None:
+def build(boxes: Any, given: Any, index: Any) -> None:
     """Fill rows, own, slot, low and high; given (q, d) and index (q,) are moved about.
 
     A box is halved at the median of its widest side, where its sides are those of the box above,
@@ -195,7 +193,7 @@ def build(boxes: Any, given: Any, index: Any, zeros: Any) -> None:
                 widest = j
         middle = (start + stop) >> 1
         if middle < stop:
-            value = _divide(given, index, spare, start, stop, middle, widest, zeros)
+            value = _divide(given, index, spare, start, stop, middle, widest)
             sides[count + 1] = sides[count]
             sides[count, 1, widest] = sides[count + 1, 0, widest] = value
         pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box, start, middle
