@@ -65,8 +65,8 @@ class Tree:
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
         self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
         self._weighted = weights is not None
-        self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
         self._boxes = self._grown(rows, index, weights)
+        self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
         self.set_order(np.empty(0, dtype=np.int64))
 
     def _grown(self, rows: Array, index: Index, weights: Float64 | None) -> Any:
@@ -90,8 +90,8 @@ class Tree:
             first=first,
         )
         some = rows if len(index) == m else rows[index]
-        sorted_rows = np.array(some, dtype=np.float64, order="C")
-        self._kernels.build(boxes, sorted_rows, index.copy())
+        moved_about = np.array(some, dtype=np.float64, order="C")
+        self._kernels.build(boxes, moved_about, index.copy())
         there = boxes.own >= 0
         boxes.least[there] = np.inf
         if weights is not None:

@@ -66,13 +66,18 @@ _compiled = compiled("nnan", "nsz")
 
 
 @_compiled
+def _middle(a: float, b: float, c: float) -> float:
+    return max(min(a, b), min(max(a, b), c))
+
+
+@_compiled
 def _near_median(x: Any, first: int, stop: int) -> float:
     """Return a value near the median of x from `first` on: the median of three of three."""
     step = (stop - first) / 9
     a = _of_three(x, first, step, 0)
     b = _of_three(x, first, step, 3)
     c = _of_three(x, first, step, 6)
-    return max(min(a, b), min(max(a, b), c))
+    return _middle(a, b, c)
 
 
 @_compiled
@@ -80,7 +85,7 @@ def _of_three(x: Any, first: int, step: float, at: int) -> float:
     a = x[first + int(step * (at + 0.5))]
     b = x[first + int(step * (at + 1.5))]
     c = x[first + int(step * (at + 2.5))]
-    return max(min(a, b), min(max(a, b), c))
+    return _middle(a, b, c)
 
 
 # Both loops below move a row by a number that is computed, not by a branch: which way it goes no
