@@ -1,9 +1,10 @@
 """The picks of every strategy on twelve seeded pools are those that were written down.
 
 `picks.json` holds a hash of the indices of each case, the options in order. Greedy, threshold decay
-and random are defined to the last index, so that their hashes hold on every machine; the other
-strategies stand on scikit-learn and sums whose rounding differs between processors, and are held
-against the file where it was written alone. `python tests/equivalence/test_same_picks.py` writes it
+and random are defined to the last index, so that their hashes hold on every machine but for the
+Mahalanobis distance, whose whitening is rounded as the processor's LAPACK does; that and the other
+strategies, which stand on scikit-learn and such sums, are held against the file where it was
+written alone. `python tests/equivalence/test_same_picks.py` writes it
 anew.
 """
 
@@ -92,11 +93,11 @@ def options(strategy: str, x: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]
         yield "strength, groups", {"strength": 0.5, "groups": np.arange(m) % 2}
 
 
-def picks_of(strategy: str) -> dict[str, str]:
+def picks_of(strategy: str, metrics: tuple[str, ...] = METRICS) -> dict[str, str]:
     """Return a hash of the picks of every case of a strategy, or that it is refused."""
     found: dict[str, list[str]] = {}
     for pool, x in pools().items():
-        for metric in METRICS:
+        for metric in metrics:
             for option, arguments in options(strategy, x):
                 if pool == "low rank" and option not in ("plain", "weights", "strength 0.7"):
                     continue
@@ -111,19 +112,26 @@ def picks_of(strategy: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return what the picks of the other strategies depend on."""
+    """Return what the picks depend on of the other strategies, and by Mahalanobis distance."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    return f"{processor}, numpy {np.__version__}, scikit-learn {sklearn.__version__}"
+    facts = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    processor, flags = facts.get("model name", ""), facts.get("flags", "")
+    abilities = hashlib.sha256(flags.encode()).hexdigest()[:6]  # one name, many processors
+    versions = f"numpy {np.__version__}, scikit-learn {sklearn.__version__}"
+    return f"{processor} ({abilities}), {versions}"
 
 
 @pytest.mark.parametrize("strategy", [*DEFINED, *OTHERS])
 def test_picks_are_those_that_were_written_down(strategy):
     written = json.loads(FILE.read_text())
-    if strategy in OTHERS and written["machine"] != machine():
-        pytest.skip(f"picks.json was written on {written['machine']}")
-    assert picks_of(strategy) == written["picks"][strategy]
+    expected, metrics = written["picks"][strategy], METRICS
+    if written["machine"] != machine():
+        if strategy in OTHERS:
+            pytest.skip(f"picks.json was written on {written['machine']}")
+        metrics = tuple(metric for metric in METRICS if metric != "mahalanobis")
+        expected = {case: e for case, e in expected.items() if not case.endswith("mahalanobis")}
+    assert picks_of(strategy, metrics) == expected
 
 
 if __name__ == "__main__":

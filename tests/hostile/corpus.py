@@ -48,6 +48,14 @@ def table(columns, **options):
     return buffer.getvalue()
 
 
+def lying_table(columns):
+    """Return a table of 8,191 rows whose one row group claims that it holds two trillion."""
+    before, _, after = table(columns).rpartition(b"\x16\xfe\x7f")  # the field's type, 2 · 8,191
+    more = b"\x16\xfe\xff\xff\xff\xff\x7f"
+    size = struct.unpack("<I", after[-8:-4])[0] + len(more) - 3
+    return before + more + after[:-8] + struct.pack("<I", size) + b"PAR1"
+
+
 def tar(members):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as file:
@@ -110,6 +118,8 @@ def inputs():
         "times": {"x": pa.array([1], pa.timestamp("ns"))}, "bools": {"x": [True, False]},
     }.items():  # fmt: skip
         yield "parquet", name, table(columns)
+    for name, cell in {"numbers": 1.0, "lists": [1.0], "images": {"bytes": b""}}.items():
+        yield "parquet", f"more rows than there are, of {name}", lying_table({"x": [cell] * 8191})
     yield from (("tar", *each) for each in cut("shard", tar({"0.png": picture("PNG")})))
     yield "tar", "no images", tar({"0.txt": b"x"})
     yield "tar", "labels of bytes", tar({"0.cls": b"\xff\xfe", "0.png": picture("PNG")})

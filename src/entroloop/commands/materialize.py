@@ -18,6 +18,7 @@ from entroloop.commands.columns import (
     parquet_files,
 )
 from entroloop.commands.pools import Origin, Pools, label_of
+from entroloop.data.parquet import opened_parquet
 from entroloop.data.reading import reading
 from entroloop.data.sets import FileSet
 from entroloop.errors import InputError, one_line
@@ -178,12 +179,11 @@ def _parquet_rows(files: list[Path], places: Array) -> tuple[Any, dict[str, Any]
     other columns, and what their kinds are.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     order = np.argsort(places, kind="stable")
     wanted, first, parts = places[order], 0, []
     for file in files:
-        with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as table:
+        with reading(file, "parquet file"), opened_parquet(file) as table:
             found = _data_column(table.schema_arrow)
             if found is None:
                 raise InputError(f"{file} lacks the data column of {files[0]}")

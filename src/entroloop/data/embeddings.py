@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from entroloop.data.parquet import opened_parquet
 from entroloop.data.reading import refuse_larger_than_memory
 from entroloop.errors import InputError, one_line
 from entroloop.samples import Array
@@ -31,9 +32,7 @@ class ParquetRows:
 
         Raises InputError for a file without rows.
         """
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(path, memory_map=True) as table:
+        with opened_parquet(path) as table:
             m = table.metadata.num_rows
             if m == 0:
                 raise InputError(f"{path} holds no rows")
@@ -63,12 +62,10 @@ class ParquetRows:
 
         Raises InputError for rows of different lengths, or a file that cannot be read here.
         """
-        import pyarrow.parquet as pq
-
         refuse_larger_than_memory(self.path, self.shape[0] * self.width * self.dtype.itemsize)
         out = np.empty(self.shape, dtype=self.dtype)
         try:
-            with pq.ParquetFile(self.path, memory_map=True) as table:
+            with opened_parquet(self.path) as table:
                 groups = range(table.num_row_groups)
                 counts = [table.metadata.row_group(g).num_rows for g in groups]
                 for g, end in zip(groups, accumulate(counts), strict=True):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from entroloop.data.parquet import opened_parquet
 from entroloop.data.reading import reading
 from entroloop.errors import InputError
 from entroloop.modalities.text import rows_of, rows_of_bytes, texts_of
@@ -93,9 +94,8 @@ def column_of(path: Path, column: str | None) -> list[str]:
     Raises InputError for a column that is missing or holds no texts.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with reading(path, "parquet file"), pq.ParquetFile(path) as table:
+    with reading(path, "parquet file"), opened_parquet(path) as table:
         kinds = {field.name: field.type for field in table.schema_arrow}
         able = [n for n, k in kinds.items() if pa.types.is_string(k) or pa.types.is_large_string(k)]
         wanted = able[0] if column is None and len(able) == 1 else column

@@ -8,6 +8,7 @@ from typing import Any
 
 from entroloop.data.embeddings import ParquetRows
 from entroloop.data.inputs.tables import Table, data_columns, rows_of_table
+from entroloop.data.parquet import opened_parquet
 from entroloop.data.reading import reading
 from entroloop.data.sets import Asked, FileSet
 from entroloop.errors import InputError
@@ -52,11 +53,10 @@ def _lazy(files: list[Path], column: str, asked: Asked) -> FileSet:
 
 def _parquet(files: list[Path]) -> Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     total, schema = 0, None
     for file in files:
-        with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as opened:
+        with reading(file, "parquet file"), opened_parquet(file) as opened:
             total += opened.metadata.num_rows
             own = opened.schema_arrow
         if schema is not None and own.names != schema.names:
@@ -66,7 +66,7 @@ def _parquet(files: list[Path]) -> Table:
     def pieces(names: list[str]) -> Iterator[Any]:
         assert schema is not None
         for file in files:
-            with reading(file, "parquet file"), pq.ParquetFile(file, memory_map=True) as opened:
+            with reading(file, "parquet file"), opened_parquet(file) as opened:
                 if any(pa.types.is_nested(schema.field(n).type) for n in names):
                     # Few kilobytes of equal images can be gigabytes once they are read.
                     for batch in opened.iter_batches(batch_size=AT_ONCE, columns=names):
