@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,12 +120,14 @@ KINDS = ["plain", "lattice", "offset", "near-duplicates", "far clusters", "uint8
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sizes", ["usual", "small"])
+@pytest.mark.parametrize("sizes", ["usual", "small", "all defined"])
 def test_blocked_greedy_is_the_definition_where_rounding_could_decide(
     kind, sizes, rng, monkeypatch
 ):
     if sizes == "small":  # many blocks, many products, the fallback for large blocks
         small_blocks(monkeypatch)
+    if sizes == "all defined":  # whole blocks, at the first value that is in doubt
+        monkeypatch.setattr("entroloop.selection.block.AS_ONE_DEFINING", math.inf)
     x = hard_pool(kind, rng)
     for n in (len(x) // 2, len(x)):
         assert el.select(x, n, first=5).indices.tolist() == greedy_fast(x, n, 5)
@@ -137,10 +141,12 @@ def test_weights_multiply_the_distance(metric, rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("as_one", [1, math.inf])
 def test_blocked_threshold_decay_is_the_definition_where_rounding_could_decide(
-    kind, rng, monkeypatch
+    kind, as_one, rng, monkeypatch
 ):
     small_blocks(monkeypatch)
+    monkeypatch.setattr("entroloop.selection.block.AS_ONE_DEFINING", as_one)
     x = hard_pool(kind, rng, n=150)
     order = rng.permutation(len(x))
     threshold = float(np.sqrt(squared(x[order[0]], x[order[1]])))

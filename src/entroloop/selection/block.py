@@ -17,6 +17,8 @@ from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
 
+AS_ONE_DEFINING = 25_000  # numbers of pairs that are subtracted in the time of one `defining`
+
 
 class Block:
     """Rows of a block and their weighted values to all picks, those made in the block included.
@@ -28,7 +30,8 @@ class Block:
     Within a block, with b_i the value to the picks before and M the matrix of values among its
     rows, the value of row i is min(b_i, w_i min_p M_ip) over the block's picks p: M is float64 and
     off by at most `error`, so that two rows are told apart only where they differ by more than
-    2 error, and by the definition otherwise.
+    2 error, and by the definition otherwise. Where that is so of so many that defining all of M is
+    less work, M becomes the definition, and the error 0.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Block:
         self.count = 0  # of picks in this block
         self._matrix: Float64 | None = None
         self.error = 0.0
+        self._in_doubt = 0  # values so far that only the definition told
         if len(index) <= LARGEST:
             self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
             if (weights != 1).any():
@@ -118,7 +122,7 @@ class Block:
         """Return the position of the row of largest value; the lowest index wins ties."""
         values = self.values
         position = int(values.argmax())
-        if self._matrix is None:
+        if not self.error:
             return position  # values are the defining ones, and argmax takes the first of equals
         largest = values[position]
         values[position] = -np.inf
@@ -129,11 +133,29 @@ class Block:
         rivals = np.flatnonzero(values >= largest - 2 * self.error)
         return int(rivals[int(np.argmax([self.defining(int(r)) for r in rivals]))])
 
+    def _define_all(self) -> None:
+        """Make all values the defining ones."""
+        assert self._matrix is not None
+        self._taken[: self.count] = self.radii()
+        for i, row in enumerate(self.rows):  # by half: (a − b)² and (b − a)² are the same
+            found = self._space.exact(self.rows[i:], row)
+            self._matrix[i, i:], self._matrix[i:, i] = found, found
+        self._matrix *= self.weights
+        self.error = 0.0
+        left = np.flatnonzero(self.values > -np.inf)
+        near = self._matrix[np.ix_(self.picks, left)].min(axis=0, initial=np.inf)
+        self.values[left] = np.minimum(self.base[left], near)
+
     def defining(self, position: int) -> float:
         """Return the defining value of a row to all picks so far, weighted."""
-        if self._matrix is None or not self.count:
+        if not self.error or not self.count:
+            return float(self.values[position])
+        self._in_doubt += 1
+        if self._in_doubt > self.rows.size * len(self.rows) / AS_ONE_DEFINING:
+            self._define_all()
             return float(self.values[position])
         picks, limit = self.picks, self.values[position] + 2 * self.error
+        assert self._matrix is not None
         near = picks[self._matrix[picks, position] <= limit]
         if not len(near):
             return float(self.base[position])
@@ -142,8 +164,9 @@ class Block:
 
     def radii(self) -> Float64:
         """Return the defining value of each pick when it was taken."""
-        if self._matrix is None:
+        if not self.error:
             return self._taken[: self.count].copy()
+        assert self._matrix is not None
         picks = self.picks
         values = self.base[picks].copy()
         near = self._matrix[picks][:, picks]  # of a pick and a later one
