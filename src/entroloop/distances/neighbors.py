@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import NumpyMultiplier, on_device
-from entroloop.distances.spaces import Euclidean, centre_and_reach
+from entroloop.distances.spaces import Euclidean, centre_and_reach, exact_pairs
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system.devices import device_for
@@ -147,7 +147,7 @@ def _search(chunk: _Chunk, queries: Array, skip: Index | None, best: Neighbors) 
             some = None if left_out is None else left_out[again]
             i2, j2 = chunk.shortlist(queries[part[again]], some, here, np.float64)
             i, j = np.concatenate([i[keep], again[i2]]), np.concatenate([j[keep], j2])
-        values = _exact_pairs(chunk.space, queries, part, chunk.rows, i, j)
+        values = exact_pairs(chunk.space, queries, part[i], chunk.rows, j)
         # The best so far compete; they come from earlier chunks, so that they win ties.
         old = np.repeat(np.arange(len(part)), k)
         i, j = (
@@ -273,9 +273,7 @@ class _Tile:
 
     def exact(self, i: Index, j: Index) -> Float64:
         """Return the distances of pairs by the float64 differences of the stored rows."""
-        pairs = np.arange(len(i))
-        x, y = self.queries[i], self.rows[j]
-        distances: Float64 = np.sqrt(_exact_pairs(self.space, x, pairs, y, pairs, pairs))
+        distances: Float64 = np.sqrt(exact_pairs(self.space, self.queries, i, self.rows, j))
         return distances
 
 
@@ -291,22 +289,6 @@ def _tiles(queries: Array, rows: Array, radii: Float64) -> Iterator[_Tile]:
         x, own = space.prepare(queries[lines], np.float64)
         slack = (space.bound(own, largest, np.float64) / space.unit)[:, None]
         yield _Tile(lines, space.tile(x, own, y), limit, slack, space, queries, rows)
-
-
-def _exact_pairs(
-    space: Euclidean,
-    queries: Array,
-    part: Index,
-    rows: Array,
-    i: Index,
-    j: Index,
-) -> Float64:
-    values = np.empty(len(i))
-    block = max(1, TILE_BYTES // (8 * rows.shape[1]))
-    for start in range(0, len(i), block):
-        some = slice(start, start + block)
-        values[some] = space.exact(queries[part[i[some]]], rows[j[some]])
-    return values
 
 
 def distinct_rows(x: Array) -> tuple[Index, Index]:

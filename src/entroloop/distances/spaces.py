@@ -27,6 +27,9 @@ from entroloop.system.threads import in_threads, threads_here
 
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
+GATHER_BYTES = (
+    2**20
+)  # of rows that are fetched for pairs at once, so that a core's cache holds them
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 
@@ -187,6 +190,16 @@ class Euclidean:
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
 
 
+def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64:
+    """Return the defining values of the pairs (a[i], b[j]); few rows are fetched at once."""
+    values = np.empty(len(i))
+    at_once = max(1, GATHER_BYTES // (8 * max(1, a.shape[1])))
+    for start in range(0, len(i), at_once):
+        part = slice(start, start + at_once)
+        values[part] = space.exact(a[i[part]], b[j[part]])
+    return values
+
+
 def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
     """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64."""
     out = np.empty(len(a))
@@ -195,7 +208,10 @@ def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
         part = slice(start, start + block)
         other = b if b.ndim == 1 else b[part]
         # Of one layout: sums along a row round by it.
-        difference = a[part].astype(np.float64, order="C") - other.astype(np.float64, order="C")
+        difference = np.subtract(
+            a[part].astype(np.float64, order="C", copy=False),
+            other.astype(np.float64, order="C", copy=False),
+        )
         out[part] = function(difference, out=difference).sum(axis=1)
     return out
 

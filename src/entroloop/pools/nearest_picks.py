@@ -21,7 +21,7 @@ from entroloop.distances.multipliers import (
     Multiplier,
     NumpyMultiplier,
 )
-from entroloop.distances.spaces import Euclidean, Space
+from entroloop.distances.spaces import Euclidean, Space, exact_pairs
 from entroloop.pools.sketches import Sketches, sketch_for
 from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
@@ -356,7 +356,7 @@ class NearestPicks:
             tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
             pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
         i, j = pairs
-        return i, j, self.space.exact(self.rows[index[i]], self.picks[j])
+        return i, j, exact_pairs(self.space, self.rows, index[i], self.picks, j)
 
 
 def _windows(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import KERNELS
-from entroloop.distances.spaces import Space
+from entroloop.distances.spaces import Space, exact_pairs
 from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
@@ -172,6 +172,6 @@ class Block:
         near = self._matrix[picks][:, picks]  # of a pick and a later one
         j, i = np.nonzero(near <= self._taken[: self.count] + 2 * self.error)
         j, i = j[j < i], i[j < i]
-        exact = self._space.exact(self.rows[picks[i]], self.rows[picks[j]])
+        exact = exact_pairs(self._space, self.rows, picks[i], self.rows, picks[j])
         np.minimum.at(values, i, exact * self.weights[picks[i]])
         return values

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.spaces import exact_pairs
 from entroloop.errors import InputError
 from entroloop.pools.shard import Shard
 from entroloop.samples import Array, Float64
@@ -163,7 +164,8 @@ def newly_covered(shard: Shard, picks: Array, value: float) -> NDArray[np.int64]
         slack = space.bound(own, largest, np.float64)[:, None] * weights
         within: Any = values < value
         i, j = np.nonzero(np.abs(values - value) <= slack)
-        within[i, j] = bounds.weighted(space.exact(bounds.rows[part[i]], picks[j]), part[i]) < value
+        exact = exact_pairs(space, bounds.rows, part[i], picks, j)
+        within[i, j] = bounds.weighted(exact, part[i]) < value
         counts += np.bincount(within.argmax(axis=1)[within.any(axis=1)], minlength=len(picks))
     return counts
 
