@@ -57,6 +57,13 @@ def far_cluster(n: int, d: int) -> np.ndarray:
     return isotropic(n, d) + np.float32(1000)
 
 
+def tight_clusters(n: int, d: int) -> np.ndarray:
+    """Return two clusters so tight and far apart that float64 products tell no two rows apart."""
+    x = isotropic(n, d, "float64") * 1e-4
+    x[n // 2 :] += 1000
+    return x
+
+
 def memory_mapped(n: int, d: int) -> np.memmap:
     """Return `clustered` rows as a float32 memory map in the folder of temporary files."""
     path = Path(tempfile.gettempdir()) / f"entroloop-benchmark-{n}x{d}.npy"

@@ -31,6 +31,7 @@ from pools import (
     far_cluster,
     isotropic,
     memory_mapped,
+    tight_clusters,
     with_copies,
     with_outliers,
 )
@@ -184,6 +185,8 @@ def shapes(options: argparse.Namespace) -> None:
         ("cosine 16,384 × 384", lambda: clustered(16_384, 384), 8_192, {"metric": "cosine"}, "multiply"),
         ("outliers at 1e6, 16,384 × 384", lambda: with_outliers(16_384, 384), 8_192, {}, "multiply"),
         ("a cluster at 1,000, 16,384 × 384", lambda: far_cluster(16_384, 384), 8_192, {}, "multiply"),
+        ("two tight clusters, 2,000 × 64", lambda: tight_clusters(2_000, 64), 1_000, {}, "multiply"),
+        ("two tight clusters, 6,000 × 64", lambda: tight_clusters(6_000, 64), 3_000, {}, "multiply"),
         ("uint8 16,384 × 768", lambda: clustered(16_384, 768, dtype="uint8"), 8_192, {}, "multiply"),
         ("manhattan 12,000 × 48", lambda: clustered(12_000, 48), 3_000, {"metric": "manhattan"}, "cdist"),
         ("10 of 200 × 64", lambda: isotropic(200, 64), 10, {}, "multiply"),

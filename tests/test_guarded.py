@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from scipy.stats import binom
+from scipy.stats import binom, sem
 
 import entroloop as el
 from entroloop.commands.prepare import prepare
@@ -160,6 +160,24 @@ def varieties(repetitions, generated, n=120, m=150, d=6):
         pool = np.concatenate([made, real])
         found.append(variety_of(pool, len(made), guard, weighing, count=n))
     return found
+
+
+def test_variety_is_two_ratios_of_mean_distances_with_their_first_order_errors(rng):
+    made, kept, guard, real = (rng.standard_normal((n, 4)) for n in (30, 20, 25, 15))
+    found = variety_of(np.concatenate([made, kept]), 30, guard, real, count=99)
+
+    def nearest_to(a, b, order=0):
+        return np.sort(cdist(a, b), axis=1)[:, order]
+
+    pool = np.concatenate([made, kept])
+    copying = nearest_to(made, pool, 1), nearest_to(guard, pool)
+    straying = nearest_to(made, guard), nearest_to(real, guard)
+    for (a, b), ratio, error in [
+        (copying, found.copying, found.copying_error),
+        (straying, found.straying, found.straying_error),
+    ]:
+        assert ratio == pytest.approx(np.log(a.mean() / b.mean()))
+        assert error == pytest.approx(np.hypot(sem(a) / a.mean(), sem(b) / b.mean()))
 
 
 def test_rows_like_real_ones_have_lost_no_more_variety_than_the_level_says():

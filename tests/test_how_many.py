@@ -45,6 +45,7 @@ def test_other_numbers_are_refused_in_one_line(n):
         ({"min_distance": "far"}, "above 0"),
         ({"until": "coverage=0.9"}, "needs min_distance"),
         ({"until": "coverage=1.1", "min_distance": 1.0}, r"in \(0, 1\]"),
+        ({"until": "coverage=0", "min_distance": 1.0}, r"in \(0, 1\]"),
         ({"until": "elbow"}, "'knee'"),
         ({"until": "knee", "strategy": "random"}, "strategy greedy"),
         ({"until": "knee", "groups": [0] * 12}, "without groups"),

@@ -17,7 +17,7 @@ from entroloop.samples import RealData
 from entroloop.store import stages
 from entroloop.store.folder import Store, write_atomically
 from entroloop.store.records import COLUMNS, from_json, load_records, to_json
-from entroloop.store.run_lists import OtherRun, told
+from entroloop.store.run_lists import OtherRun, RunList, other_runs, told
 
 
 @pytest.fixture
@@ -175,6 +175,14 @@ def test_numbers_that_json_lacks_come_back_and_no_others_are_noted():
     assert json.loads(text) == values | {"a": None, "b": None, "notes": {"a": "inf", "b": "-inf"}}
     assert from_json(text) == values
     assert "notes" not in json.loads(to_json({"c": 0.5}))
+
+
+def test_a_generation_of_several_other_configurations_is_found_once():
+    first, second, third = ({"record": name} for name in "abc")
+    runs = RunList([first], [first], [[first, second], [first, second, third]])
+    assert other_runs({("arm", 0): runs}) == [
+        OtherRun("arm", 0, [2], [second]), OtherRun("arm", 0, [3], [third])
+    ]  # fmt: skip
 
 
 def test_runs_of_one_generation_are_told_in_the_singular():
