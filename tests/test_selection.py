@@ -127,7 +127,7 @@ def test_blocked_greedy_is_the_definition_where_rounding_could_decide(
     if sizes == "small":  # many blocks, many products, the fallback for large blocks
         small_blocks(monkeypatch)
     if sizes == "all defined":  # whole blocks, at the first value that is in doubt
-        monkeypatch.setattr("entroloop.selection.block.AS_ONE_DEFINING", math.inf)
+        monkeypatch.setattr("entroloop.selection.block.A_CALL", math.inf)
     x = hard_pool(kind, rng)
     for n in (len(x) // 2, len(x)):
         assert el.select(x, n, first=5).indices.tolist() == greedy_fast(x, n, 5)
@@ -141,12 +141,12 @@ def test_weights_multiply_the_distance(metric, rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("as_one", [1, math.inf])
+@pytest.mark.parametrize("a_call", [1, math.inf])
 def test_blocked_threshold_decay_is_the_definition_where_rounding_could_decide(
-    kind, as_one, rng, monkeypatch
+    kind, a_call, rng, monkeypatch
 ):
     small_blocks(monkeypatch)
-    monkeypatch.setattr("entroloop.selection.block.AS_ONE_DEFINING", as_one)
+    monkeypatch.setattr("entroloop.selection.block.A_CALL", a_call)
     x = hard_pool(kind, rng, n=150)
     order = rng.permutation(len(x))
     threshold = float(np.sqrt(squared(x[order[0]], x[order[1]])))

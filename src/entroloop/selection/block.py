@@ -17,7 +17,7 @@ from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
 
-AS_ONE_DEFINING = 25_000  # numbers of pairs that are subtracted in the time of one `defining`
+A_CALL = 25_000  # numbers that are subtracted in the time that `defining` takes for one pair
 
 
 class Block:
@@ -51,7 +51,7 @@ class Block:
         self.count = 0  # of picks in this block
         self._matrix: Float64 | None = None
         self.error = 0.0
-        self._in_doubt = 0  # values so far that only the definition told
+        self._subtracted: float = 0  # numbers so far, by `defining`, calls included
         if len(index) <= LARGEST:
             self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
             if (weights != 1).any():
@@ -150,13 +150,13 @@ class Block:
         """Return the defining value of a row to all picks so far, weighted."""
         if not self.error or not self.count:
             return float(self.values[position])
-        self._in_doubt += 1
-        if self._in_doubt > self.rows.size * len(self.rows) / AS_ONE_DEFINING:
-            self._define_all()
-            return float(self.values[position])
         picks, limit = self.picks, self.values[position] + 2 * self.error
         assert self._matrix is not None
         near = picks[self._matrix[picks, position] <= limit]
+        self._subtracted += A_CALL + len(near) * self.rows.shape[1]
+        if self._subtracted > self.rows.size * len(self.rows):
+            self._define_all()
+            return float(self.values[position])
         if not len(near):
             return float(self.base[position])
         found = self._space.exact(self.rows[near], self.rows[position])
