@@ -4,8 +4,7 @@
 and random are defined to the last index, so that their hashes hold on every machine but for the
 Mahalanobis distance, whose whitening is rounded as the processor's LAPACK does; that and the other
 strategies, which stand on scikit-learn and such sums, are held against the file where it was
-written alone. `python tests/equivalence/test_same_picks.py` writes it
-anew.
+written alone. `python tests/equivalence/test_same_picks.py` writes it anew.
 """
 
 from __future__ import annotations

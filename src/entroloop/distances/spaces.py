@@ -27,9 +27,7 @@ from entroloop.system.threads import in_threads, threads_here
 
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
-GATHER_BYTES = (
-    2**20
-)  # of rows that are fetched for pairs at once, so that a core's cache holds them
+GATHER_BYTES = 2**20  # of rows fetched for pairs at once, so that a core's cache holds them
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 

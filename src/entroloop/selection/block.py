@@ -50,9 +50,11 @@ class Block:
         self._taken = np.empty(len(index))  # values when taken, off by less than the error
         self.count = 0  # of picks in this block
         self._matrix: Float64 | None = None
+        self._defined = True  # whether values are the defining ones
         self.error = 0.0
         self._subtracted: float = 0  # numbers so far, by `defining`, calls included
         if len(index) <= LARGEST:
+            self._defined = False
             self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
             if (weights != 1).any():
                 self._matrix *= weights
@@ -122,7 +124,7 @@ class Block:
         """Return the position of the row of largest value; the lowest index wins ties."""
         values = self.values
         position = int(values.argmax())
-        if not self.error:
+        if self._defined:
             return position  # values are the defining ones, and argmax takes the first of equals
         largest = values[position]
         values[position] = -np.inf
@@ -141,14 +143,14 @@ class Block:
             found = self._space.exact(self.rows[i:], row)
             self._matrix[i, i:], self._matrix[i:, i] = found, found
         self._matrix *= self.weights
-        self.error = 0.0
+        self._defined, self.error = True, 0.0
         left = np.flatnonzero(self.values > -np.inf)
         near = self._matrix[np.ix_(self.picks, left)].min(axis=0, initial=np.inf)
         self.values[left] = np.minimum(self.base[left], near)
 
     def defining(self, position: int) -> float:
         """Return the defining value of a row to all picks so far, weighted."""
-        if not self.error or not self.count:
+        if self._defined or not self.count:
             return float(self.values[position])
         picks, limit = self.picks, self.values[position] + 2 * self.error
         assert self._matrix is not None
@@ -164,7 +166,7 @@ class Block:
 
     def radii(self) -> Float64:
         """Return the defining value of each pick when it was taken."""
-        if not self.error:
+        if self._defined:
             return self._taken[: self.count].copy()
         assert self._matrix is not None
         picks = self.picks
