@@ -163,12 +163,13 @@ def small_blocks(monkeypatch):
         ("entroloop.pools.shard", "LARGEST", 32),
         ("entroloop.selection.block", "LARGEST", 32),
         ("entroloop.selection.strategies.threshold_decay", "BLOCK", 16),
-        ("entroloop.pools.nearest_picks", "TILE_BYTES", 4096),
         ("entroloop.pools.nearest_picks", "CORE_BYTES", 4096),
         ("entroloop.distances.multipliers", "WORTH_KERNELS", 0),
     ):
         monkeypatch.setattr(import_module(module), name, value)
-    monkeypatch.setattr("entroloop.distances.multipliers.NumpyMultiplier.picks_at_once", 7)
+    numpy = "entroloop.distances.multipliers.NumpyMultiplier"
+    monkeypatch.setattr(f"{numpy}.tile_bytes", 4096)
+    monkeypatch.setattr(f"{numpy}.picks_at_once", 7)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "mahalanobis"])
@@ -254,12 +255,16 @@ def test_a_multiplier_computes_what_its_interface_says(name, rng):
     rows, skip, halves = rng.permutation(40)[:25], rng.integers(0, 8, 25), np.square(y).sum(1) / 2
     products, floor = x[rows] @ y.T, rng.integers(-20, 9, 25).astype(float)
     gains = products - halves
-    held = multiplier.load(x)
+    held, picks = multiplier.load(x), multiplier.room((9, 7), np.float32)
+    multiplier.write(picks, slice(0, 4), y[:4])
+    multiplier.write(picks, slice(4, 9), y[4:])
     near, (most, where, next_most) = multiplier.nearest_two(
-        multiplier.gather(held, rows), y, halves, skip, floor
+        multiplier.gather(held, rows), picks, halves, skip, floor
     )
     assert np.array_equal(near, np.flatnonzero(gains.max(axis=1) >= floor))
     assert 5 < len(near) < 25
+    i, j = multiplier.reaching(multiplier.gather(held, rows), picks, halves, floor)
+    assert np.array_equal(np.stack([i, j]), np.nonzero(gains >= floor[:, None]))
     gains = np.where(np.arange(9) < skip[:, None], -np.inf, gains)[near]
     assert np.array_equal(np.sort(gains, axis=1)[:, :-3:-1], np.stack([most, next_most], axis=1))
     assert np.array_equal(gains[np.arange(len(near)), where], most)

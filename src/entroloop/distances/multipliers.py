@@ -1,7 +1,7 @@
 """Matrix-multiply back ends: NumPy on the CPU, with compiled loops where they pay, torch on a GPU.
 
-They compute the two nearest of a block of picks, the pairs whose product is at most a limit, and
-products of single pairs. Back ends differ in rounding only, within
+They compute the two nearest of a block of picks, the pairs that are near enough, and products of
+single pairs. Back ends differ in rounding only, within
 the bound that `rounding` states, so that no decision depends on which one is used.
 """
 
@@ -44,18 +44,30 @@ class Multiplier(Protocol):
     def load(self, rows: Array) -> Any:
         """Return a handle of rows (m, d), in the memory where they are multiplied."""
 
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return a handle of rows of this shape that are still to be written."""
+
+    def write(self, handle: Any, where: slice, rows: Array) -> None:
+        """Write rows into a handle."""
+
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows of a handle."""
 
     def nearest_two(
-        self, handle: Any, picks: Array, halves: Array, skip: Array, floor: Array
+        self, handle: Any, picks: Any, halves: Array, skip: Array, floor: Array
     ) -> tuple[Array, LeastTwo]:
         """Return the rows with a gain x_i·y_j − halves_j ≥ floor_i, and of each its largest gain
         over picks j ≥ skip_i, the j that reaches it, and its second largest.
 
-        picks (p, d) and halves (p,) in the dtype of the rows, skip (m,) int64 below p, floor (m,)
-        float64. With halves_j = |y_j|²/2 the squared distance is |x_i|² − 2 gain. A row may be
+        picks: a handle (p, d). halves (p,) in the dtype of the rows, skip (m,) int64 below p, floor
+        (m,) float64. With halves_j = |y_j|²/2 the squared distance is |x_i|² − 2 gain. A row may be
         returned for a pick that it skips. The second is −inf where there is one pick.
+        """
+
+    def reaching(self, handle: Any, picks: Any, halves: Array, floor: Array) -> tuple[Array, Array]:
+        """Return (i, j) of all gains x_i·y_j − halves_j ≥ floor_i, by i, j; see `nearest_two`.
+
+        float32 gains are held against the floor rounded down.
         """
 
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
@@ -96,6 +108,14 @@ class NumpyMultiplier:
         """Return the rows themselves."""
         return rows
 
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """See `Multiplier`."""
+        return np.empty(shape, dtype)
+
+    def write(self, handle: Array, where: slice, rows: Array) -> None:
+        """See `Multiplier`."""
+        handle[where] = rows
+
     def gather(self, handle: Array, index: Array) -> Array:
         """Return some rows, in memory that the next call reuses."""
         rows: Array = self._rows.array((len(index), handle.shape[1]), handle.dtype)
@@ -110,9 +130,19 @@ class NumpyMultiplier:
         gains -= halves
         return nearest_two_of(gains, skip, floor)
 
+    def reaching(
+        self, handle: Array, picks: Array, halves: Array, floor: Array
+    ) -> tuple[Array, Array]:
+        """See `Multiplier`."""
+        gains = self.tile(handle, picks)
+        gains -= halves
+        least = -rounded_up(-floor, gains.dtype)
+        return _pairs(gains >= least[:, None])
+
     def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
-        return _within(self.tile(handle, columns), limit)
+        tile = self.tile(handle, columns)
+        return _pairs(tile <= rounded_up(limit, tile.dtype)[:, None])
 
     def tile(self, rows: Array, columns: Array) -> Array:
         """Return all products of rows (m, d) and columns (p, d), in memory that is reused."""
@@ -200,18 +230,26 @@ class CudaMultiplier:
         """Return the rows on the GPU."""
         return on_device(np.ascontiguousarray(rows), self._device)
 
+    def room(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """See `Multiplier`."""
+        return on_device(np.empty(shape, dtype), self._device)
+
+    def write(self, handle: Any, where: slice, rows: Array) -> None:
+        """See `Multiplier`."""
+        handle[where] = on_device(rows, self._device)
+
     def gather(self, handle: Any, index: Array) -> Any:
         """Return some rows, on the GPU."""
         return handle.index_select(0, on_device(index, self._device))
 
     def nearest_two(
-        self, handle: Any, picks: Array, halves: Array, skip: Array, floor: Array
+        self, handle: Any, picks: Any, halves: Array, skip: Array, floor: Array
     ) -> tuple[Array, LeastTwo]:
         """See `Multiplier`."""
         import torch
 
-        y, bias, first, least = (on_device(a, self._device) for a in (picks, halves, skip, floor))
-        gains = torch.addmm(bias, handle, y.T, beta=-1)
+        bias, first, least = (on_device(a, self._device) for a in (halves, skip, floor))
+        gains = torch.addmm(bias, handle, picks.T, beta=-1)
         rows = torch.nonzero(gains.amax(dim=1) >= least)[:, 0]
         own = gains[rows]
         if skip.any():
@@ -220,6 +258,16 @@ class CudaMultiplier:
         own.scatter_(1, where[:, None], -torch.inf)
         both = torch.stack([largest, own.amax(dim=1)]).cpu().numpy()
         return rows.cpu().numpy(), (both[0], where.cpu().numpy(), both[1])
+
+    def reaching(self, handle: Any, picks: Any, halves: Array, floor: Array) -> tuple[Array, Array]:
+        """See `Multiplier`."""
+        import torch
+
+        least = -rounded_up(-floor, halves.dtype)
+        bias, least = (on_device(a, self._device) for a in (halves, least))
+        gains = torch.addmm(bias, handle, picks.T, beta=-1)
+        pairs: Array = (gains >= least[:, None]).nonzero().T.cpu().numpy()
+        return pairs[0], pairs[1]
 
     def within(self, handle: Any, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""
@@ -241,9 +289,8 @@ class CudaMultiplier:
         return out
 
 
-def _within(tile: Array, limit: Array) -> tuple[Array, Array]:
-    found = np.flatnonzero(tile <= rounded_up(limit, tile.dtype)[:, None])
-    i, j = np.divmod(found, tile.shape[1])
+def _pairs(which: Array) -> tuple[Array, Array]:
+    i, j = np.divmod(np.flatnonzero(which), which.shape[1])
     return i, j
 
 

@@ -48,7 +48,7 @@ class Space(Protocol):
         """Return the defining values of the pairs (a_i, b_i), or of all a_i with one row b (d,)."""
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
-        """Return rows in the form that `least_two` takes, and the size of each for its bound."""
+        """Return rows in the form that a multiplier holds, and the size of each for its bound."""
 
     def least_two(
         self, handle: Any, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
@@ -58,6 +58,13 @@ class Space(Protocol):
 
         Rows to which only a pick left out is that near may be among them. Without a second pick the
         second least is inf.
+        """
+
+    def near(
+        self, handle: Any, sizes: Float64, picks: Prepared, limit: Float64
+    ) -> tuple[Array, Array]:
+        """Return (i, j), by i, j, of the held rows of these sizes and picks that are at most
+        `limit` (m,) apart.
         """
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
@@ -132,16 +139,23 @@ class Euclidean:
         self, handle: Any, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
     ) -> tuple[Array, LeastTwo]:
         """See `Space`: ‖x − y‖² = ‖x‖² − 2 gain, gain = x·y − ‖y‖²/2."""
-        rows, lengths = picks
-        halves = (np.square(lengths) / 2).astype(rows.dtype)
+        held, lengths = picks
         own = np.square(sizes)
         floor = (own - limit / self.unit) / 2
         found, (most, where, next_most) = self.multiplier.nearest_two(
-            handle, rows, halves, skip, floor
+            handle, held, _halves(lengths, handle), skip, floor
         )
         own = own[found]
         least, second = ((own - 2.0 * gain) * self.unit for gain in (most, next_most))
         return found, (least, where, second)
+
+    def near(
+        self, handle: Any, sizes: Float64, picks: Prepared, limit: Float64
+    ) -> tuple[Array, Array]:
+        """See `Space`, and `least_two`."""
+        held, lengths = picks
+        floor = (np.square(sizes) - limit / self.unit) / 2
+        return self.multiplier.reaching(handle, held, _halves(lengths, handle), floor)
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
@@ -186,6 +200,13 @@ class Euclidean:
         values += squares[:, None]
         largest = float(sizes.max(initial=0))
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
+
+
+def _halves(lengths: Float64, handle: Any) -> Array:
+    """Return ‖y‖²/2 in the dtype of a handle."""
+    narrow = handle.itemsize == 4
+    halves: Array = (np.square(lengths) / 2).astype(np.float32 if narrow else np.float64)
+    return halves
 
 
 def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64:
@@ -266,6 +287,13 @@ class Manhattan:
             np.negative(values, out=values), skip, -limit
         )
         return found, (-most, where, -next_most)
+
+    def near(
+        self, handle: Array, sizes: Float64, picks: Prepared, limit: Float64
+    ) -> tuple[Array, Array]:
+        """See `Space`."""
+        i, j = np.nonzero(self.tile(handle, sizes, picks[0]) <= limit[:, None])
+        return i, j
 
     def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
         """See `Space`."""

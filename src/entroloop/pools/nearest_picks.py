@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import (
-    TILE_BYTES,
     CompiledMultiplier,
     LeastTwo,
     Multiplier,
@@ -112,8 +111,8 @@ class NearestPicks:
                 part = slice(start, start + 8192)
                 self.sizes[part] = self.space.prepare(self.rows[part], self.dtype)[1]
         prepared, sizes = self.space.prepare(self.picks, self.dtype)
-        self._prepared_picks = np.empty(self._picks.shape, dtype=prepared.dtype)
-        self._prepared_picks[: self.count] = prepared
+        self._held_picks = self._multiplier.room(self._picks.shape, prepared.dtype)
+        self._multiplier.write(self._held_picks, slice(0, self.count), prepared)
         self._pick_sizes = np.empty(len(self._picks))
         self._pick_sizes[: self.count] = sizes
         if self._sketches is not None:
@@ -159,7 +158,8 @@ class NearestPicks:
             self.count += len(rows)
             return
         prepared, sizes = self.space.prepare(rows, self.dtype)
-        self._prepared_picks[new], self._pick_sizes[new] = prepared, sizes
+        self._multiplier.write(self._held_picks, new, prepared)
+        self._pick_sizes[new] = sizes
         if self._sketches is not None:
             self._sketches.add(new, prepared, sizes)
         self.count += len(rows)
@@ -184,17 +184,7 @@ class NearestPicks:
             index, self.seen[index], sizes, largest, error,
             least, self.second[index], self.where[index],
         )  # fmt: skip
-        itemsize = np.dtype(self.dtype).itemsize
-        multiplier = self._multiplier
-        picks = min(multiplier.picks_at_once, self.count)
-        chunk = max(64, multiplier.tile_bytes // (itemsize * picks))
-        # Several for each thread, so that none waits long for the last one.
-        fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
-        threads = threads_here() if multiplier.threaded else 1
-        if threads > 1:
-            chunk = min(chunk, max(fewest, -(-len(index) // (4 * threads))))
-        parts = [behind.part(start, start + chunk) for start in range(0, len(index), chunk)]
-        in_threads(self._merge_missing, parts, threads)
+        in_threads(self._merge_missing, self._parts(behind), self._threads)
         if behind.seen[0] == 0:  # rows that knew no pick had every pick's size in their error
             largest = self._largest_near(sizes, behind.least)
             error = self.space.bound(sizes, largest, self.dtype)
@@ -203,6 +193,26 @@ class NearestPicks:
         )  # fmt: skip
         self.error[index], self.seen[index] = error, self.count
         self._brought_up_to_date(index)
+
+    @property
+    def _threads(self) -> int:
+        return threads_here() if self._multiplier.threaded else 1
+
+    def _parts(self, behind: Behind) -> list[Behind]:
+        """Return rows in parts, each of which fills a product with the picks that it misses."""
+        most, threads = len(behind.index), self._threads
+        if threads > 1:  # several for each thread, so that none waits long for the last one
+            fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
+            most = max(fewest, -(-most // (4 * threads)))
+        values = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
+        parts, start = [], 0
+        while start < len(behind.index):
+            missing = min(self._multiplier.picks_at_once, self.count - int(behind.seen[start]))
+            width = max(missing, self.rows.shape[1])
+            stop = start + min(most, max(64, values // width))
+            parts.append(behind.part(start, stop))
+            start = stop
+        return parts
 
     def _merge_missing(self, behind: Behind) -> None:
         """Merge the picks that rows miss into what they know of their nearest."""
@@ -250,7 +260,7 @@ class NearestPicks:
         `limit`, the first `skip_i` picks left out, and the least two values of each over those.
         """
         index = behind.index
-        picks = self._prepared_picks[some], self._pick_sizes[some]
+        picks = self._held_picks[some], self._pick_sizes[some]
         if self._sketches is None or not self._sketches.pay or not some.start:
             return self.space.least_two(self._gather(index), behind.sizes, picks, skip, limit)
         i, j = self._sketches.near(index, behind.sizes, limit, behind.largest, some)
@@ -291,7 +301,7 @@ class NearestPicks:
         lines = min(max(64, CORE_BYTES // (4 * width)), len(at))
         memory = multiplier.workspaces(lines, rows.shape[1], outlines.shape[1], at_once)
         work = multiplier.kernels.catch_up(
-            rows, at, self._prepared_picks[known], np.square(self._pick_sizes[known]),
+            rows, at, self._held_picks[known], np.square(self._pick_sizes[known]),
             behind.sizes, behind.error, behind.seen, behind.least, behind.second, behind.where,
             self.space.unit, outlines, of_picks, doubt, sketched, multiplier.pair,
             multiplier.again, at_once, *memory,
@@ -325,8 +335,8 @@ class NearestPicks:
         values = self.space.exact(self.rows[index], near)
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
-        threads = threads_here()
-        block = max(1, min(TILE_BYTES // self.count, -(-len(doubt) // threads)))
+        values_at_once = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
+        block = max(1, min(values_at_once // self.count, -(-len(doubt) // self._threads)))
 
         def decide(start: int) -> None:
             part = doubt[start : start + block]
@@ -340,21 +350,20 @@ class NearestPicks:
                 where[part] = first
             values[part] = best
 
-        in_threads(decide, range(0, len(doubt), block), threads)
+        in_threads(decide, range(0, len(doubt), block), self._threads)
         return values
 
     def _scan(self, index: NDArray[np.int64]) -> tuple[Array, Array, Float64]:
         """Return the pairs of a row (its position) and a pick within doubt, and their values."""
         limit = self.least[index] + 2 * self.error[index]
+        sizes, every = self.sizes[index], slice(0, self.count)
         pairs: Any = None
         if self._sketches is not None:
-            sizes, every = self.sizes[index], slice(0, self.count)
             largest = self._largest_near(sizes, self.least[index])
             pairs = self._sketches.near(index, sizes, limit, largest, every)
         if pairs is None or len(pairs[0]) * self._multiplier.pair > len(index) * self.count:
-            prepared, sizes = self.space.prepare(self.rows[index], self.dtype)
-            tile = self.space.tile(prepared, sizes, self._prepared_picks[: self.count])
-            pairs = np.nonzero(tile <= (limit / self.space.unit)[:, None])
+            picks = self._held_picks[every], self._pick_sizes[every]
+            pairs = self.space.near(self._gather(index), sizes, picks, limit)
         i, j = pairs
         return i, j, exact_pairs(self.space, self.rows, index[i], self.picks, j)
 
