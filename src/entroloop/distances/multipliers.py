@@ -219,12 +219,17 @@ class CudaMultiplier:
 
     threaded: bool = False  # one GPU, which Python feeds: few large products, one after the other
     pair: float = 32
-    again: int = 2**27
+    again: int = 2**26
     tile_bytes: int = 2**29
-    picks_at_once: int = 8192
+    picks_at_once: int = 2**17
 
     def __init__(self, device: str = "cuda") -> None:
         self._device = device
+        if device == "cuda":
+            import torch
+
+            free, _ = torch.cuda.mem_get_info()  # rows and picks lie there, and passes over a tile
+            self.tile_bytes = int(min(max(free // 16, 2**26), 2**31))
 
     def load(self, rows: Array) -> Any:
         """Return the rows on the GPU."""
