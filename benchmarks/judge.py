@@ -31,16 +31,19 @@ def judge(study: Path, network: str, resize: int | None) -> pd.DataFrame:
     view = StudyView.open(study)
     config = StudyConfig.model_validate(view.config)
     built = build(config, try_out=False)
-    looking = extractor_for(f"torchscript:{network}").seeing(view.real.decoder)
+    decoder = view.real.decoder
 
-    def extractor(images: np.ndarray) -> np.ndarray:
-        if resize is not None:
-            images = np.stack([cropped_and_resized(image, resize, "bicubic") for image in images])
-        return looking(images)
+    def seen(rows: np.ndarray) -> np.ndarray:
+        images = rows if decoder is None else decoder(rows)
+        if resize is None:
+            return images
+        return np.stack([cropped_and_resized(image, resize, "bicubic") for image in images])
+
+    extractor = extractor_for(f"torchscript:{network}").seeing(seen)
 
     last, lines = config.generations, []
     steps = [s for s in plan(built, "", "cpu") if s.generation in (1, last)]
-    references = {}
+    references, first = {}, {}  # of each seed
     for step in steps:
         history = History(step, built, view.store)
         if step.seed not in references:
@@ -53,9 +56,13 @@ def judge(study: Path, network: str, resize: int | None) -> pd.DataFrame:
         arm = step.arm.name
         if len(view.keys(arm, step.seed)) < step.generation:
             continue
-        rows = np.asarray(view.samples(arm, step.seed, step.generation))
-        features = extractor(rows)
-        distance = frechet_distance(generated=features, reference=references[step.seed])
+        distance = first.get(step.seed) if step.generation == 1 else None  # arms share it
+        if distance is None:
+            rows = np.asarray(view.samples(arm, step.seed, step.generation))
+            features = extractor(rows)
+            distance = frechet_distance(generated=features, reference=references[step.seed])
+        if step.generation == 1:
+            first[step.seed] = distance
         lines.append({
             "arm": arm, "seed": step.seed, "generation": step.generation, "judge": distance,
         })  # fmt: skip
