@@ -8,25 +8,28 @@ from scipy.spatial.distance import cdist
 
 import entroloop as el
 from entroloop.distances import spaces
-from entroloop.distances.spaces import Manhattan
+from entroloop.distances.spaces import Manhattan, centre_and_reach
 
 pytest.importorskip("numba", reason="entroloop[fast] is not installed")
 
 
 @given(
-    m=st.integers(1, 9), p=st.integers(1, 5), d=st.integers(1, 70), seed=st.integers(0, 2**32 - 1)
-)
-@settings(max_examples=60, deadline=None)
-def test_values_are_scipys_within_the_bound(m, p, d, seed):
+    m=st.integers(1, 9), p=st.integers(1, 5), d=st.integers(1, 70), seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from([np.float32, np.float64]), loops=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=120, deadline=None)
+def test_values_are_scipys_within_the_bound(m, p, d, seed, dtype, loops):
     rng = np.random.default_rng(seed)
     x, y = (
         rng.normal(size=(k, d)) * 10.0 ** rng.uniform(-150, 150, size=(k, 1)) for k in (m, p)
     )  # fmt: skip
-    space = Manhattan(d, operations=1e18)
-    rows, sizes = space.prepare(x, np.float64)
-    picks, lengths = space.prepare(y, np.float64)
-    off = np.abs(space.tile(rows, sizes, picks) - cdist(x, y, "cityblock"))
-    assert (off <= space.bound(sizes, float(lengths.max()), np.float64)[:, None]).all()
+    space = Manhattan(*centre_and_reach(x, y), operations=1e18 if loops else 0)
+    space._compiled = loops
+    rows, sizes = space.prepare(x, dtype)
+    picks, lengths = space.prepare(y, dtype)
+    values = space.tile(rows, sizes, picks).astype(np.float64) * space.unit
+    off = np.abs(values - cdist(x, y, "cityblock"))
+    assert (off <= space.bound(sizes, float(lengths.max()), dtype)[:, None]).all()
 
 
 @given(seed=st.integers(0, 2**32 - 1))

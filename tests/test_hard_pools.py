@@ -18,12 +18,24 @@ from entroloop.selection import block
 from entroloop.system import threads
 
 
-def greedy_by_definition(x, n, picks, weights):
+def squares(differences):
+    return np.square(differences).sum(axis=1)
+
+
+def absolutes(differences):
+    return np.abs(differences).sum(axis=1)
+
+
+METRICS = {"euclidean": (squares, 2), "manhattan": (absolutes, 1)}
+
+
+def greedy_by_definition(x, n, picks, weights, metric="euclidean"):
     """The fifteen lines, with weights; rows at distance 0 last, in index order."""
-    x, w = x.astype(np.float64), np.square(weights)
+    value, power = METRICS[metric]
+    x, w = x.astype(np.float64), weights**power
     near = np.full(len(x), np.inf)
     for p in picks:
-        near = np.minimum(near, np.square(x - x[p]).sum(axis=1))
+        near = np.minimum(near, value(x - x[p]))
     chosen = list(picks)
     open_ = np.ones(len(x), dtype=bool)
     open_[chosen] = False
@@ -31,7 +43,7 @@ def greedy_by_definition(x, n, picks, weights):
         best = int(np.where(open_, near * w, -1).argmax())
         chosen.append(best)
         open_[best] = False
-        near = np.minimum(near, np.square(x - x[best]).sum(axis=1))
+        near = np.minimum(near, value(x - x[best]))
     return chosen[len(picks) :]
 
 
@@ -50,10 +62,11 @@ POOLS = {
 }
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("pool", POOLS)
 @given(seed=st.integers(0, 2**32 - 1), narrow=st.booleans(), weighted=st.booleans())
 @settings(max_examples=12, deadline=None)
-def test_hard_pools_give_the_definitions_picks(pool, seed, narrow, weighted):
+def test_hard_pools_give_the_definitions_picks(pool, metric, seed, narrow, weighted):
     rng = np.random.default_rng(seed)
     x = POOLS[pool](rng).astype(np.float32 if narrow else np.float64)
     weights = rng.integers(1, 4, len(x)) / 2 if weighted else np.ones(len(x))
@@ -65,16 +78,18 @@ def test_hard_pools_give_the_definitions_picks(pool, seed, narrow, weighted):
         for module in (block, shard):  # rows in doubt at once, beyond which float64 decides
             patch.setattr(module, "LARGEST", (4, 2048)[seed // 2 % 2])
         found = el.select(
-            x, len(x) - len(initial), initial=initial, weights=weights if weighted else None
-        )
-    expected = greedy_by_definition(x, len(x) - len(initial), initial, weights)
+            x, len(x) - len(initial), initial=initial, weights=weights if weighted else None,
+            metric=metric,
+        )  # fmt: skip
+    expected = greedy_by_definition(x, len(x) - len(initial), initial, weights, metric)
     assert found.indices.tolist() == expected
 
 
-def test_a_few_rows_far_away_do_not_cost_float64(rng):
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_few_rows_far_away_do_not_cost_float64(metric, rng):
     x = rng.standard_normal((3000, 24)).astype(np.float32)
     x[::500] *= 1e6
-    assert el.select(x, 400, first=1).precision == "float32"
+    assert el.select(x, 400, first=1, metric=metric).precision == "float32"
 
 
 def test_float64_ends_where_ordinary_rows_are_picked(rng, monkeypatch):

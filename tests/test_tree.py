@@ -42,7 +42,12 @@ def same(in_tree, *args, **kwargs):
 @pytest.mark.parametrize("space", ["euclidean", "manhattan"])
 def test_a_value_in_the_tree_is_the_definitions_to_the_last_bit(d, space, rng):
     x, pick = rng.normal(size=(400, d)) * 10.0 ** rng.integers(-3, 3, d), rng.normal(size=(1, d))
-    exact = Manhattan(d) if space == "manhattan" else Euclidean(np.zeros(d), 1.0, NumpyMultiplier())
+    centre = np.zeros(d)
+    exact = (
+        Manhattan(centre, 1.0)
+        if space == "manhattan"
+        else Euclidean(centre, 1.0, NumpyMultiplier())
+    )
     tree = Tree(x, np.arange(400), None, exact.power)
     tree.add(pick)
     order = rng.permutation(400)

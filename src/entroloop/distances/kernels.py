@@ -22,25 +22,33 @@ _compiled = compiled("nnan", "nsz", "reassoc", "contract")
 
 @_compiled
 def city_block(rows: Any, picks: Any, out: Any) -> None:
-    """Set out (m, p) to Σ |x_i − y_j| of rows (m, d) and picks (p, d), four rows at once."""
+    """Set out (m, p) to Σ |x_i − y_j| of rows (m, d) and picks (p, d), in their dtype."""
     m, d = rows.shape
-    whole = m // 4 * 4
-    for i in range(0, whole, 4):
-        for j in range(len(picks)):
-            a = b = c = e = 0.0
-            for k in range(d):
-                y = picks[j, k]
-                a += abs(rows[i, k] - y)
-                b += abs(rows[i + 1, k] - y)
-                c += abs(rows[i + 2, k] - y)
-                e += abs(rows[i + 3, k] - y)
-            out[i, j], out[i + 1, j], out[i + 2, j], out[i + 3, j] = a, b, c, e
-    for i in range(whole, m):
-        for j in range(len(picks)):
-            a = 0.0
-            for k in range(d):
-                a += abs(rows[i, k] - picks[j, k])
-            out[i, j] = a
+    fours, pairs = m // 4 * 4, len(picks) // 2 * 2
+    zero = rows.dtype.type(0)
+    for i in range(0, fours, 4):  # each value that is read serves two or four sums
+        x, y, z, w = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        for j in range(0, pairs, 2):
+            p, q = picks[j], picks[j + 1]
+            xp = yp = zp = wp = xq = yq = zq = wq = zero
+            for k in range(U(d)):
+                xp += abs(x[k] - p[k])
+                yp += abs(y[k] - p[k])
+                zp += abs(z[k] - p[k])
+                wp += abs(w[k] - p[k])
+                xq += abs(x[k] - q[k])
+                yq += abs(y[k] - q[k])
+                zq += abs(z[k] - q[k])
+                wq += abs(w[k] - q[k])
+            out[i, j], out[i + 1, j], out[i + 2, j], out[i + 3, j] = xp, yp, zp, wp
+            right = j + 1
+            out[i, right], out[i + 1, right], out[i + 2, right], out[i + 3, right] = xq, yq, zq, wq
+    for i in range(m):
+        for j in range(pairs if i < fours else 0, len(picks)):
+            total = zero
+            for k in range(U(d)):
+                total += abs(rows[i, k] - picks[j, k])
+            out[i, j] = total
 
 
 @_compiled

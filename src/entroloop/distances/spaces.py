@@ -18,6 +18,7 @@ from entroloop.distances.multipliers import (
     LeastTwo,
     Multiplier,
     nearest_two_of,
+    rounded_up,
     rounding,
 )
 from entroloop.errors import InputError
@@ -28,6 +29,7 @@ from entroloop.system.threads import in_threads, threads_here
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 GATHER_BYTES = 2**20  # of rows fetched for pairs at once, so that a core's cache holds them
+FARTHEST = 1000  # a power of two by which rows can be scaled, and back
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 
@@ -244,14 +246,19 @@ def _squared_lengths(rows: Array) -> Array:
 class Manhattan:
     """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up.
 
-    operations: that are to be expected, which decide whether loops are compiled.
+    The approximation takes rows as `Euclidean` does: less a common centre, scaled. operations: that
+    are to be expected, which decide whether loops are compiled.
     """
 
     power = 1
-    unit = 1.0
 
-    def __init__(self, d: int, operations: float = 0) -> None:
-        self._d = d
+    def __init__(self, centre: Float64, reach: float, operations: float = 0) -> None:
+        self._d = len(centre)
+        finite = bool(np.isfinite(reach))
+        self._centre = centre if finite else np.zeros_like(centre)
+        exponent = int(np.frexp(reach)[1]) if finite else FARTHEST
+        exponent = min(max(exponent, -FARTHEST), FARTHEST)
+        self._scale, self.unit = float(np.ldexp(1.0, -exponent)), float(np.ldexp(1.0, exponent))
         self._compiled = compiled.pays(KERNELS, operations, WORTH)
 
     @staticmethod
@@ -274,9 +281,9 @@ class Manhattan:
         return _sums_of(np.abs, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
-        """See `Space`; the size is the Manhattan length of the row."""
-        x = np.asarray(rows).astype(np.float64)
-        return x, np.abs(x).sum(axis=1)
+        """See `Space`; the size is the Manhattan length of the centred, scaled row."""
+        x: Array = ((np.asarray(rows, np.float64) - self._centre) * self._scale).astype(dtype)
+        return x, np.abs(x).sum(axis=1, dtype=np.float64)
 
     def least_two(
         self, handle: Array, sizes: Float64, picks: Prepared, skip: Array, limit: Float64
@@ -284,41 +291,61 @@ class Manhattan:
         """See `Space`."""
         values = self.tile(handle, sizes, picks[0])
         found, (most, where, next_most) = nearest_two_of(
-            np.negative(values, out=values), skip, -limit
+            np.negative(values, out=values), skip, -limit / self.unit
         )
-        return found, (-most, where, -next_most)
+        least, second = (most.astype(np.float64) * -self.unit for most in (most, next_most))
+        return found, (least, where, second)
 
     def near(
         self, handle: Array, sizes: Float64, picks: Prepared, limit: Float64
     ) -> tuple[Array, Array]:
         """See `Space`."""
-        i, j = np.nonzero(self.tile(handle, sizes, picks[0]) <= limit[:, None])
+        values = self.tile(handle, sizes, picks[0])
+        i, j = np.nonzero(values <= rounded_up(limit / self.unit, values.dtype)[:, None])
         return i, j
 
-    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Float64:
+    def tile(self, rows: Array, sizes: Float64, picks: Array) -> Array:
         """See `Space`."""
         if not self._compiled:
             return _city_block(rows, picks)
-        values = np.empty((len(rows), len(picks)))
+        values = np.empty((len(rows), len(picks)), rows.dtype)
         import_module(KERNELS).city_block(
             np.ascontiguousarray(rows), np.ascontiguousarray(picks), values
         )
         return values
 
     def bound(self, sizes: Float64, largest: Float64 | float, dtype: Any) -> Float64:
-        """See `Space`."""
-        return 2 * rounding(self._d, np.float64) * (sizes + largest)
+        """See `Space`: centring, differences and sums round by κ (|x|₁ + |y|₁) together, κ that of
+        `rounding`; the definition's own rounding is within it.
+        """
+        underflow = 4 * self._d * float(np.finfo(dtype).tiny)
+        bound: Float64 = (self._kappa(dtype) * (sizes + largest) + underflow) * self.unit
+        return bound
 
-    def reach(self, sizes: Float64, least: Float64, dtype: Any) -> float:
-        """See `Space`: no bound here, whose rounding grows with sizes, not with their squares."""
-        return np.inf
+    def _kappa(self, dtype: Any) -> float:
+        return 2 * (rounding(self._d, dtype) + rounding(self._d, np.float64))
+
+    def reach(self, sizes: Float64, least: Float64, dtype: Any) -> Float64 | float:
+        """See `Space`.
+
+        A pick of size s is at least s − |x|₁ away, and by approximation at least that less
+        κ (s + |x|₁). That exceeds least + 2 bound from s − |x|₁ = least + 3 κ (s + |x|₁) on.
+        """
+        slack = 4 * self._kappa(dtype)
+        if slack > 0.5:
+            return np.inf
+        underflow = 16 * self._d * float(np.finfo(dtype).tiny)
+        reach: Float64 = ((1 + slack) * sizes + np.maximum(least / self.unit, 0) + underflow) / (
+            1 - slack
+        )
+        return reach
 
     def matrix(self, rows: Array) -> tuple[Float64, float]:
         """See `Space`."""
         x, sizes = self.prepare(rows, np.float64)
         largest = float(sizes.max(initial=0))
         bound = float(self.bound(np.array([largest]), largest, np.float64)[0])
-        return _city_block(x, x), bound
+        return self.tile(x, sizes, x) * self.unit, bound
 
 
 def _city_block(a: Float64, b: Float64) -> Float64:

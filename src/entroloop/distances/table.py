@@ -57,7 +57,7 @@ def _manhattan_space(
     multiplier: Multiplier,  # noqa: ARG001
     operations: float,
 ) -> Space:
-    return Manhattan(len(extent.total), operations)
+    return Manhattan(*extent.centre_and_reach(), operations)
 
 
 def _euclidean_nearest(rows: Array, others: Array) -> Float64:

@@ -26,7 +26,8 @@ from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 ROWS_AT_ONCE = 2**17  # of which columns are held beside the pool's
-# Rows of a chunk, below which Python costs more than products; with sketches four times as many.
+# Rows of a part, below which Python costs more than products; four times as many with sketches, or
+# where Python merges what products find.
 FEWEST_ROWS = 256
 CORE_BYTES = 2**20  # of rows and products that a core's own cache holds beside other things
 
@@ -195,6 +196,14 @@ class NearestPicks:
         self._brought_up_to_date(index)
 
     @property
+    def _by_loops(self) -> CompiledMultiplier | None:
+        """The multiplier whose compiled loops merge what its products find, if they do."""
+        float32_products = isinstance(self.space, Euclidean) and self.dtype == np.float32
+        if float32_products and isinstance(self._multiplier, CompiledMultiplier):
+            return self._multiplier
+        return None
+
+    @property
     def _threads(self) -> int:
         return threads_here() if self._multiplier.threaded else 1
 
@@ -202,7 +211,8 @@ class NearestPicks:
         """Return rows in parts, each of which fills a product with the picks that it misses."""
         most, threads = len(behind.index), self._threads
         if threads > 1:  # several for each thread, so that none waits long for the last one
-            fewest = FEWEST_ROWS if self._sketches is None else 4 * FEWEST_ROWS
+            plain = self._by_loops is not None and self._sketches is None
+            fewest = FEWEST_ROWS if plain else 4 * FEWEST_ROWS
             most = max(fewest, -(-most // (4 * threads)))
         values = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
         parts, start = [], 0
@@ -216,11 +226,10 @@ class NearestPicks:
 
     def _merge_missing(self, behind: Behind) -> None:
         """Merge the picks that rows miss into what they know of their nearest."""
-        multiplier = self._multiplier
-        float32_products = isinstance(self.space, Euclidean) and self.dtype == np.float32
-        if isinstance(multiplier, CompiledMultiplier) and float32_products:
-            self._merge_compiled(behind, multiplier)
+        if self._by_loops is not None:
+            self._merge_compiled(behind, self._by_loops)
             return
+        multiplier = self._multiplier
         at_once = multiplier.picks_at_once
         for first, stop in _windows(behind.seen, self.count, multiplier.again, at_once):
             those = int(np.searchsorted(behind.seen, stop))  # that miss some of these picks

@@ -177,7 +177,8 @@ def open_pool(
         ),)
         for a, b in pairwise(sharded.bounds)
     ])  # fmt: skip
-    pool = Pool(sharded, distance, distance.space_for(extent)[0], selectable)
+    space, _ = distance.space_for(extent, operations=budget.operations)
+    pool = Pool(sharded, distance, space, selectable)
     pool.initial, pool.transform = chosen, transform
     pool.in_tree = budget.in_tree
     if len(chosen):
