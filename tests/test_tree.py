@@ -22,7 +22,7 @@ def in_tree(monkeypatch):
     """Make pools of any size pick in a tree, or none."""
 
     def set_(whether):
-        monkeypatch.setattr("entroloop.selection.budget.pays", lambda m, d, n: whether)
+        monkeypatch.setattr("entroloop.selection.budget.pays", lambda *_: whether)
 
     return set_
 
@@ -94,7 +94,7 @@ def test_picks_in_a_tree_are_those_of_blocks_with_ties_and_copies(x, data):
         n -= 1
     with pytest.MonkeyPatch.context() as patch:
         set_ = lambda whether: patch.setattr(  # noqa: E731
-            "entroloop.selection.budget.pays", lambda m, d, n: whether
+            "entroloop.selection.budget.pays", lambda *_: whether
         )
         same(set_, x, n, strategy, metric=metric, weights=weights, **arguments)
 
@@ -162,6 +162,13 @@ def test_a_stopped_selection_goes_on_in_the_tree(in_tree, rng, tmp_path, monkeyp
         )
 
 
+def test_the_farthest_row_of_a_tree_without_picks_is_the_first(rng):
+    tree = Tree(rng.normal(size=(300, 4)), np.arange(7, 300), None, 2)
+    found = tree.farthest(2)
+    assert found.index[0] == 7
+    assert found.values[0] == np.inf
+
+
 def test_without_a_numba_that_works_blocks_make_the_picks(monkeypatch, rng):
     from entroloop.system import compiled
 
@@ -183,4 +190,5 @@ def test_without_a_numba_that_works_blocks_make_the_picks(monkeypatch, rng):
 def test_a_tree_is_used_where_rows_have_few_values_and_the_work_is_worth_it():
     assert pays(100_000, 3, 10_000)
     assert not pays(100_000, 64, 10_000)
+    assert [pays(100_000, 8, 10_000, in_order) for in_order in (False, True)] == [False, True]
     assert not pays(200, 3, 10)

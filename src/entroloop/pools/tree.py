@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
 
-WIDEST = 7  # values of a row: boxes of more leave too many rows to look at
+WIDEST = 6  # values of a row: boxes of more leave too many rows to look at
+WIDEST_IN_ORDER = 8  # where rows are visited in an order, blocks of them cost more
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
 KERNELS = "entroloop.pools.tree_kernels"
 Index = NDArray[np.int64]
@@ -40,9 +41,13 @@ class PickedInTree:
     largest: float
 
 
-def pays(m: int, d: int, picks: int) -> bool:
-    """Whether a tree is the least work for so many picks of m rows of d values."""
-    return d <= WIDEST and compiled.pays(KERNELS, m * picks, WORTH)
+def pays(m: int, d: int, picks: int, in_order: bool = False) -> bool:
+    """Whether a tree is the least work for so many picks of m rows of d values.
+
+    in_order: picks are the first rows in an order that are far enough, not the farthest.
+    """
+    widest = WIDEST_IN_ORDER if in_order else WIDEST
+    return d <= widest and compiled.pays(KERNELS, m * picks, WORTH)
 
 
 def tree_bytes(m: int, d: int) -> int:
@@ -103,6 +108,7 @@ class Tree:
             reach[len(filled) : 2 * len(filled)] = top[len(filled) : 2 * len(filled)] = known
             filled = filled.reshape(-1, 8).any(axis=1) if len(filled) > first else filled[:0]
         reach[-1] = top[-1] = np.inf
+        boxes.top_row[-1] = index[0]
         return boxes
 
     @property

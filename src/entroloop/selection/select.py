@@ -257,6 +257,7 @@ def _checked_budget(
         metric,
         initial=len(request.initial) + len(request.outside),
         copies=STRATEGIES[strategy].copies,
+        in_order=STRATEGIES[strategy].in_order,
         shards=shards,
     )
     budget.check()
