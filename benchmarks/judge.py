@@ -43,7 +43,7 @@ def judge(study: Path, network: str, resize: int | None) -> pd.DataFrame:
 
     last, lines = config.generations, []
     steps = [s for s in plan(built, "", "cpu") if s.generation in (1, last)]
-    references, first = {}, {}  # of each seed
+    references, judged = {}, {}  # of each seed, and of each stage: arms share some
     for step in steps:
         history = History(step, built, view.store)
         if step.seed not in references:
@@ -54,17 +54,15 @@ def judge(study: Path, network: str, resize: int | None) -> pd.DataFrame:
                 "judge": frechet_distance(generated=real, reference=references[step.seed]),
             })  # fmt: skip
         arm = step.arm.name
-        if len(view.keys(arm, step.seed)) < step.generation:
+        keys = view.keys(arm, step.seed)
+        if len(keys) < step.generation:
             continue
-        distance = first.get(step.seed) if step.generation == 1 else None  # arms share it
-        if distance is None:
-            rows = np.asarray(view.samples(arm, step.seed, step.generation))
-            features = extractor(rows)
-            distance = frechet_distance(generated=features, reference=references[step.seed])
-        if step.generation == 1:
-            first[step.seed] = distance
+        stage = keys[step.generation - 1]["samples"]
+        if stage not in judged:
+            features = extractor(np.asarray(view.samples(arm, step.seed, step.generation)))
+            judged[stage] = frechet_distance(generated=features, reference=references[step.seed])
         lines.append({
-            "arm": arm, "seed": step.seed, "generation": step.generation, "judge": distance,
+            "arm": arm, "seed": step.seed, "generation": step.generation, "judge": judged[stage],
         })  # fmt: skip
     return pd.DataFrame(lines)
 

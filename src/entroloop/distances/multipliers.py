@@ -1,8 +1,8 @@
 """Matrix-multiply back ends: NumPy on the CPU, with compiled loops where they pay, torch on a GPU.
 
 They compute the two nearest of a block of picks, the pairs that are near enough, and products of
-single pairs. Back ends differ in rounding only, within
-the bound that `rounding` states, so that no decision depends on which one is used.
+single pairs. Back ends differ in rounding only, within the bound that `rounding` states, so that no
+decision depends on which one is used.
 """
 
 from __future__ import annotations
@@ -126,18 +126,20 @@ class NumpyMultiplier:
         self, handle: Array, picks: Array, halves: Array, skip: Array, floor: Array
     ) -> tuple[Array, LeastTwo]:
         """See `Multiplier`."""
-        gains = self.tile(handle, picks)
-        gains -= halves
-        return nearest_two_of(gains, skip, floor)
+        return nearest_two_of(self._gains(handle, picks, halves), skip, floor)
 
     def reaching(
         self, handle: Array, picks: Array, halves: Array, floor: Array
     ) -> tuple[Array, Array]:
         """See `Multiplier`."""
-        gains = self.tile(handle, picks)
-        gains -= halves
+        gains = self._gains(handle, picks, halves)
         least = -rounded_up(-floor, gains.dtype)
         return _pairs(gains >= least[:, None])
+
+    def _gains(self, handle: Array, picks: Array, halves: Array) -> Array:
+        gains = self.tile(handle, picks)
+        gains -= halves
+        return gains
 
     def within(self, handle: Array, columns: Array, limit: Array) -> tuple[Array, Array]:
         """See `Multiplier`."""

@@ -7,6 +7,7 @@ itself. `exact` is the definition, in float64 between the stored rows, and decid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ from entroloop.system.threads import in_threads, threads_here
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 GATHER_BYTES = 2**20  # of rows fetched for pairs at once, so that a core's cache holds them
-FARTHEST = 1000  # a power of two by which rows can be scaled, and back
+LARGEST_EXPONENT = 1000  # of a power of two by which rows can be scaled, and back
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 
@@ -121,20 +122,10 @@ class Euclidean:
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the length of the centred, scaled row."""
-        centred: Array = np.empty(rows.shape, dtype=dtype)
-        squares = np.empty(len(rows))
-        block = max(1, PAIR_BYTES // (32 * max(1, rows.shape[1])))
         # float32 rows lose no more in float32 than in float64: the centre is a float32 number.
         narrow = dtype == rows.dtype == np.float32 and self._moderate
         centre = self._centre.astype(np.float32 if narrow else np.float64)
-
-        def prepare_block(start: int) -> None:
-            part = slice(start, start + block)
-            difference = np.subtract(rows[part], centre, out=centred[part] if narrow else None)
-            centred[part] = np.multiply(difference, self._scale, out=difference)
-            squares[part] = _squared_lengths(centred[part])
-
-        in_threads(prepare_block, range(0, len(rows), block), threads_here())
+        centred, squares = _centred(rows, dtype, centre, self._scale, _squared_lengths)
         return centred, np.sqrt(squares)
 
     def least_two(
@@ -204,6 +195,28 @@ class Euclidean:
         return values, float(self.bound(np.array([largest]), largest, np.float64)[0])
 
 
+def _centred(
+    rows: Array, dtype: Any, centre: Array, scale: float, size: Callable[[Array], Array]
+) -> Prepared:
+    """Return (x − centre) · scale of rows, in a dtype, and the size of each; made in blocks.
+
+    centre: of the dtype in which to subtract.
+    """
+    centred: Array = np.empty(rows.shape, dtype=dtype)
+    sizes = np.empty(len(rows))
+    block = max(1, PAIR_BYTES // (32 * max(1, rows.shape[1])))
+    narrow = centre.dtype == dtype == rows.dtype
+
+    def centre_block(start: int) -> None:
+        part = slice(start, start + block)
+        difference = np.subtract(rows[part], centre, out=centred[part] if narrow else None)
+        centred[part] = np.multiply(difference, scale, out=difference)
+        sizes[part] = size(centred[part])
+
+    in_threads(centre_block, range(0, len(rows), block), threads_here())
+    return centred, sizes
+
+
 def _halves(lengths: Float64, handle: Any) -> Array:
     """Return ‖y‖²/2 in the dtype of a handle."""
     narrow = handle.itemsize == 4
@@ -243,6 +256,12 @@ def _squared_lengths(rows: Array) -> Array:
     return squares
 
 
+def _absolute_sums(rows: Array) -> Float64:
+    """Return Σ |x| of each row."""
+    sums: Float64 = np.abs(rows).sum(axis=1, dtype=np.float64)
+    return sums
+
+
 class Manhattan:
     """Value Σ |a − b|, as `np.abs(a64 − b64).sum()`. No multiply can speed it up.
 
@@ -256,8 +275,8 @@ class Manhattan:
         self._d = len(centre)
         finite = bool(np.isfinite(reach))
         self._centre = centre if finite else np.zeros_like(centre)
-        exponent = int(np.frexp(reach)[1]) if finite else FARTHEST
-        exponent = min(max(exponent, -FARTHEST), FARTHEST)
+        exponent = int(np.frexp(reach)[1]) if finite else LARGEST_EXPONENT
+        exponent = min(max(exponent, -LARGEST_EXPONENT), LARGEST_EXPONENT)
         self._scale, self.unit = float(np.ldexp(1.0, -exponent)), float(np.ldexp(1.0, exponent))
         self._compiled = compiled.pays(KERNELS, operations, WORTH)
 
@@ -282,8 +301,7 @@ class Manhattan:
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the Manhattan length of the centred, scaled row."""
-        x: Array = ((np.asarray(rows, np.float64) - self._centre) * self._scale).astype(dtype)
-        return x, np.abs(x).sum(axis=1, dtype=np.float64)
+        return _centred(rows, dtype, self._centre, self._scale, _absolute_sums)
 
     def least_two(
         self, handle: Array, sizes: Float64, picks: Prepared, skip: Array, limit: Float64

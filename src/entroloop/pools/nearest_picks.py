@@ -207,6 +207,11 @@ class NearestPicks:
     def _threads(self) -> int:
         return threads_here() if self._multiplier.threaded else 1
 
+    @property
+    def _values_at_once(self) -> int:
+        values: int = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
+        return values
+
     def _parts(self, behind: Behind) -> list[Behind]:
         """Return rows in parts, each of which fills a product with the picks that it misses."""
         most, threads = len(behind.index), self._threads
@@ -214,12 +219,11 @@ class NearestPicks:
             plain = self._by_loops is not None and self._sketches is None
             fewest = FEWEST_ROWS if plain else 4 * FEWEST_ROWS
             most = max(fewest, -(-most // (4 * threads)))
-        values = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
         parts, start = [], 0
         while start < len(behind.index):
             missing = min(self._multiplier.picks_at_once, self.count - int(behind.seen[start]))
             width = max(missing, self.rows.shape[1])
-            stop = start + min(most, max(64, values // width))
+            stop = start + min(most, max(64, self._values_at_once // width))
             parts.append(behind.part(start, stop))
             start = stop
         return parts
@@ -344,8 +348,7 @@ class NearestPicks:
         values = self.space.exact(self.rows[index], near)
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
-        values_at_once = self._multiplier.tile_bytes // np.dtype(self.dtype).itemsize
-        block = max(1, min(values_at_once // self.count, -(-len(doubt) // self._threads)))
+        block = max(1, min(self._values_at_once // self.count, -(-len(doubt) // self._threads)))
 
         def decide(start: int) -> None:
             part = doubt[start : start + block]

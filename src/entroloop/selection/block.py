@@ -50,11 +50,10 @@ class Block:
         self._taken = np.empty(len(index))  # values when taken, off by less than the error
         self.count = 0  # of picks in this block
         self._matrix: Float64 | None = None
-        self._defined = True  # whether values are the defining ones
+        self._defined = len(index) > LARGEST  # whether values are the defining ones
         self.error = 0.0
         self._subtracted: float = 0  # numbers so far, by `defining`, calls included
-        if len(index) <= LARGEST:
-            self._defined = False
+        if not self._defined:
             self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
             if (weights != 1).any():
                 self._matrix *= weights

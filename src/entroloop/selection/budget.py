@@ -117,8 +117,7 @@ def budget_for(
     state = m * (5 * 8 + 8 + 10) + in_tree * tree_bytes(m, d)
     available = available_bytes()
     least = m * d * 8 * transformed + picks + state + WORKING_BYTES + copies * m * d * 8
-    prepared = 4 if DISTANCES[metric].multiplied else 8
-    copy = m * d * prepared + sketch_bytes(m + n + initial, d)
+    copy = m * d * 4 + sketch_bytes(m + n + initial, d)
     # A memory map is left on disk where a copy would take more than half of what there is.
     limit = float("inf") if available is None else available / 2 / shards
     if isinstance(rows, MappedRows):
