@@ -9,8 +9,11 @@ that share a training set.
 
     python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
     … --only effective_rank vendi_score                      # takes these anew, in every case
-    … --only fld tail_share                                  # metrics on request: only by name
-    python benchmarks/intervals.py --table coverage.json      # writes the table in docs/metrics.md
+    … --only ken tail_share                                  # metrics on request: only by name
+    python benchmarks/intervals.py --table coverage.json      # writes its table in docs/metrics.md
+
+A file of metrics on request is a table of its own. What is about images takes the rows as images of
+their values.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-import entroloop as el
 from entroloop.metrics import METRICS
+from entroloop.metrics.measure import measure
 from entroloop.seeding import rng_for
 
 WIDTHS = (8, 64)
@@ -32,7 +35,7 @@ SOURCES = ("null", "shifted", "copying")
 SHARED = 100  # repetitions that share a training set
 NOISE = 0.05  # of the copies, per value
 PAGE = Path(__file__).parent.parent / "docs/metrics.md"
-MARKS = ("<!-- coverage -->", "<!-- end of coverage -->")
+IMAGES = {8: (2, 4), 64: (8, 8)}  # the shape of rows as images
 
 
 def drawn(source: str, n: int, d: int, seed: int, training_seed: int) -> dict[str, np.ndarray]:
@@ -66,7 +69,7 @@ def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     wanted = [
         name
         for name, metric in METRICS.items()
-        if set(metric.needs) <= {"generated", "train", "reference"}
+        if set(metric.needs) <= {"generated", "train", "reference", "images"}
         and (not metric.on_request or (only is not None and name in only))
         and (name != "frechet_distance_infinity" or n >= 4 * d)
         and (given_train(name) if shared else not metric.counted)
@@ -74,7 +77,10 @@ def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     ]  # fmt: skip
     if not wanted:
         return {}
-    found = el.measure(**sets, metrics=wanted, seed=0 if shared else seed)
+    images = {role: rows.reshape(n, *IMAGES[d]) for role, rows in sets.items()}
+    found = measure(
+        **sets, originals=images, as_images=np.asarray, metrics=wanted, seed=0 if shared else seed
+    )
     return {
         name: (m.value, *m.interval) for name, m in found.items() if m.interval and name in wanted
     }
@@ -121,6 +127,9 @@ def simulate(
 def table(file: Path) -> None:
     """Write the table into docs/metrics.md, in place of the one that is there."""
     found = json.loads(file.read_text())
+    asked = any(METRICS[name].on_request for case in found.values() for name in case["coverage"])
+    marked = "coverage of metrics on request" if asked else "coverage"
+    marks = f"<!-- {marked} -->", f"<!-- end of {marked} -->"
     sizes = sorted({int(case.split()[1]) for case in found})
     cases = [
         (s, n, d) for n in sizes for s in SOURCES for d in WIDTHS if f"{s} {n} {d} all" in found
@@ -143,8 +152,8 @@ def table(file: Path) -> None:
                 lines.append(f"| {name} | {target if named else '(' + target + ')'} | " + " | ".join(
                     "–" if cell is None else f"{100 * cell:.0f}" for cell in cells) + " |")  # fmt: skip
     text = PAGE.read_text()
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    PAGE.write_text(before + MARKS[0] + "\n" + "\n".join(lines) + "\n" + MARKS[1] + after)
+    before, after = text.split(marks[0])[0], text.split(marks[1])[1]
+    PAGE.write_text(before + marks[0] + "\n" + "\n".join(lines) + "\n" + marks[1] + after)
 
 
 def main() -> None:

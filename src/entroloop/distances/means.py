@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from entroloop.distances.spaces import Euclidean, Space
 from entroloop.samples import Array, Float64
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 ROWS, COLUMNS = 1024, 4096  # of a tile: it stays in the cache between its multiply and its sums
+WORTH_TORCH = 2**24  # distances: fewer take NumPy less time than torch takes to start
 
-Compared = Callable[[Any], Any]  # of a float32 tensor of distances, elementwise
+# Of NumPy or torch, whose functions have the same names, and of float32 distances that the library
+# holds: f of them, elementwise, in their place.
+Compared = Callable[[Any, Any], Any]
 
 
 def mean_to_others(
@@ -35,9 +36,9 @@ def mean_to_others(
         part = slice(i, i + ROWS)
         for j in range(0, len(others), COLUMNS):
             columns = slice(j, j + COLUMNS)
-            tile = compared(tiles.distances(part, columns))
-            of_sets[:, columns] += (weights[:, part] @ tile).numpy()
-            of_rows[part] += tile.sum(dim=1).numpy()
+            tile = compared(tiles.library, tiles.distances(part, columns))
+            of_sets[:, columns] += np.asarray(weights[:, part] @ tile)
+            of_rows[part] += np.asarray(tile.sum(axis=1))
     return of_sets, of_rows / len(others)
 
 
@@ -54,10 +55,10 @@ def mean_to_sets(space: Space, rows: Array, shares: Float64, compared: Compared)
         part = slice(i, min(i + ROWS, len(rows)))
         for j in range(i, len(rows), COLUMNS):
             columns = slice(j, min(j + COLUMNS, len(rows)))
-            tile = compared(tiles.distances(part, columns))
-            found[part] += (tile @ weights[columns]).numpy()
+            tile = compared(tiles.library, tiles.distances(part, columns))
+            found[part] += np.asarray(tile @ weights[columns])
             below = max(part.stop - columns.start, 0)  # those rows have had these pairs above
-            found[columns][below:] += (tile[:, below:].T @ weights[part]).numpy()
+            found[columns][below:] += np.asarray(tile[:, below:].T @ weights[part])
     return found
 
 
@@ -65,15 +66,14 @@ class _Tiles:
     """Distances between stretches of rows and of columns.
 
     Euclidean ones by a single multiply of augmented rows, [x, |x|², 1]·[−2y, 1, |y|²] = |x − y|²,
-    since every pass over a tile besides it costs as much as the multiply. All of it by torch: two
-    libraries with threads of their own, in turns, wait for each other.
+    since every pass over a tile besides it costs as much as the multiply. All of it by one library,
+    torch where there is much: two with threads of their own, in turns, wait for each other.
     """
 
     def __init__(self, space: Space, rows: Array, columns: Array) -> None:
-        import torch
-
+        many = len(rows) * len(columns) > WORTH_TORCH
+        self.library: Any = import_module("torch") if many else np
         self._space, self._augmented = space, isinstance(space, Euclidean)
-        self._tensor = torch.from_numpy
         x, sizes = space.prepare(rows, np.float32)
         y, lengths = space.prepare(columns, np.float32)
         self._sizes = sizes
@@ -87,15 +87,15 @@ class _Tiles:
         right = np.column_stack([-2 * y * unit, one[1], squares[1].astype(np.float32)])
         self._left, self._right = self.tensor(left), self.tensor(right)
 
-    def tensor(self, x: Array) -> Tensor:
-        """Return an array as a float32 tensor."""
-        found: Tensor = self._tensor(np.ascontiguousarray(x, dtype=np.float32))
-        return found
+    def tensor(self, x: Array) -> Any:
+        """Return an array as one of the library's, float32."""
+        return self.library.asarray(np.ascontiguousarray(x, dtype=np.float32))
 
-    def distances(self, part: slice, columns: slice) -> Tensor:
+    def distances(self, part: slice, columns: slice) -> Any:
         """Return a tile of distances, (rows, columns)."""
         if self._augmented:
             tile = self._left[part] @ self._right[columns].T
-            return tile.clamp_min_(0).sqrt_()
+            self.library.clip(tile, 0, None, out=tile)
+            return self.library.sqrt(tile, out=tile)
         values = self._space.tile(self._x[part], self._sizes[part], self._y[columns])
         return self.tensor(self._space.distance_of(np.maximum(values, 0) * self._space.unit))

@@ -183,9 +183,9 @@ class _Compared:
         self._x, self._waves = x, _waves(x.shape[1], bandwidth, frequencies, seed)
         self._coordinates: Float64 | None = None
         if len(x) + len(y) <= 2 * frequencies:
+            # Features are φ = Rᵀ Qᵀ, Q orthogonal: lines of Rᵀ have the same products.
             both = _features(np.concatenate([x, y]), self._waves)
-            values, vectors = np.linalg.eigh(both @ both.T)
-            placed = vectors * np.sqrt(np.clip(values, 0, None))
+            placed = np.asarray(np.linalg.qr(both.T, mode="r")).T
             own, other = placed[: len(x)], placed[len(x) :]
             self._coordinates = own
             self.difference = own.T @ own / len(x) - ratio * other.T @ other / len(y)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from entroloop.errors import InputError, one_line
 from entroloop.report.claim_table import COLLAPSE, COPYING, SELECTION, Claim, Statistic
@@ -207,7 +207,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     if n < 2:
         return math.nan, math.nan
     mean = float(np.mean(values))
-    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    half = float(special.stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n))
     return mean - half, mean + half
 
 
@@ -225,6 +225,6 @@ def _test(finding: Finding) -> tuple[float, str]:
             one_sided[outcome] = 0.0 if mean > 0 else 1.0
         else:
             t = mean / (deviation / math.sqrt(len(values)))
-            one_sided[outcome] = float(stats.t.sf(t, len(values) - 1))
+            one_sided[outcome] = float(special.stdtr(len(values) - 1, -t))
     outcome = min(one_sided, key=lambda name: one_sided[name])
     return min(1.0, 2 * one_sided[outcome]), outcome

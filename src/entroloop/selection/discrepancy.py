@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ DRAWS = 20_000  # of the largest z
 
 
 def _energy(space: Space, guard: Array) -> Compared:  # noqa: ARG001
-    return lambda distances: distances
+    return lambda library, distances: distances  # noqa: ARG005
 
 
 def _kernel(space: Space, guard: Array) -> Compared:
@@ -87,7 +88,13 @@ def _kernel(space: Space, guard: Array) -> Compared:
     values = np.maximum(space.tile(x, sizes, x), 0) * space.unit
     apart = space.distance_of(values[np.triu_indices(len(some), 1)])
     width = float(np.median(apart)) or 1.0
-    return lambda distances: -(distances.square_() * (-0.5 / width**2)).exp_()
+
+    def compared(library: Any, distances: Any) -> Any:
+        library.square(distances, out=distances)
+        distances *= -0.5 / width**2
+        return library.negative(library.exp(distances, out=distances), out=distances)
+
+    return compared
 
 
 DISCREPANCIES: dict[str, Callable[[Space, Array], Compared]] = {

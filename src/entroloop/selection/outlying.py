@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import betabinom
 
 from entroloop.distances.table import Distance
 from entroloop.metrics.intervals import wilson
@@ -52,6 +51,8 @@ def outlying(
     the nearest of one half. Of picks drawn like the real rows a share of 0.01 is expected. None for
     fewer than 100 real rows.
     """
+    from scipy.stats import betabinom  # as much as all else that starting takes
+
     rng = np.random.default_rng(seed)
     most = int(np.sqrt(WORK / real.shape[1]))
     drawn = rng.permutation(len(real))[:most]
