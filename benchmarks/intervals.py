@@ -8,7 +8,7 @@ training set. The former is the mean over all repetitions; the latter the mean o
 that share a training set.
 
     python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
-    … --only effective_rank vendi_score                      # takes these anew, in every case
+    … --only effective_rank vendi_score                      # takes these alone, anew
     … --only ken tail_share                                  # metrics on request: only by name
     python benchmarks/intervals.py --table coverage.json      # writes its table in docs/metrics.md
 
@@ -103,7 +103,7 @@ def simulate(
 ) -> None:
     """Write the coverage of every interval, one entry a case; a case that is there is kept.
 
-    only: the metrics that are taken anew in cases that are there.
+    only: the metrics that are taken, in cases that are there, too.
     """
     found = json.loads(out.read_text()) if out.exists() else {}
     with ProcessPoolExecutor(processes) as pool:
@@ -112,7 +112,7 @@ def simulate(
                 for source in SOURCES:
                     for shared in (False, True):
                         case = f"{source} {n} {d} {'given' if shared else 'all'}"
-                        if (case in found) == (only is None):
+                        if case in found and only is None:
                             continue
                         tasks = [(source, n, d, seed, shared, only) for seed in range(repetitions)]
                         results = list(pool.map(repetition, tasks, chunksize=5))

@@ -79,6 +79,9 @@ class Multiplier(Protocol):
     def products(self, handle: Any, i: Array, picks: Array, j: Array) -> Array:
         """Return x_i·y_j of pairs (q,)."""
 
+    def among(self, rows: Array) -> Array:
+        """Return all products of rows (m, d), which lie here, with one another, (m, m)."""
+
 
 def rounding(d: int, dtype: Any) -> float:
     """Return κ such that each squared distance from these products is off by < κ (|x| + |y|)².
@@ -165,6 +168,11 @@ class NumpyMultiplier:
             with _padding_ignored():
                 np.vecdot(x, y, out=out[part])
         return out
+
+    def among(self, rows: Array) -> Array:
+        """See `Multiplier`."""
+        found: Array = rows @ rows.T
+        return found
 
 
 class CompiledMultiplier(NumpyMultiplier):
@@ -294,6 +302,12 @@ class CudaMultiplier:
             found = torch.linalg.vecdot(handle[rows[part]], y[columns[part]])
             out[part] = found.cpu().numpy()
         return out
+
+    def among(self, rows: Array) -> Array:
+        """See `Multiplier`."""
+        there = on_device(rows, self._device)
+        found: Array = (there @ there.T).cpu().numpy()
+        return found
 
 
 def _pairs(which: Array) -> tuple[Array, Array]:

@@ -187,7 +187,7 @@ class Euclidean:
         """See `Space`."""
         x, sizes = self.prepare(rows, np.float64)
         squares = np.square(sizes) * self.unit
-        values = x @ x.T
+        values: Float64 = self.multiplier.among(x)
         values *= -2 * self.unit
         values += squares
         values += squares[:, None]

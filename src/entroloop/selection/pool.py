@@ -177,7 +177,8 @@ def open_pool(
         ),)
         for a, b in pairwise(sharded.bounds)
     ])  # fmt: skip
-    space, _ = distance.space_for(extent, operations=budget.operations)
+    here = device if len(sharded) == 1 else "cpu"  # a driver may have none
+    space, _ = distance.space_for(extent, device=here, operations=budget.operations)
     pool = Pool(sharded, distance, space, selectable)
     pool.initial, pool.transform = chosen, transform
     pool.in_tree = budget.in_tree

@@ -21,7 +21,7 @@ from entroloop.store.folder import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-DECISION = "decision.json"
+DECISION, TABLE = "decision.json", "training_set.parquet"
 
 
 def real_key(real: RealData) -> str:
@@ -124,7 +124,8 @@ class TrainingSet:
 
         Beside it decision.json, where a guarded selection decided.
         """
-        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         columns = {
             "id": self.samples.ids,
@@ -133,7 +134,7 @@ class TrainingSet:
             "pick_rank": self.pick_rank,
             "radius": self.radius,
         }
-        pd.DataFrame(columns).to_parquet(folder / "training_set.parquet", index=False)
+        pq.write_table(pa.table(columns), folder / TABLE)
         if self.decision is not None:
             (folder / DECISION).write_text(json.dumps(self.decision.to_dict(), indent=1), "utf-8")
 
@@ -149,7 +150,7 @@ def read_table(store: Store, key: str) -> pd.DataFrame:
     """Return the table of a training set: one line per row, with its provenance and rank."""
     import pandas as pd
 
-    return pd.read_parquet(store.path("training_set", key) / "training_set.parquet")
+    return pd.read_parquet(store.path("training_set", key) / TABLE)
 
 
 def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleSet:
@@ -157,9 +158,13 @@ def read_training_set(store: Store, key: str, history: Sequence[str]) -> SampleS
 
     history: the keys of the samples of generations 1, 2, …
     """
-    table = read_table(store, key)
-    generations = table["generation"].to_numpy(np.int32)
-    index = table["source_index"].to_numpy(np.int64)
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(
+        store.path("training_set", key) / TABLE, columns=["generation", "source_index"]
+    )
+    generations = table["generation"].to_numpy().astype(np.int32, copy=False)
+    index = table["source_index"].to_numpy().astype(np.int64, copy=False)
     real = read_real(store)
     data = np.empty((len(table), *real.data.shape[1:]), dtype=real.data.dtype)
     labels: NDArray[np.int64] | None = np.empty(len(table), dtype=np.int64)
