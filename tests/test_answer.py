@@ -14,6 +14,7 @@ from entroloop.report.read import StudyView
 from entroloop.report.study_tables import arms_table
 from entroloop.selection.variety import Variety, variety_of
 from entroloop.store.folder import Store
+from here import Here
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def folder(tmp_path_factory):
         "arms": [{"name": "random", "strategy": "random"},
                  {"name": "greedy", "strategy": "greedy", "oversample": 2}],
     }  # fmt: skip
-    list(run_study(study, out=out, workers=1))
+    list(run_study(study, out=out, engine=Here()))
     return out
 
 

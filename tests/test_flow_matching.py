@@ -13,6 +13,7 @@ from entroloop.store.folder import Store
 from entroloop.store.stages import read_table
 from entroloop.study.history import History
 from entroloop.system.progress_line import no_progress
+from here import Here
 
 SMALL = {"steps": 400, "width": 64, "blocks": 2}
 
@@ -78,7 +79,7 @@ def test_reflow_trains_each_sample_with_its_own_noise_and_straightens_the_paths(
     tiny["data"] = {"source": "digits", "n_train": 200, "n_reference": 100}
     tiny |= {"seeds": [0], "generations": 2, "metrics": {"unselected": 0}}
     tiny["arms"] = [{"paradigm": "reflow"}, {"paradigm": "replace"}]
-    list(run_study(tiny, out=tmp_path / "s", workers=1))
+    list(run_study(tiny, out=tmp_path / "s", engine=Here()))
     study = prepare(tiny, tmp_path / "s")
     step = next(s for s in study.steps if s.arm.paradigm == "reflow" and s.generation == 2)
     rows = History(step, study.built, Store(tmp_path / "s")).training_set()

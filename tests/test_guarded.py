@@ -20,6 +20,7 @@ from entroloop.selection.variety import variety_of
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
 from entroloop.study.history import History
+from here import Here
 
 SPECTRUM = np.linspace(0.5, 2, 6)
 
@@ -253,7 +254,7 @@ def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence
 def test_an_arm_may_weigh_its_candidates_by_realism(tiny, tmp_path):
     arm = {"paradigm": "accumulate_subsample", "strategy": "greedy", "oversample": 2}
     arms = [arm | {"name": "plain"}, arm | {"name": "tail", "weights": "tail"}]
-    list(run_study(tiny | {"arms": arms, "seeds": [0]}, out=tmp_path / "s", workers=1))
+    list(run_study(tiny | {"arms": arms, "seeds": [0]}, out=tmp_path / "s", engine=Here()))
     study = prepare(tiny | {"arms": arms, "seeds": [0]}, tmp_path / "s")
     store = Store(tmp_path / "s")
     step = next(s for s in study.steps if s.arm.name == "tail" and s.generation == 2)
@@ -369,7 +370,9 @@ def test_a_study_keeps_its_guard_from_every_model_and_records_what_was_taken(tin
          "paradigm_args": {"guard": 6}},
     ]  # fmt: skip
     config = tiny | {"guard": 40, "arms": arms, "seeds": [0]}
-    records = {(r.arm, r.generation): r for r in run_study(config, out=tmp_path / "s", workers=1)}
+    records = {
+        (r.arm, r.generation): r for r in run_study(config, out=tmp_path / "s", engine=Here())
+    }
     study = prepare(config, tmp_path / "s")
     store = Store(tmp_path / "s")
     for step in study.steps:
@@ -402,7 +405,7 @@ def test_a_guarded_arm_that_takes_random_trains_on_the_rows_of_the_random_arm(ti
         {"name": "guarded", "paradigm": "accumulate_subsample", "strategy": "guarded",
          "oversample": 3, "strategy_args": {"level": 1e-9, "level_if_lost": 1e-9, "strays": 0}},
     ]  # fmt: skip
-    records = list(run_study(tiny | {"guard": 40, "arms": arms}, out=tmp_path / "s", workers=1))
+    records = list(run_study(tiny | {"guard": 40, "arms": arms}, out=tmp_path / "s", engine=Here()))
     ours, theirs = ([r for r in records if r.arm == arm["name"]] for arm in arms)
     assert {r.taken for r in theirs} == {"", "random"}
     for a, b in zip(ours, theirs, strict=True):

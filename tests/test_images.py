@@ -21,6 +21,7 @@ from entroloop.report import render_report
 from entroloop.report.read import StudyView
 from entroloop.samples import Decoder, RealData
 from entroloop.store.stages import real_key
+from here import Here
 
 
 def encoded(image):
@@ -243,7 +244,7 @@ def test_a_study_on_principal_components_measures_and_shows_decoded_images(smoot
     }  # fmt: skip
     raw, pixels = tmp_path / "raw", tmp_path / "pixels"
     for folder, changes in ((raw, {}), (pixels, {"metrics": {"features": "pixels"}})):
-        assert list(run_study(study | changes, out=folder, workers=1))
+        assert list(run_study(study | changes, out=folder, engine=Here()))
     a, b = (StudyView.open(p) for p in (raw, pixels))
     # Pixels of decoded images are an isometry of the coordinates, up to rounding, times a scale.
     scale = np.linalg.norm(a.real.decoder.components[0])

@@ -10,6 +10,7 @@ from entroloop.generators.latent_diffusion import LatentDiffusion
 from entroloop.generators.row_format import told_by
 from entroloop.samples import SampleSet
 from entroloop.system.progress_line import no_progress
+from here import Here
 
 
 def fit(settings, data, **more):
@@ -89,7 +90,7 @@ def test_the_records_of_a_study_tell_the_reconstruction_error(tiny, tmp_path):
     tiny["arms"] = [{"paradigm": "replace", "generator": latent},
                     {"name": "whole", "paradigm": "replace"}]  # fmt: skip
     tiny |= {"seeds": [0], "generations": 2}
-    list(run_study(tiny, out=tmp_path / "s", workers=1))
+    list(run_study(tiny, out=tmp_path / "s", engine=Here()))
     records = el.load_records(tmp_path / "s").set_index("arm")["reconstruction_error"]
     first, second = records["replace-random"]
     assert 0.01 < first < 0.6

@@ -17,6 +17,7 @@ import entroloop as el
 from entroloop.live.server import LivePage
 from entroloop.live.state import read_state
 from entroloop.live.watch import new_records
+from here import Here
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def study():
 
 
 def run(study, folder, **overrides):
-    return list(el.run_study(study, folder, workers=1, device="cpu", **overrides))
+    return list(el.run_study(study, folder, engine=Here(), device="cpu", **overrides))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from entroloop.metrics.tails import tail_coverage
 from entroloop.report.measured import write_page
 from entroloop.report.modes import modes_shown, radial_chart
 from entroloop.report.read import StudyView
+from here import Here
 
 IMAGES, LABELS = load_digits().images, load_digits().target
 
@@ -92,7 +93,7 @@ def test_a_study_records_the_metrics_that_are_asked_for(tmp_path):
         "metrics": {"extra": ["high_frequency_loss", "tail_coverage", "fkea", "ken", "ken_lost"]},
         "arms": [{"paradigm": "replace"}],
     }  # fmt: skip
-    list(run_study(study, out=tmp_path / "s", workers=1))
+    list(run_study(study, out=tmp_path / "s", engine=Here()))
     records, view = el.load_records(tmp_path / "s"), StudyView.open(tmp_path / "s")
     last = records.iloc[-1]
     assert {"tail_coverage_floor", "ken_floor"} < set(records.columns)

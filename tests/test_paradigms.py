@@ -10,6 +10,7 @@ from entroloop.store.records import frame, load_records
 from entroloop.store.stages import read_table
 from entroloop.study.history import History
 from entroloop.study.paradigms import PARADIGMS, Composition
+from here import Here
 
 N = 24
 
@@ -23,7 +24,7 @@ def compositions(tiny, tmp_path):
         arms = [arm | {"paradigm_args": paradigm_args}]
         config = tiny | {"arms": arms, "seeds": [0], "generations": generations}
         out = tmp_path / f"{paradigm}-{strategy}"
-        records = list(run_study(config, out=out, workers=1))
+        records = list(run_study(config, out=out, engine=Here()))
         steps = prepare(config, out).steps
         return [read_table(Store(out), step.training_set) for step in steps], records
 
@@ -100,7 +101,7 @@ def test_every_paradigm_composes_n_rows_at_least():
 
 def test_unselected_rows_are_like_the_training_set_and_no_model_was_trained_on_them(tiny, tmp_path):
     tiny["metrics"] = {"unselected": 12, "extra": ["c_t", "kernel_distance"]}
-    records = frame(list(run_study(tiny, out=tmp_path / "s", workers=1)))
+    records = frame(list(run_study(tiny, out=tmp_path / "s", engine=Here())))
     study = prepare(tiny, tmp_path / "s")
     for step in study.steps:
         history = History(step, study.built, Store(tmp_path / "s"))
@@ -116,7 +117,7 @@ def test_unselected_rows_are_like_the_training_set_and_no_model_was_trained_on_t
     assert records["generalization_score_unselected"].notna().all()
     assert {"c_t_unselected", "kernel_distance_floor"} <= set(records.columns)
     without = tiny | {"metrics": {"unselected": 0, "extra": ["c_t"]}}
-    fewer = frame(list(run_study(without, out=tmp_path / "t", workers=1)))
+    fewer = frame(list(run_study(without, out=tmp_path / "t", engine=Here())))
     assert fewer["generalization_score_unselected"].isna().all()
     same = ["entropy_train", "frechet_distance", "generalization_score", "memorized_fraction"]
     assert fewer[same].equals(records[same])  # the null costs samples, and changes nothing
@@ -124,7 +125,7 @@ def test_unselected_rows_are_like_the_training_set_and_no_model_was_trained_on_t
 
 def test_a_training_set_has_no_reference_row_and_no_reserve_row(tiny, tmp_path):
     tiny["seeds"] = [3]
-    records = frame(list(run_study(tiny, out=tmp_path / "s", workers=1)))
+    records = frame(list(run_study(tiny, out=tmp_path / "s", engine=Here())))
     assert len(load_records(tmp_path / "s")) == len(records)
     from entroloop.data import split_order
     from entroloop.data.digits import Digits

@@ -13,6 +13,7 @@ from entroloop.generators.mlp_diffusion import MLPDiffusion
 from entroloop.samples import SampleSet
 from entroloop.study.config import load_config
 from entroloop.system.progress_line import no_progress
+from here import Here
 
 
 def mixed_set(real, made):
@@ -175,7 +176,7 @@ def test_a_list_of_generator_args_is_one_value_a_generation_and_the_last_holds_o
     assert cut[0].keys() == plain[0].keys()  # nothing differs yet
     assert cut[1].model == plain[1].model  # truncation trains nothing anew
     assert cut[1].samples != plain[1].samples
-    list(run_study(tiny, out=tmp_path / "s", workers=1))
+    list(run_study(tiny, out=tmp_path / "s", engine=Here()))
     stored = el.load_study(tmp_path / "s").run("cut", 0)
     assert [stored[g].model().truncation for g in (1, 2, 3, 4)] == [0, 0.5, 1.0, 1.0]
 
@@ -206,7 +207,7 @@ def test_any_two_remedies_combine(tiny, tmp_path):
         for k, s in enumerate(strategies) if (i + j + k) % 3 == 0
     ]  # fmt: skip
     tiny |= {"seeds": [0], "generations": 3, "guard": 40}
-    records = list(run_study(tiny, out=tmp_path / "s", workers=1))
+    records = list(run_study(tiny, out=tmp_path / "s", engine=Here()))
     last = {r.arm: r.frechet_distance for r in records if r.generation == 3}
     for strategy in strategies:  # each combination is a loop of its own
         own = [value for arm, value in last.items() if arm.startswith(strategy)]

@@ -15,6 +15,7 @@ from entroloop.report.memorization import memorization
 from entroloop.report.study_words import entropy_and_score, verdict
 from entroloop.seeding import rng_for
 from entroloop.study.controls import control_name
+from here import Here
 
 ARMS = [
     {"name": "replace-random", "paradigm": "replace", "strategy": "random"},
@@ -140,7 +141,7 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
         "generator": {"name": "mlp_diffusion", "steps": 20, "width": 32},
         "seeds": [0, 1, 2], "arms": [{"paradigm": "replace", "strategy": "random"}],
     }  # fmt: skip
-    list(run_study(study, out=tmp_path / "s", workers=1))
+    list(run_study(study, out=tmp_path / "s", engine=Here()))
     table = el.load_claims(tmp_path / "s")
     assert list(table.columns)[:7] == ["claim", "outcome", "effect", "low", "high", "seeds", "null"]
     assert set(table["null"]) == {
@@ -153,7 +154,7 @@ def test_claims_of_a_study_folder_have_controls_that_are_made_once(tiny, tmp_pat
     made = (tmp_path / "s/controls.parquet").stat().st_mtime_ns
     pd.testing.assert_frame_equal(load_claims(tmp_path / "s"), table)
     assert (tmp_path / "s/controls.parquet").stat().st_mtime_ns == made
-    list(run_study(study, out=tmp_path / "s", workers=1, seeds=[0, 1]))  # another study
+    list(run_study(study, out=tmp_path / "s", engine=Here(), seeds=[0, 1]))  # another study
     assert set(el.load_claims(tmp_path / "s")["seeds"]) == {2}
 
 
@@ -225,7 +226,7 @@ def test_a_grid_lays_images_out_in_rows():
 def test_vectors_that_are_no_images_are_shown_by_their_principal_axes(tiny, tmp_path, rng):
     np.save(tmp_path / "x.npy", rng.standard_normal((80, 5)))
     data = {"source": "arrays", "path": str(tmp_path / "x.npy"), "n_train": 24, "n_reference": 30}
-    list(run_study({**tiny, "data": data}, out=tmp_path / "s"))
+    list(run_study({**tiny, "data": data}, out=tmp_path / "s", engine=Here()))
     page = el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text()
     assert 'data-axes="0"' in page
     assert 'id="gallery"' not in page
@@ -237,8 +238,8 @@ def page_data(page):
 
 
 def test_one_page_holds_several_studies(tiny, tmp_path):
-    list(run_study(tiny, out=tmp_path / "a"))
-    list(run_study(tiny | {"name": "second"}, out=tmp_path / "b"))
+    list(run_study(tiny, out=tmp_path / "a", engine=Here()))
+    list(run_study(tiny | {"name": "second"}, out=tmp_path / "b", engine=Here()))
     page = el.render_report([tmp_path / "a", tmp_path / "b"], tmp_path / "r.html").read_text()
     assert "<h1>Studies tiny, second</h1>" in page
     assert page.count('class="answer') == 2
@@ -250,12 +251,12 @@ def test_one_page_holds_several_studies(tiny, tmp_path):
 
 
 def test_a_study_of_one_generation_is_reported(tiny, tmp_path):
-    list(run_study(tiny | {"generations": 1}, out=tmp_path / "a"))
+    list(run_study(tiny | {"generations": 1}, out=tmp_path / "a", engine=Here()))
     assert el.render_report([tmp_path / "a"], tmp_path / "r.html").is_file()
 
 
 def test_names_are_escaped_in_the_page(tiny, tmp_path):
-    list(run_study(tiny | {"name": "<script>alert(1)</script>"}, out=tmp_path / "a"))
+    list(run_study(tiny | {"name": "<script>alert(1)</script>"}, out=tmp_path / "a", engine=Here()))
     page = el.render_report([tmp_path / "a"], tmp_path / "r.html").read_text()
     assert "<script>alert(1)" not in page
 

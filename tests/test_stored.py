@@ -9,6 +9,7 @@ import pytest
 
 import entroloop as el
 from entroloop.samples import SampleSet
+from here import Here
 
 IMAGES = {
     "name": "images",
@@ -35,7 +36,7 @@ def folder(tmp_path_factory):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
     np.save(out / "x.npy", images)
     data = IMAGES["data"] | {"path": str(out / "x.npy")}
-    assert len(list(el.run_study(IMAGES | {"data": data}, out / "s", workers=1))) == 4
+    assert len(list(el.run_study(IMAGES | {"data": data}, out / "s", engine=Here()))) == 4
     return out / "s"
 
 
@@ -155,10 +156,10 @@ def test_it_shows_a_study_that_has_just_begun_and_then_what_is_complete(folder, 
 
 def test_runs_of_other_configurations_are_read_when_asked_for(tiny, tmp_path):
     tiny |= {"arms": tiny["arms"][:1], "seeds": [0]}
-    list(el.run_study(tiny, tmp_path / "s", workers=1))
+    list(el.run_study(tiny, tmp_path / "s", engine=Here()))
     before = el.load_study(tmp_path / "s").run("replace-random")[3]
     changed = tiny | {"generations": 1, "generator": {"name": "kde"}}
-    list(el.run_study(changed, tmp_path / "s", workers=1))
+    list(el.run_study(changed, tmp_path / "s", engine=Here()))
     assert [run.current for run in el.load_study(tmp_path / "s").runs] == [True]
     everything = el.load_study(tmp_path / "s", all=True)
     now, then = everything.runs
@@ -178,7 +179,7 @@ def test_a_study_in_an_object_store_is_read_and_what_is_damaged_there_stays(
     url = f"local://{tmp_path}/bucket/study"
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "a"))
     tiny |= {"arms": tiny["arms"][:1], "seeds": [0]}
-    list(el.run_study(tiny, url, workers=1))
+    list(el.run_study(tiny, url, engine=Here()))
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "b"))  # another machine
     study = el.load_study(url)
     assert len(study.records) == 3

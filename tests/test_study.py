@@ -15,6 +15,7 @@ from entroloop.commands import collected
 from entroloop.commands.prepare import prepare
 from entroloop.commands.run import run_study
 from entroloop.store.records import COLUMNS, SETTINGS, frame
+from here import Here
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,6 +27,8 @@ def comparable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def run(config, out, **options):
+    if "workers" not in options:
+        options = {"engine": Here()} | options
     return frame(list(run_study(config, out=out, **options)))
 
 
@@ -147,7 +150,7 @@ def test_the_table_may_be_behind_while_a_study_runs_and_is_complete_when_it_stop
     tiny, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(collected, "SHARE", 1e-9)  # of the time: no second write before the end
-    made = run_study(tiny, out=tmp_path / "s", workers=1)
+    made = run_study(tiny, out=tmp_path / "s", engine=Here())
     stopped = frame([next(made), next(made)])
     assert el.load_study(tmp_path / "s").records.empty
     assert sum(len(run) for run in el.load_study(tmp_path / "s").runs) == 2

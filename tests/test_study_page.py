@@ -26,6 +26,7 @@ from entroloop.seeding import seed_for
 from entroloop.selection import select
 from entroloop.store.folder import Store
 from entroloop.system.numbers import number, percent
+from here import Here
 
 STUDY = {
     "name": "page", "generations": 3, "seeds": [0, 1, 2], "generator": {"name": "gaussian"},
@@ -39,7 +40,7 @@ STUDY = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "s"
-    list(run_study(STUDY, out=out, workers=1))
+    list(run_study(STUDY, out=out, engine=Here()))
     return out
 
 
@@ -252,7 +253,7 @@ def test_the_page_of_measured_sets_opens_with_a_verdict_that_intervals_decide(rn
 
 def test_text_of_a_study_is_never_markup(tiny, tmp_path):
     name = "</script><script>alert(1)</script><!-- &amp; \u2028"
-    list(run_study(tiny | {"name": name}, out=tmp_path / "s"))
+    list(run_study(tiny | {"name": name}, out=tmp_path / "s", engine=Here()))
     page = el.render_report([tmp_path / "s"], tmp_path / "r.html").read_text()
     assert "<script>alert" not in page
     assert "<!--" not in page.partition("<body>")[2]
@@ -261,9 +262,9 @@ def test_text_of_a_study_is_never_markup(tiny, tmp_path):
 
 
 def test_studies_that_cannot_be_compared_are_told_apart(tiny, tmp_path):
-    list(run_study(tiny, out=tmp_path / "a"))
+    list(run_study(tiny, out=tmp_path / "a", engine=Here()))
     other = tiny | {"data": tiny["data"] | {"n_train": 30}}
-    list(run_study(other, out=tmp_path / "b"))
+    list(run_study(other, out=tmp_path / "b", engine=Here()))
     page = el.render_report([tmp_path / "a", tmp_path / "b"], tmp_path / "r.html").read_text()
     assert "These studies differ in N (24, 30)" in page
     assert "tiny (a)" in page

@@ -11,6 +11,7 @@ from entroloop.commands.prepare import prepare
 from entroloop.errors import Notice
 from entroloop.store.records import read_record
 from entroloop.trackers.log import tracked_values
+from here import Here
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def tracked(tiny, tmp_path_factory):
         warnings.simplefilter("error", Notice)
         for generations, trackers in ((1, []), (2, names), (3, names)):
             options = {"generations": generations, "trackers": trackers}
-            list(el.run_study(tiny, folder, workers=1, device="cpu", **options))
+            list(el.run_study(tiny, folder, engine=Here(), device="cpu", **options))
     study = prepare(tiny, folder, device="cpu", overrides={"generations": 3})
     expected: dict = {}
     for step in study.steps:

@@ -18,6 +18,7 @@ from entroloop.seeding import class_labels
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_training_set
 from entroloop.system.progress_line import no_progress
+from here import Here
 
 SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,
          "sampler": "dpm_solver++", "sampler_steps": 3, "sampling_batch": 8}  # fmt: skip
@@ -303,7 +304,7 @@ def test_a_study_finetunes_the_given_pipeline_in_each_generation(rng, foreign, t
         "generator": {"name": "pipeline", "path": str(folder), **SMALL, "init": "pipeline"},
         "arms": [{"paradigm": "replace"}],
     }  # fmt: skip
-    assert len(list(el.run_study(study, tmp_path / "s", workers=1))) == 2
+    assert len(list(el.run_study(study, tmp_path / "s", engine=Here()))) == 2
     first, second = el.load_study(tmp_path / "s").run("replace-random")
     tuned = [weights(generation.model()) for generation in (first, second)]
     assert all(np.abs(w - given).max() < 0.1 for w in tuned)  # near what was given
@@ -361,7 +362,7 @@ def test_a_guided_study_keeps_the_labels_of_its_samples(rng, tmp_path):
                       "init": "finetune"},
         "arms": [{"paradigm": "accumulate_subsample", "strategy": "greedy", "oversample": 2}],
     }  # fmt: skip
-    records = list(el.run_study(study, out=tmp_path / "s"))
+    records = list(el.run_study(study, out=tmp_path / "s", engine=Here()))
     assert len(records) == 3
     store = Store(tmp_path / "s")
     keys = StudyView.open(tmp_path / "s").keys("accumulate_subsample-greedy", 0)

@@ -24,8 +24,7 @@ from entroloop.commands.select import select_files
 from entroloop.commands.select_request import Request
 from entroloop.features.cached import through_cache
 from entroloop.store import object_store
-from entroloop.study.loop import run_generation
-from entroloop.system.progress_line import no_progress_of
+from here import Here
 
 STUDY = {
     "name": "tiny", "generations": 2, "seeds": [0], "generator": {"name": "gaussian"},
@@ -41,18 +40,6 @@ KILLED, REFUSED, DEFECT, SURVIVED = 137, 3, 4, 5  # how a child ends; 0: it made
 def _table_of_records_at_every_record(monkeypatch):
     """Have the table written as often as it can be, so that faults meet every such write."""
     monkeypatch.setattr(collected, "SHARE", float("inf"))
-
-
-class Here:
-    """An engine within this process."""
-
-    def run_steps(self, job):
-        schedule = job.schedule
-        while len(schedule):
-            number = next(schedule.ready())
-            schedule.start(number)
-            run_generation(schedule.steps[number], job.built, job.store, job.device, no_progress_of)
-            yield schedule.done(number)
 
 
 def in_a_child(work, at, fault):

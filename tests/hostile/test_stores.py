@@ -17,6 +17,7 @@ from entroloop.store.folder import Store
 from entroloop.store.object_store import store_at
 from entroloop.store.stage_info import StageInfo
 from entroloop.system.seal import sealed, unsealed
+from here import Here
 
 ESCAPES = ["../../../x", "/x", "a/../../x", "./x", "a//x", "", "..", "C:x", "a\\x", "a\nb", "a\0b",
            "stage.json"]  # fmt: skip
@@ -37,7 +38,7 @@ def stage(files, **changes):
 def finished(tmp_path_factory):
     """A finished study and its folder."""
     folder = tmp_path_factory.mktemp("finished") / "s"
-    return list(run_study(STUDY, out=folder, workers=1)), folder
+    return list(run_study(STUDY, out=folder, engine=Here())), folder
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def study(finished, tmp_path):
 
 
 def again(tiny, folder):
-    return list(run_study(tiny, out=folder, workers=1))
+    return list(run_study(tiny, out=folder, engine=Here()))
 
 
 def same(a, b):
@@ -87,7 +88,7 @@ def test_a_hostile_bucket_writes_nothing_outside_the_mirror(tmp_path, monkeypatc
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache/deep"))
     monkeypatch.setattr(object_store, "SETTLE", 0.0)
     url = f"local://{tmp_path}/bucket/s"
-    list(run_study(STUDY, out=url, workers=1))
+    list(run_study(STUDY, out=url, engine=Here()))
     bucket = tmp_path / "bucket/s"
     key = next((bucket / "stages/model").iterdir())
     info = json.loads((key / "stage.json").read_text())
@@ -98,7 +99,7 @@ def test_a_hostile_bucket_writes_nothing_outside_the_mirror(tmp_path, monkeypatc
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache/other"))
     before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
     with pytest.raises(el.InputError, match="no file of that folder"):
-        list(run_study(STUDY, out=url, workers=1))
+        list(run_study(STUDY, out=url, engine=Here()))
     assert {p for p in tmp_path.rglob("*") if "cache" not in p.parts} <= before
     assert not list((tmp_path / "cache").rglob("planted"))
 

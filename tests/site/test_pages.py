@@ -29,6 +29,7 @@ import entroloop as el
 from entroloop.cli import app
 from entroloop.cli.answers import show_selection
 from entroloop.cli.examples import EXAMPLES
+from here import Here
 
 DOCS = Path(__file__).parents[2] / "docs"
 README = DOCS.parent / "README.md"
@@ -242,7 +243,7 @@ def small_files(tmp_path, rng):
         np.save(tmp_path / f"{array}.npy", rng.standard_normal((200, 6)).astype(np.float32))
     (tmp_path / "my.yaml").write_text(json.dumps({"name": "mine"} | TINY))
     for name in ("digits", "mine"):
-        list(el.run_study({"name": name} | TINY, tmp_path / "runs" / name, workers=1))
+        list(el.run_study({"name": name} | TINY, tmp_path / "runs" / name, engine=Here()))
 
 
 def made_small(call):

@@ -4,6 +4,7 @@ import numpy as np
 
 from entroloop.commands.run import run_study
 from entroloop.report.study_words import entropy_and_score
+from here import Here
 
 
 def test_gaussian_control_has_a_high_r_without_any_memorization(tmp_path):
@@ -19,7 +20,7 @@ def test_gaussian_control_has_a_high_r_without_any_memorization(tmp_path):
     }
     from entroloop.store.records import frame
 
-    records = frame(list(run_study(config, out=tmp_path / "control", workers=2)))
+    records = frame(list(run_study(config, out=tmp_path / "control", engine=Here())))
     found = entropy_and_score(records)
     assert found is not None
     assert found.r > 0.8
