@@ -4,8 +4,8 @@ Repetitions draw all three sets anew from known sources: normal rows ("null": al
 generated rows are narrower by a fifth and half a unit off in one direction; "copying": a tenth of
 them are copies of training rows with a little noise). What an interval names is its target: the expectation of the
 metric at these numbers of rows, over everything drawn, or, for what asks after copies, given the
-training set. The former is the mean over all repetitions; the latter the mean over the repetitions
-that share a training set.
+training set, and for spectra at the scale of real rows given the reference. The former is the mean
+over all repetitions; the latter the mean over the repetitions that share this set.
 
     python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
     … --only effective_rank vendi_score                      # takes these alone, anew
@@ -38,11 +38,16 @@ PAGE = Path(__file__).parent.parent / "docs/metrics.md"
 IMAGES = {8: (2, 4), 64: (8, 8)}  # the shape of rows as images
 
 
-def drawn(source: str, n: int, d: int, seed: int, training_seed: int) -> dict[str, np.ndarray]:
-    """Return three sets of n rows; the training set follows from training_seed alone."""
-    train = rng_for(training_seed, d, "coverage/train").standard_normal((n, d))
+def drawn(
+    source: str, n: int, d: int, seed: int, shared: str = "", group: int = 0
+) -> dict[str, np.ndarray]:
+    """Return three sets of n rows. shared: a role whose rows follow from the group alone."""
+    own = group if shared == "train" else seed
+    train = rng_for(own, d, "coverage/train").standard_normal((n, d))
     rng = rng_for(seed, d, f"coverage/{source}")
     generated, reference = rng.standard_normal((2, n, d))
+    if shared == "reference":
+        reference = rng_for(group, d, "coverage/reference").standard_normal((n, d))
     if source == "shifted":
         generated *= 0.8
         generated[:, 0] += 0.5
@@ -53,33 +58,36 @@ def drawn(source: str, n: int, d: int, seed: int, training_seed: int) -> dict[st
     return {"generated": generated, "train": train, "reference": reference}
 
 
-def given_train(name: str) -> bool:
-    """Whether a metric's interval takes the training set as given."""
-    needs = METRICS[name].needs
-    return "train" in needs and len(needs) > 1
+def given(name: str) -> str:
+    """Return the role that a metric's interval takes as given, "" for none."""
+    metric = METRICS[name]
+    if metric.error and "reference" not in metric.resampled:
+        return "reference"
+    return "train" if "train" in metric.needs and len(metric.needs) > 1 else ""
 
 
-Task = tuple[str, int, int, int, bool, list[str] | None]
+Task = tuple[str, int, int, int, str, list[str] | None]
 
 
 def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     """Return value, low and high of each metric that has an interval."""
     source, n, d, seed, shared, only = task
-    sets = drawn(source, n, d, seed, 10**6 + seed // SHARED if shared else seed)
+    sets = drawn(source, n, d, seed, shared, 10**6 + seed // SHARED)
     wanted = [
         name
         for name, metric in METRICS.items()
         if set(metric.needs) <= {"generated", "train", "reference", "images"}
         and (not metric.on_request or (only is not None and name in only))
         and (name != "frechet_distance_infinity" or n >= 4 * d)
-        and (given_train(name) if shared else not metric.counted)
+        and (given(name) == shared if shared else not metric.counted)
         and (only is None or name in only)
     ]  # fmt: skip
     if not wanted:
         return {}
     images = {role: rows.reshape(n, *IMAGES[d]) for role, rows in sets.items()}
+    fixed = shared or any(METRICS[name].error for name in wanted)  # random frequencies are given
     found = measure(
-        **sets, originals=images, as_images=np.asarray, metrics=wanted, seed=0 if shared else seed
+        **sets, originals=images, as_images=np.asarray, metrics=wanted, seed=0 if fixed else seed
     )
     return {
         name: (m.value, *m.interval) for name, m in found.items() if m.interval and name in wanted
@@ -110,13 +118,15 @@ def simulate(
         for n in sizes:
             for d in WIDTHS:
                 for source in SOURCES:
-                    for shared in (False, True):
-                        case = f"{source} {n} {d} {'given' if shared else 'all'}"
+                    for shared in ("", "train", "reference"):
+                        case = f"{source} {n} {d} {shared or 'all'}"
                         if case in found and only is None:
                             continue
                         tasks = [(source, n, d, seed, shared, only) for seed in range(repetitions)]
                         results = list(pool.map(repetition, tasks, chunksize=5))
                         held = coverage(results, SHARED if shared else repetitions)
+                        if not held:
+                            continue
                         entry = found.setdefault(case, {"coverage": {}})
                         entry["repetitions"] = repetitions
                         entry["coverage"] |= held
@@ -141,14 +151,14 @@ def table(file: Path) -> None:
         "| metric | target | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(cases),
     ]  # fmt: skip
     for name in METRICS:
-        kinds = [("given train", "given")] if given_train(name) else []
+        kinds = [(f"given {role}", role)] if (role := given(name)) else []
         for target, kind in [*kinds, ("all drawn anew", "all")]:
             cells = [
                 found.get(f"{s} {n} {d} {kind}", {}).get("coverage", {}).get(name)
                 for s, n, d in cases
             ]
             if any(cell is not None for cell in cells):
-                named = kind == "given" or not kinds
+                named = kind != "all" or not kinds
                 lines.append(f"| {name} | {target if named else '(' + target + ')'} | " + " | ".join(
                     "–" if cell is None else f"{100 * cell:.0f}" for cell in cells) + " |")  # fmt: skip
     text = PAGE.read_text()

@@ -6,12 +6,13 @@ from scipy.ndimage import gaussian_filter
 
 import entroloop as el
 from entroloop.metrics import METRICS, Sets
-from entroloop.metrics.fourier import bandwidth, fkea, ken, modes
+from entroloop.metrics.fourier import GROUPS, bandwidth, fkea, fkea_error, ken, ken_error, modes
 from entroloop.metrics.frequencies import high_frequency_loss, radial_power
 from entroloop.metrics.halves import halvings
 from entroloop.metrics.manifold import coverage
 from entroloop.metrics.measure import measure
 from entroloop.metrics.tails import tail_coverage, tail_share
+from entroloop.seeding import rng_for
 
 FAR = 50.0 * np.eye(6)[:, :5]  # points so far apart that no kernel joins them
 
@@ -322,3 +323,42 @@ def test_a_reference_without_tails_is_refused():
     corners = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     with pytest.raises(el.InputError, match="no tails"):
         tail_coverage(generated=ring, reference=corners, k=1)
+
+
+@pytest.mark.parametrize("n", [60, 100])  # fewer and more rows than frequencies
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_error_of_fkea_is_its_deviation_over_draws(order, n, rng):
+    told = {"bandwidth": 3.0, "order": order, "frequencies": 64}
+    draws = rng.standard_normal((250, n, 20))
+    found = np.std([fkea(x, **told) for x in draws], ddof=1)  # known to 4.5 %
+    errors = [fkea_error(x, **told) for x in draws[:60]]
+    assert 0.87 < np.mean(errors) / found < 1.18
+
+
+@pytest.mark.parametrize("n", [60, 100])
+def test_the_error_of_fkea_leaves_out_a_twentieth_of_the_rows_at_a_time(n, rng):
+    x, told = rng.standard_normal((n, 4)), {"bandwidth": 2.0, "frequencies": 64, "seed": 3}
+    groups = np.array_split(rng_for(3, 0, "fourier/groups").permutation(n), GROUPS)
+    left = [fkea(np.delete(x, group, axis=0), **told) for group in groups]
+    assert len(groups) == 20
+    assert fkea_error(x, **told) == pytest.approx(np.sqrt(19 * np.var(left)), rel=1e-9)
+
+
+@pytest.mark.parametrize("frequencies", [64, 128])  # fewer and more than pairs of rows
+def test_the_error_of_ken_is_its_deviation_over_draws(frequencies, rng):
+    told = {"bandwidth": 3.0, "frequencies": frequencies}
+    pairs = rng.standard_normal((250, 2, 100, 6))
+    pairs[:, 0][rng.random((250, 100)) < 1 / 3] += 4  # a mode that the reference lacks
+    found = np.std([ken(generated=g, reference=r, **told) for g, r in pairs], ddof=1)
+    errors = [ken_error(generated=g, reference=r, **told) for g, r in pairs[:60]]
+    assert 0.87 < np.mean(errors) / found < 1.18
+
+
+def test_spectra_without_anything_new_have_no_interval(rng):
+    x = rng.standard_normal((50, 3))
+    assert np.isnan(ken_error(generated=x, reference=x, bandwidth=1.0))
+    found = measure(generated=x, reference=x.copy(), metrics=["ken"])["ken"]
+    assert found.value == 0
+    assert found.interval is None
+    few = measure(generated=x[:30], reference=x, metrics=["fkea"])["fkea"]
+    assert few.interval is None

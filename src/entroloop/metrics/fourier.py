@@ -7,6 +7,7 @@ included.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ FREQUENCIES = 512  # each with a cosine and a sine
 BLOCK = 4096  # rows whose features are held at once
 SCALE_ROWS = 500  # of the reference, among which the bandwidth is taken
 NOTHING = 1e-12  # an eigenvalue that is rounding
+GROUPS = 20  # of rows, one of which is left out at a time
 RATIO = 2.0  # a mode is new where it is more than so many times as frequent
 
 
@@ -63,23 +65,49 @@ def fkea(
     x = as_vectors(np.asarray(x))
     check_rows(x, "x")
     waves = _waves(x.shape[1], bandwidth, frequencies, seed)
-    few = len(x) <= frequencies  # the matrix of rows is smaller, and says the same
     if order == 2:
-        halves = waves[:, ::2], waves[:, 1::2]
-        if few:
-            sums = np.prod([_kernel(x, own) for own in halves], axis=0).sum()
-        else:
-            sums = np.square(_products(x, *halves)).sum()
-        return float(-np.log(sums))
-    values = np.linalg.eigvalsh(_kernel(x, waves) if few else _products(x, waves))
-    values = values[values > 1e-15]
-    return float(-(values * np.log(values)).sum())
+        return float(-np.log(_squares(x, waves).mean()))
+    # Of few rows their matrix is smaller than that of features, and says the same.
+    return _entropy(_kernel(x, waves) if len(x) <= frequencies else _products(x, waves))
 
 
-def fkea_of(sets: Sets, order: int = 1) -> float:
-    """Return FKEA of the generated rows, at half the bandwidth of the reference."""
+def fkea_error(
+    x: Array, *, bandwidth: float, order: int = 1, frequencies: int = FREQUENCIES, seed: int = 0
+) -> float:
+    """Return the standard error of `fkea` over new rows, bandwidth and frequencies as given.
+
+    Order 1: by leaving out a twentieth of the rows at a time (the jackknife by groups; Efron 1982).
+    Halves would see too little: most eigenvalues of n rows are near 1/n, where −λ ln λ is steeper
+    the larger n is. Order 2: of −ln S, S the mean of K² over pairs, whose first order is a mean
+    over rows of −2 r_i/S, r_i the mean of row i.
+
+    Raises InputError as `fkea`, and for fewer rows than groups.
+    """
+    x = as_vectors(np.asarray(x))
+    check_rows(x, "x", minimum=GROUPS)
+    waves = _waves(x.shape[1], bandwidth, frequencies, seed)
+    if order == 2:
+        means = _squares(x, waves)
+        return float(2 * means.std(ddof=1) / means.mean() / np.sqrt(len(x)))
+    groups = np.array_split(rng_for(seed, 0, "fourier/groups").permutation(len(x)), GROUPS)
+    left: list[float] = []
+    if len(x) <= frequencies:
+        kernel = _kernel(x, waves) * len(x)
+        for group in groups:
+            kept = np.delete(np.arange(len(x)), group)
+            left.append(_entropy(kernel[np.ix_(kept, kept)] / len(kept)))
+    else:
+        sums = [_products(x[group], waves) * len(group) for group in groups]
+        total = np.sum(sums, axis=0)
+        left = [_entropy((total - own) / (len(x) - len(group)))
+                for own, group in zip(sums, groups, strict=True)]  # fmt: skip
+    return float(np.sqrt((GROUPS - 1) * np.var(left)))
+
+
+def fkea_of(sets: Sets, order: int = 1, what: Callable[..., float] = fkea) -> float:
+    """Return FKEA of the generated rows, or its error, at half the bandwidth of the reference."""
     width = bandwidth_of(sets) / 2
-    return fkea(sets["generated"], bandwidth=width, order=order, seed=sets.seed)
+    return what(sets["generated"], bandwidth=width, order=order, seed=sets.seed)
 
 
 def ken(
@@ -106,9 +134,41 @@ def ken(
     return float((values * np.log(values.sum() / values)).sum())
 
 
-def ken_of(sets: Sets, of: str = "generated", beside: str = "reference") -> float:
-    """Return KEN of one role beside another, at the bandwidth of the reference."""
-    return ken(
+def ken_error(
+    *,
+    generated: Array,
+    reference: Array,
+    bandwidth: float,
+    ratio: float = RATIO,
+    frequencies: int = FREQUENCIES,
+    seed: int = 0,
+) -> float:
+    """Return the standard error of `ken` over new rows of both sets, bandwidth as given.
+
+    To first order a generated row adds φ·Mφ/n and a reference row takes ratio · φ·Mφ/m, φ its
+    features, M = Σ ln(S/λ) v vᵀ over the positive eigenvalues λ and their eigenvectors v. NaN
+    where there is no such eigenvalue.
+
+    Raises InputError as `ken`.
+    """
+    compared = _Compared(generated, reference, bandwidth, ratio, frequencies, seed)
+    values, vectors = np.linalg.eigh(compared.difference)
+    vectors, values = vectors[:, values > NOTHING], values[values > NOTHING]
+    if not len(values):
+        return float("nan")
+    weights = np.log(values.sum() / values)
+    new, old = (np.square(part) @ weights for part in compared.along(vectors))
+    return float(np.sqrt(new.var(ddof=1) / len(new) + ratio**2 * old.var(ddof=1) / len(old)))
+
+
+def ken_of(
+    sets: Sets,
+    of: str = "generated",
+    beside: str = "reference",
+    what: Callable[..., float] = ken,
+) -> float:
+    """Return KEN of one role beside another, or its error, at the bandwidth of the reference."""
+    return what(
         generated=sets[of], reference=sets[beside], bandwidth=bandwidth_of(sets), seed=sets.seed
     )
 
@@ -144,7 +204,7 @@ def modes(
     compared = _Compared(rows, others, bandwidth, ratio, frequencies, seed)
     values, vectors = np.linalg.eigh(compared.difference)
     top = [i for i in np.argsort(-values)[:count] if values[i] > NOTHING]
-    strength = np.square(compared.along(vectors[:, top]))
+    strength = np.square(compared.along(vectors[:, top])[0])
     return [
         Mode(float(values[i]), np.argsort(-strength[:, j], kind="stable")[:examples])
         for j, i in enumerate(top)
@@ -180,26 +240,28 @@ class _Compared:
         check_rows(y, "the second set")
         if x.shape[1] != y.shape[1]:
             raise InputError(f"one set has {x.shape[1]} values a row, the other {y.shape[1]}")
-        self._x, self._waves = x, _waves(x.shape[1], bandwidth, frequencies, seed)
-        self._coordinates: Float64 | None = None
+        self._rows, self._waves = (x, y), _waves(x.shape[1], bandwidth, frequencies, seed)
+        self._coordinates: tuple[Float64, Float64] | None = None
         if len(x) + len(y) <= 2 * frequencies:
             # Features are φ = Rᵀ Qᵀ, Q orthogonal: lines of Rᵀ have the same products.
             both = _features(np.concatenate([x, y]), self._waves)
             placed = np.asarray(np.linalg.qr(both.T, mode="r")).T
             own, other = placed[: len(x)], placed[len(x) :]
-            self._coordinates = own
+            self._coordinates = own, other
             self.difference = own.T @ own / len(x) - ratio * other.T @ other / len(y)
         else:
             self.difference = _products(x, self._waves) - ratio * _products(y, self._waves)
 
-    def along(self, vectors: Float64) -> Float64:
-        """Return the products of each row of the first set with vectors (…, k), as (n, k)."""
+    def along(self, vectors: Float64) -> tuple[Float64, Float64]:
+        """Return the products of each row of both sets with vectors (…, k), as (n, k), (m, k)."""
         if self._coordinates is not None:
-            return self._coordinates @ vectors
-        return np.concatenate([
-            _features(self._x[start : start + BLOCK], self._waves) @ vectors
-            for start in range(0, len(self._x), BLOCK)
-        ])  # fmt: skip
+            own, other = self._coordinates
+            return own @ vectors, other @ vectors
+        own, other = (
+            np.concatenate([_features(part, self._waves) @ vectors for part in _blocks(x)])
+            for x in self._rows
+        )
+        return own, other
 
 
 def _waves(d: int, bandwidth: float, frequencies: int, seed: int) -> Float64:
@@ -230,8 +292,31 @@ def _products(x: Array, waves: Float64, others: Float64 | None = None) -> Float6
     """Return the mean over rows of the outer product of their features, with those of others."""
     columns = waves if others is None else others
     found = np.zeros((2 * waves.shape[1], 2 * columns.shape[1]))
-    for start in range(0, len(x), BLOCK):
-        left = _features(x[start : start + BLOCK], waves)
-        right = left if others is None else _features(x[start : start + BLOCK], others)
-        found += left.T @ right
+    for part in _blocks(x):
+        left = _features(part, waves)
+        found += left.T @ (left if others is None else _features(part, others))
     return found / len(x)
+
+
+def _squares(x: Array, waves: Float64) -> Float64:
+    """Return for each row the mean over all rows of the kernel's square, (n,), without bias: the
+    product of two kernels, each by half of the frequencies.
+    """
+    halves = waves[:, ::2], waves[:, 1::2]
+    both = _products(x, *halves)
+    return np.concatenate([
+        ((_features(part, halves[0]) @ both) * _features(part, halves[1])).sum(axis=1)
+        for part in _blocks(x)
+    ])  # fmt: skip
+
+
+def _entropy(matrix: Float64) -> float:
+    """Return −Σ λ ln λ over the eigenvalues of a matrix of trace 1."""
+    values = np.linalg.eigvalsh(matrix)
+    values = values[values > 1e-15]
+    return float(-(values * np.log(values)).sum())
+
+
+def _blocks(x: Array) -> Iterator[Array]:
+    for start in range(0, len(x), BLOCK):
+        yield x[start : start + BLOCK]

@@ -151,6 +151,12 @@ class Taker:
             return value, None, f"{note}; no interval"
         if metric.pairs_within and has_near_copies(sets.own(metric.pairs_within)):
             return value, None, f"{note}; rows are near-copies of one another: no interval"
+        if metric.error is not None:
+            half_width = T_QUANTILE * metric.error(sets)
+            if not math.isfinite(half_width):
+                return value, None, f"{note}; no interval"
+            note += f"; interval: {_given(metric)} (by its standard error)"
+            return value, (value - half_width, value + half_width), note
         given = {"generated", "train"} <= set(metric.needs)
         try:
             splits = self.halves_given_train if given else self.halves

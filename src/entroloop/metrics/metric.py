@@ -38,7 +38,8 @@ class Metric:
     needs: the roles it uses, and what else (`BESIDES`). value: computes the metric from sets. says:
     its meaning, in a clause. rows, resampled: the metric as a statistic of the rows of a role (or
     two), which are resampled for the interval, given the other sets; without them the interval
-    comes from half-samples of all sets, unless `counted`. every_row: use all rows given; otherwise
+    comes from half-samples of all sets, unless `counted`. error: instead of both, the standard
+    error over new rows of `resampled`. every_row: use all rows given; otherwise
     use as many rows of each set as the smallest has. bounds: the range of possible values. pairs:
     for metrics of copying, how strongly each generated row triggers the metric (−inf: not at all).
     smooth: how much of the second-order part of halves is taken off the variance: all of it for
@@ -55,6 +56,7 @@ class Metric:
     says: str
     rows: Callable[[Sets], RowStatistic] | None = None
     resampled: str = ""
+    error: Callable[[Sets], float] | None = None
     every_row: bool = False
     counted: bool = False
     bounds: tuple[float, float] = (0.0, float("inf"))
@@ -95,7 +97,7 @@ def mean_of(
         says,
         lambda sets: RowStatistic(rows(sets).astype(np.float64), statistic),
         resampled,
-        every_row,
+        every_row=every_row,
         bounds=bounds,
         pairs=pairs,
         on_request=on_request,

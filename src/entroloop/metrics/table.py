@@ -8,6 +8,7 @@ they are, stand in `beside_training.py`, `beside_reference.py` and `originals.py
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from entroloop.metrics.beside_reference import BESIDE_REFERENCE
 from entroloop.metrics.beside_training import BESIDE_TRAINING
@@ -24,7 +25,7 @@ from entroloop.metrics.entropy import (
     intrinsic_dimension_mle_of,
     intrinsic_dimension_of,
 )
-from entroloop.metrics.fourier import fkea_of, ken_of
+from entroloop.metrics.fourier import fkea_error, fkea_of, ken_error, ken_of
 from entroloop.metrics.kernels import vendi_score_of
 from entroloop.metrics.metric import (
     ANY,
@@ -111,21 +112,24 @@ _OWN: dict[str, Metric] = {
     "fkea": Metric(
         (G, R), fkea_of,
         "entropy of the Gaussian kernel's spectrum, at the scale of real rows, in nats",
-        on_request=True, smooth=0.25,
+        on_request=True, resampled=G, error=partial(fkea_of, what=fkea_error), fewest=40,
     ),
     "fkea_rke": Metric(
         (G, R), lambda s: fkea_of(s, 2), "the same of order 2, which counts modes, in nats",
-        bounds=ANY, on_request=True,
+        bounds=ANY, on_request=True, resampled=G, error=lambda s: fkea_of(s, 2, fkea_error),
+        fewest=40,
     ),
     "ken": Metric(
         (G, R), ken_of, "entropy of modes more than twice as frequent as among real rows, in nats",
         on_request=True, beside=("ken_floor",),
+        resampled=f"{G} and {R}", error=partial(ken_of, what=ken_error),
     ),
     "ken_floor": floor_of(ken_of, "what two draws of them show"),
     "ken_lost": Metric(
         (G, R), lambda s: ken_of(s, R, G),
         "entropy of modes of real rows less than half as frequent among generated ones, in nats",
         on_request=True, beside=("ken_floor",),
+        resampled=f"{G} and {R}", error=lambda s: ken_of(s, R, G, ken_error),
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
