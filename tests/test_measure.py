@@ -125,9 +125,9 @@ def test_the_command_prints_the_contracts_json(entroloop, tmp_path, sets):
     assert list(one["metrics"]) == ["auth_pct"]
 
 
-def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
+def test_equal_rows_are_null_with_a_note(entroloop_here, tmp_path):
     np.save(tmp_path / "g.npy", np.ones((20, 3)))
-    answer = entroloop("measure", "--generated", "g.npy", "--metrics", "entropy_samples")
+    answer = entroloop_here("measure", "--generated", "g.npy", "--metrics", "entropy_samples")
     found = json.loads(answer.stdout)["metrics"]["entropy_samples"]
     assert found["value"] is None
     assert "-inf" in found["note"]
@@ -164,7 +164,7 @@ def test_equal_rows_are_null_with_a_note(entroloop, tmp_path):
         ([], "--generated"),
     ],
 )
-def test_bad_input_is_one_line_with_exit_code_2(entroloop, tmp_path, arguments, message):
+def test_bad_input_is_one_line_with_exit_code_2(entroloop_here, tmp_path, arguments, message):
     np.save(tmp_path / "g.npy", np.random.default_rng(0).random((20, 3)))
     rng = np.random.default_rng(0)
     np.save(tmp_path / "t.npy", rng.random((20, 2)))
@@ -178,7 +178,7 @@ def test_bad_input_is_one_line_with_exit_code_2(entroloop, tmp_path, arguments, 
     np.save(tmp_path / "float.npy", rng.random((10, 4, 4, 1)))
     for name, shape in {"grey": (4, 4, 1), "colour": (4, 4, 3), "large": (5, 5, 1)}.items():
         np.save(tmp_path / f"{name}.npy", rng.integers(0, 256, (10, *shape), dtype=np.uint8))
-    answer = entroloop("measure", *arguments)
+    answer = entroloop_here("measure", *arguments)
     assert answer.returncode == 2
     assert answer.stdout == ""
     lines = answer.stderr.strip().splitlines()
@@ -208,13 +208,15 @@ def test_memorized_pairs_are_told_most_memorized_first(sets):
     assert pairs[0][2] == 0
 
 
-def test_the_page_shows_pairs_projection_and_distances(entroloop, tmp_path, rng):
+def test_the_page_shows_pairs_projection_and_distances(entroloop_here, tmp_path, rng):
     train = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
     generated = rng.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
     generated[4] = train[9]
     np.save(tmp_path / "g.npy", generated)
     np.save(tmp_path / "t.npy", train)
-    answer = entroloop("measure", "--generated", "g.npy", "--train", "t.npy", "--html", "page.html")
+    answer = entroloop_here(
+        "measure", "--generated", "g.npy", "--train", "t.npy", "--html", "page.html"
+    )
     assert answer.returncode == 0, answer.stderr
     printed = json.loads(answer.stdout)
     assert printed["page"] == "page.html"

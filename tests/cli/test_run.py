@@ -44,8 +44,8 @@ def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entr
     assert "0 trainings to do" in again.stderr
 
 
-def test_the_report_opens_offline(entroloop, tmp_path):
-    entroloop("run", *FAST)
+def test_the_report_opens_offline(entroloop_here, tmp_path):
+    entroloop_here("run", *FAST)
     page = (tmp_path / "runs/digits/report.html").read_text()
     head, _, rest = page.partition("<script>")
     body = rest.split("</script>", 1)[1]  # the library itself names addresses in its texts
@@ -68,9 +68,9 @@ def test_seeds_count_from_0(entroloop_here):
     assert plan["seeds"] == [0, 1, 2]
 
 
-def test_a_study_file_runs(entroloop, tmp_path, tiny):
+def test_a_study_file_runs(entroloop_here, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    answer = entroloop("run", "my.yaml", "--out", "here", "--workers", 1)
+    answer = entroloop_here("run", "my.yaml", "--out", "here", "--workers", 1)
     assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "here/records.parquet").is_file()
 
@@ -219,20 +219,20 @@ def test_presets_lists_and_prints(entroloop):
     assert yaml.safe_load(entroloop("presets", "digits").stdout)["generations"] == 6
 
 
-def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop, tmp_path, tiny):
+def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop_here, tmp_path, tiny):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny))
-    entroloop("run", "my.yaml", "--out", "s")
-    assert json.loads(entroloop("doctor", "s").stdout)["folder"]["damaged"] == []
-    entroloop("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
-    assert json.loads(entroloop("doctor", "s").stdout)["folder"]["not_listed"] > 0
+    entroloop_here("run", "my.yaml", "--out", "s")
+    assert json.loads(entroloop_here("doctor", "s").stdout)["folder"]["damaged"] == []
+    entroloop_here("run", "my.yaml", "--out", "s", "--set", "seeds=[0]")
+    assert json.loads(entroloop_here("doctor", "s").stdout)["folder"]["not_listed"] > 0
     next((tmp_path / "s/stages/samples").rglob("samples.npy")).write_bytes(b"x")
-    found = entroloop("doctor", "s")
+    found = entroloop_here("doctor", "s")
     assert found.returncode == 1
     assert len(json.loads(found.stdout)["folder"]["damaged"]) == 1
-    entroloop("doctor", "s", "--clear", "--yes")
-    after = json.loads(entroloop("doctor", "s").stdout)["folder"]
+    entroloop_here("doctor", "s", "--clear", "--yes")
+    after = json.loads(entroloop_here("doctor", "s").stdout)["folder"]
     assert (after["damaged"], after["not_listed"]) == ([], 0)
-    assert entroloop("run", "my.yaml", "--out", "s").returncode == 0
+    assert entroloop_here("run", "my.yaml", "--out", "s").returncode == 0
 
 
 def test_runs_of_before_stay_and_are_told(entroloop_here, tmp_path, tiny):
