@@ -20,7 +20,7 @@ import pandas as pd
 from scipy import special
 
 from entroloop.errors import InputError, one_line
-from entroloop.report.claim_table import COLLAPSE, COPYING, SELECTION, Claim, Statistic
+from entroloop.report.claim_table import COLLAPSE, COPYING, SELECTION, Claim
 from entroloop.store.object_store import store_at
 from entroloop.store.records import load_records
 from entroloop.study.config import ArmConfig, StudyConfig
@@ -28,6 +28,7 @@ from entroloop.study.controls import CONTROLS, control_name, control_records, ha
 
 LEVEL = 0.05  # of all claims of a study together (Holm 1979)
 RANDOM = ("random", "uniform", "random_matched")
+Runs = dict[str, dict[int, pd.DataFrame]]  # by arm and seed, indexed by generation
 # What a selecting arm has in common with a random one that it is compared with.
 ALIKE = ("paradigm", "paradigm_args", "generator", "generator_args")
 
@@ -115,7 +116,8 @@ def findings(
 
 
 def _collapse(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterator[Finding]:
-    if int(records["generation"].max()) < 3:
+    runs, last = _complete_runs(records), int(records["generation"].max())
+    if last < 3:
         return
     for arm in arms:
         if has_controls(ArmConfig(**arm)):
@@ -123,19 +125,20 @@ def _collapse(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterator
             known = [name for name in names if (records["arm"] == name).any()]
             for claim in COLLAPSE:
                 for null in known or [""]:
-                    yield _finding(claim, records, str(arm["name"]), null)
+                    yield _finding(claim, runs, last, str(arm["name"]), null)
             for claim in COPYING:
-                yield _finding(claim, records, str(arm["name"]), claim.within)
+                yield _finding(claim, runs, last, str(arm["name"]), claim.within)
 
 
 def _selection(records: pd.DataFrame, arms: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    runs, last = _complete_runs(records), int(records["generation"].max())
     for arm in arms:
-        if arm["strategy"] in RANDOM or int(records["generation"].max()) < 2:
+        if arm["strategy"] in RANDOM or last < 2:
             continue
         for base in random_arms(arm, arms):
             for claim in SELECTION:
                 if claim.quantity != "share" or _has_real_rows(records, base):
-                    yield _finding(claim, records, str(arm["name"]), str(base["name"]))
+                    yield _finding(claim, runs, last, str(arm["name"]), str(base["name"]))
 
 
 def random_arms(arm: dict[str, Any], arms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -151,28 +154,29 @@ def _has_real_rows(records: pd.DataFrame, arm: dict[str, Any]) -> bool:
     return bool((records.loc[records["arm"] == arm["name"], "real_share"].iloc[-1:] > 0).any())
 
 
-def _finding(claim: Claim, records: pd.DataFrame, arm: str, null: str) -> Finding:
-    ours = _by_seed(claim.statistic, records, arm)
-    theirs = dict.fromkeys(ours, 0.0) if claim.within else _by_seed(claim.statistic, records, null)
+def _finding(claim: Claim, runs: Runs, last: int, arm: str, null: str) -> Finding:
+    ours = {seed: claim.statistic(rows) for seed, rows in runs.get(arm, {}).items()}
+    theirs = dict.fromkeys(ours, 0.0)
+    if not claim.within:
+        theirs = {seed: claim.statistic(rows) for seed, rows in runs.get(null, {}).items()}
     effects = {
         seed: value - theirs[seed]
         for seed, value in ours.items()
         if seed in theirs and math.isfinite(value - theirs[seed])
     }
-    last = int(records["generation"].max())
     text = claim.text.format(arm=arm, null=null or "a control loop", last=last)
     return Finding(
         text=text, quantity=claim.quantity, margin=claim.margin, null=null, effects=effects
     )
 
 
-def _by_seed(statistic: Statistic, records: pd.DataFrame, arm: str) -> dict[int, float]:
-    """Return the statistic of an arm for each seed that has all generations."""
-    last, found = records["generation"].max(), {}
-    for seed, rows in records[records["arm"] == arm].groupby("seed"):
+def _complete_runs(records: pd.DataFrame) -> Runs:
+    """Return the records of each seed of each arm that has all generations, by generation."""
+    last, found = records["generation"].max(), Runs()
+    for (arm, seed), rows in records.groupby(["arm", "seed"]):
         by_generation = rows.set_index("generation")
         if {2, last} <= set(by_generation.index):
-            found[int(str(seed))] = statistic(by_generation)
+            found.setdefault(str(arm), {})[int(seed)] = by_generation
     return found
 
 
