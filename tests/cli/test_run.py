@@ -159,7 +159,7 @@ def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop_here,
 
 def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
     command = [sys.executable, "-m", "entroloop", "run", "--set", "generator=gaussian"]
-    command += ["--set", "generations=12", "--set", "data.n_train=64"]
+    command += ["--set", "generations=6", "--set", "data.n_train=64"]
     log = tmp_path / "stderr.txt"
     with log.open("w") as stream:
         process = subprocess.Popen(
@@ -180,7 +180,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
 
 
 def test_a_terminal_shows_bars_and_no_time_left_that_is_not_known(tmp_path, tiny):
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 20}))
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 8}))
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "entroloop", "run", "my.yaml"],
