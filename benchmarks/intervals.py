@@ -4,8 +4,8 @@ Repetitions draw all three sets anew from known sources: normal rows ("null": al
 generated rows are narrower by a fifth and half a unit off in one direction; "copying": a tenth of
 them are copies of training rows with a little noise). What an interval names is its target: the expectation of the
 metric at these numbers of rows, over everything drawn, or, for what asks after copies, given the
-training set, and for spectra at the scale of real rows given the reference. The former is the mean
-over all repetitions; the latter the mean over the repetitions that share this set.
+training set, and for spectra given the bandwidth. The former is the mean over all repetitions; the
+latter the mean over the repetitions that share it.
 
     python benchmarks/intervals.py --out coverage.json [--repetitions 500] [--rows 200 1000]
     … --only effective_rank vendi_score                      # takes these alone, anew
@@ -23,10 +23,11 @@ import json
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
-from entroloop.metrics import METRICS
+from entroloop.metrics import METRICS, fourier
 from entroloop.metrics.measure import measure
 from entroloop.seeding import rng_for
 
@@ -38,16 +39,11 @@ PAGE = Path(__file__).parent.parent / "docs/metrics.md"
 IMAGES = {8: (2, 4), 64: (8, 8)}  # the shape of rows as images
 
 
-def drawn(
-    source: str, n: int, d: int, seed: int, shared: str = "", group: int = 0
-) -> dict[str, np.ndarray]:
-    """Return three sets of n rows. shared: a role whose rows follow from the group alone."""
-    own = group if shared == "train" else seed
-    train = rng_for(own, d, "coverage/train").standard_normal((n, d))
+def drawn(source: str, n: int, d: int, seed: int, training_seed: int) -> dict[str, np.ndarray]:
+    """Return three sets of n rows; the training set follows from training_seed alone."""
+    train = rng_for(training_seed, d, "coverage/train").standard_normal((n, d))
     rng = rng_for(seed, d, f"coverage/{source}")
     generated, reference = rng.standard_normal((2, n, d))
-    if shared == "reference":
-        reference = rng_for(group, d, "coverage/reference").standard_normal((n, d))
     if source == "shifted":
         generated *= 0.8
         generated[:, 0] += 0.5
@@ -59,10 +55,10 @@ def drawn(
 
 
 def given(name: str) -> str:
-    """Return the role that a metric's interval takes as given, "" for none."""
+    """Return what a metric's interval takes as given, "" for nothing."""
     metric = METRICS[name]
-    if metric.error and "reference" not in metric.resampled:
-        return "reference"
+    if metric.error:
+        return "bandwidth"
     return "train" if "train" in metric.needs and len(metric.needs) > 1 else ""
 
 
@@ -72,7 +68,8 @@ Task = tuple[str, int, int, int, str, list[str] | None]
 def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
     """Return value, low and high of each metric that has an interval."""
     source, n, d, seed, shared, only = task
-    sets = drawn(source, n, d, seed, shared, 10**6 + seed // SHARED)
+    group = 10**6 + seed // SHARED
+    sets = drawn(source, n, d, seed, group if shared == "train" else seed)
     wanted = [
         name
         for name, metric in METRICS.items()
@@ -86,9 +83,13 @@ def repetition(task: Task) -> dict[str, tuple[float, float, float]]:
         return {}
     images = {role: rows.reshape(n, *IMAGES[d]) for role, rows in sets.items()}
     fixed = shared or any(METRICS[name].error for name in wanted)  # random frequencies are given
-    found = measure(
-        **sets, originals=images, as_images=np.asarray, metrics=wanted, seed=0 if fixed else seed
-    )
+    of_group = drawn(source, n, d, group, group) if shared == "bandwidth" else sets
+    width = fourier.bandwidth(of_group["reference"])
+    with mock.patch.object(fourier, "bandwidth_of", return_value=width):
+        found = measure(
+            **sets, originals=images, as_images=np.asarray, metrics=wanted,
+            seed=0 if fixed else seed,
+        )  # fmt: skip
     return {
         name: (m.value, *m.interval) for name, m in found.items() if m.interval and name in wanted
     }
@@ -118,7 +119,7 @@ def simulate(
         for n in sizes:
             for d in WIDTHS:
                 for source in SOURCES:
-                    for shared in ("", "train", "reference"):
+                    for shared in ("", "train", "bandwidth"):
                         case = f"{source} {n} {d} {shared or 'all'}"
                         if case in found and only is None:
                             continue

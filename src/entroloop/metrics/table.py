@@ -25,7 +25,7 @@ from entroloop.metrics.entropy import (
     intrinsic_dimension_mle_of,
     intrinsic_dimension_of,
 )
-from entroloop.metrics.fourier import fkea_error, fkea_of, ken_error, ken_of
+from entroloop.metrics.fourier import bandwidth_of, fkea_error, fkea_of, ken_error, ken_of
 from entroloop.metrics.kernels import vendi_score_of
 from entroloop.metrics.metric import (
     ANY,
@@ -58,6 +58,10 @@ def _entropy_note(role: str, intrinsic: bool = False) -> Callable[[Sets], str]:
         )
 
     return note
+
+
+def _bandwidth_note(sets: Sets) -> str:
+    return f"at the bandwidth {number(bandwidth_of(sets))} of these real rows, taken as given"
 
 
 def _entropy(role: str, says: str, *, intrinsic: bool = False) -> Metric:
@@ -113,16 +117,17 @@ _OWN: dict[str, Metric] = {
         (G, R), fkea_of,
         "entropy of the Gaussian kernel's spectrum, at the scale of real rows, in nats",
         on_request=True, resampled=G, error=partial(fkea_of, what=fkea_error), fewest=40,
+        note=_bandwidth_note,
     ),
     "fkea_rke": Metric(
         (G, R), lambda s: fkea_of(s, 2), "the same of order 2, which counts modes, in nats",
         bounds=ANY, on_request=True, resampled=G, error=lambda s: fkea_of(s, 2, fkea_error),
-        fewest=40,
+        fewest=40, note=_bandwidth_note,
     ),
     "ken": Metric(
         (G, R), ken_of, "entropy of modes more than twice as frequent as among real rows, in nats",
         on_request=True, beside=("ken_floor",),
-        resampled=f"{G} and {R}", error=partial(ken_of, what=ken_error),
+        resampled=f"{G} and {R}", error=partial(ken_of, what=ken_error), note=_bandwidth_note,
     ),
     "ken_floor": floor_of(ken_of, "what two draws of them show"),
     "ken_lost": Metric(
@@ -130,6 +135,7 @@ _OWN: dict[str, Metric] = {
         "entropy of modes of real rows less than half as frequent among generated ones, in nats",
         on_request=True, beside=("ken_floor",),
         resampled=f"{G} and {R}", error=lambda s: ken_of(s, R, G, ken_error),
+        note=_bandwidth_note,
     ),
     "hubness": Metric(
         (G,), lambda s: hubness_of(s, G),
