@@ -84,7 +84,7 @@ def test_an_arm_that_selects_is_compared_with_the_random_arm_of_its_paradigm(fol
     assert f"alone-greedy ends at 2.50, {found.arms[3].change} against alone (" in found.sentence
     table = arms_table("arms", found, shown_arms([both]), 3)
     assert table.columns[2].heading == "change against its random arm"
-    assert table.rows[3].cells[2].detail == "lower in 3 of 3 seeds than alone"
+    assert table.rows[3].cells[2].detail == "lower than alone in 3 of 3 seeds"
 
 
 def test_one_seed_has_no_interval_and_no_verdict(folder):
@@ -93,6 +93,7 @@ def test_one_seed_has_no_interval_and_no_verdict(folder):
     found = answer(StudyView(Store(folder), one, view.config, view.environment))
     assert all(line.kind == "" for line in found.arms)
     assert "1 of 1 seed, no interval" in found.sentence
+    assert found.arms[1].seeds in ("0 of 1 seed, no interval", "1 of 1 seed, no interval")
     assert found.sentence.startswith("Fréchet distance ")  # and no verdict on the loop
     assert "makes" not in found.sentence
 

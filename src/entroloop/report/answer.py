@@ -122,7 +122,7 @@ def _change(table: pd.DataFrame, base: pd.DataFrame) -> tuple[str, str, str, Eff
     n = len(ratios)
     if n == 0:
         return "no seed in common", "", "", None
-    seeds = f"lower in {_of_seeds(int((ratios < 0).sum()), n)}"
+    seeds = _of_seeds(int((ratios < 0).sum()), n)
     mean, (low, high) = float(ratios.mean()), t_interval(list(ratios))
     kind = "better" if high < 0 else "worse" if low > 0 else ""
     effect = math.expm1(mean), math.expm1(low), math.expm1(high)
@@ -155,7 +155,7 @@ def _sentence(view: StudyView, by_arm: dict[str, pd.DataFrame], base: str,
     if better:
         best, *rest = better
         words += f"; {best.name} ends at {number(best.last)}, {best.change} against {best.base} "
-        words += f"({best.seeds})"
+        words += f"(lower in {best.seeds})"
         if rest:
             words += f", {', '.join(f'{line.name} at {number(line.last)}' for line in rest)}"
     elif others and len(by_arm[base]) > 1:

@@ -34,11 +34,12 @@ def arms_table(name: str, found: Answer, arms: Sequence[ShownArm], last: int) ->
     for line in found.arms:
         effect = line.effect or (math.nan, math.nan, math.nan)
         kind = "greyed" if found.failed else line.kind
+        lower = f"lower than {line.base} in " if several else "lower in "
         first = f"from {number(line.first)}"
         cells = [
             words(line.name), figure(line.last),
             Cell(line.change or "–", effect[0], effect[1:] if line.effect else None,
-                 line.seeds + (f" than {line.base}" if several and line.seeds else ""), kind),
+                 line.seeds and lower + line.seeds, kind),
             Cell(f"{first} to {number(line.last)}", detail=first, spark=line.spark),
         ]  # fmt: skip
         rows.append(Row(cells, index[line.name]))
