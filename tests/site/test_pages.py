@@ -268,6 +268,10 @@ def test_the_calls_of_a_page_run_on_small_files(page, small_files, entroloop_her
         for call in commands_in(fence):
             if any(word in call for word in ELSEWHERE):
                 continue
+            if any("path: data/" in word for word in call):  # real images
+                if not (folder := os.environ.get("ENTROLOOP_DATA")):
+                    continue
+                call = [word.replace("path: data/", f"path: {folder}/") for word in call]
             answer = entroloop_here(*made_small(call))
             assert answer.returncode == 0, f"{call}: {answer.stderr}"
 
