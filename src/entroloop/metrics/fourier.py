@@ -128,10 +128,7 @@ def ken(
 
     Raises InputError as `fkea`, and for a ratio below 1.
     """
-    compared = _Compared(generated, reference, bandwidth, ratio, frequencies, seed)
-    values = np.linalg.eigvalsh(compared.difference)
-    values = values[values > NOTHING]
-    return float((values * np.log(values.sum() / values)).sum())
+    return _Compared(generated, reference, bandwidth, ratio, frequencies, seed).novelty()
 
 
 def ken_error(
@@ -145,31 +142,26 @@ def ken_error(
 ) -> float:
     """Return the standard error of `ken` over new rows of both sets, bandwidth as given.
 
-    To first order a generated row adds φ·Mφ/n and a reference row takes ratio · φ·Mφ/m, φ its
-    features, M = Σ ln(S/λ) v vᵀ over the positive eigenvalues λ and their eigenvectors v. NaN
-    where there is no such eigenvalue.
-
-    Raises InputError as `ken`.
+    See `_Compared.error`; NaN where nothing is new. Raises InputError as `ken`.
     """
-    compared = _Compared(generated, reference, bandwidth, ratio, frequencies, seed)
-    values, vectors = np.linalg.eigh(compared.difference)
-    vectors, values = vectors[:, values > NOTHING], values[values > NOTHING]
-    if not len(values):
-        return float("nan")
-    weights = np.log(values.sum() / values)
-    new, old = (np.square(part) @ weights for part in compared.along(vectors))
-    return float(np.sqrt(new.var(ddof=1) / len(new) + ratio**2 * old.var(ddof=1) / len(old)))
+    return _Compared(generated, reference, bandwidth, ratio, frequencies, seed).error()
 
 
-def ken_of(
-    sets: Sets,
-    of: str = "generated",
-    beside: str = "reference",
-    what: Callable[..., float] = ken,
-) -> float:
-    """Return KEN of one role beside another, or its error, at the bandwidth of the reference."""
-    return what(
-        generated=sets[of], reference=sets[beside], bandwidth=bandwidth_of(sets), seed=sets.seed
+def ken_of(sets: Sets, of: str = "generated", beside: str = "reference") -> float:
+    """Return KEN of one role beside another, at the bandwidth of the reference."""
+    return _compared(sets, of, beside).novelty()
+
+
+def ken_error_of(sets: Sets, of: str = "generated", beside: str = "reference") -> float:
+    """Return the standard error of `ken_of`."""
+    return _compared(sets, of, beside).error()
+
+
+def _compared(sets: Sets, of: str, beside: str) -> _Compared:
+    rows, others = sets[of], sets[beside]
+    return sets.once(
+        ("compared", id(rows), id(others)),
+        lambda: _Compared(rows, others, bandwidth_of(sets), RATIO, FREQUENCIES, sets.seed),
     )
 
 
@@ -240,7 +232,11 @@ class _Compared:
         check_rows(y, "the second set")
         if x.shape[1] != y.shape[1]:
             raise InputError(f"one set has {x.shape[1]} values a row, the other {y.shape[1]}")
-        self._rows, self._waves = (x, y), _waves(x.shape[1], bandwidth, frequencies, seed)
+        self._ratio, self._rows, self._waves = (
+            ratio,
+            (x, y),
+            _waves(x.shape[1], bandwidth, frequencies, seed),
+        )
         self._coordinates: tuple[Float64, Float64] | None = None
         if len(x) + len(y) <= 2 * frequencies:
             # Features are φ = Rᵀ Qᵀ, Q orthogonal: lines of Rᵀ have the same products.
@@ -251,6 +247,27 @@ class _Compared:
             self.difference = own.T @ own / len(x) - ratio * other.T @ other / len(y)
         else:
             self.difference = _products(x, self._waves) - ratio * _products(y, self._waves)
+
+    def novelty(self) -> float:
+        """Return what `ken` says."""
+        values = np.linalg.eigvalsh(self.difference)
+        values = values[values > NOTHING]
+        return float((values * np.log(values.sum() / values)).sum())
+
+    def error(self) -> float:
+        """Return the standard error of `novelty`, NaN where there is no positive eigenvalue.
+
+        To first order a row of the first set adds φ·Mφ/n, one of the second takes ratio · φ·Mφ/m, φ
+        its features, M = Σ ln(S/λ) v vᵀ over the positive eigenvalues λ and their eigenvectors v.
+        """
+        values, vectors = np.linalg.eigh(self.difference)
+        vectors, values = vectors[:, values > NOTHING], values[values > NOTHING]
+        if not len(values):
+            return float("nan")
+        weights = np.log(values.sum() / values)
+        new, old = (np.square(part) @ weights for part in self.along(vectors))
+        variance = new.var(ddof=1) / len(new) + self._ratio**2 * old.var(ddof=1) / len(old)
+        return float(np.sqrt(variance))
 
     def along(self, vectors: Float64) -> tuple[Float64, Float64]:
         """Return the products of each row of both sets with vectors (…, k), as (n, k), (m, k)."""

@@ -25,7 +25,7 @@ from entroloop.metrics.entropy import (
     intrinsic_dimension_mle_of,
     intrinsic_dimension_of,
 )
-from entroloop.metrics.fourier import bandwidth_of, fkea_error, fkea_of, ken_error, ken_of
+from entroloop.metrics.fourier import bandwidth_of, fkea_error, fkea_of, ken_error_of, ken_of
 from entroloop.metrics.kernels import vendi_score_of
 from entroloop.metrics.metric import (
     ANY,
@@ -127,14 +127,14 @@ _OWN: dict[str, Metric] = {
     "ken": Metric(
         (G, R), ken_of, "entropy of modes more than twice as frequent as among real rows, in nats",
         on_request=True, beside=("ken_floor",),
-        resampled=f"{G} and {R}", error=partial(ken_of, what=ken_error), note=_bandwidth_note,
+        resampled=f"{G} and {R}", error=ken_error_of, note=_bandwidth_note,
     ),
     "ken_floor": floor_of(ken_of, "what two draws of them show"),
     "ken_lost": Metric(
         (G, R), lambda s: ken_of(s, R, G),
         "entropy of modes of real rows less than half as frequent among generated ones, in nats",
         on_request=True, beside=("ken_floor",),
-        resampled=f"{G} and {R}", error=lambda s: ken_of(s, R, G, ken_error),
+        resampled=f"{G} and {R}", error=lambda s: ken_error_of(s, R, G),
         note=_bandwidth_note,
     ),
     "hubness": Metric(
