@@ -17,10 +17,14 @@ a start takes ten. Some mutants count as survivors though a test may notice them
 runs in its own process, and, with `--most`, those that only the tests left out would notice.
 
 Whatever test fails must pass without the mutant.
+
+Survivors that change nothing, or nothing that is promised, stand with their reasons in
+equivalent_mutants.csv; one of a sample that stands there is not judged, and is counted by itself.
 """
 
 import argparse
 import ast
+import csv
 import gc
 import json
 import os
@@ -78,6 +82,7 @@ TESTS = {
         "tests/test_object_store.py", "tests/test_study.py",
     ],
 }  # fmt: skip  # those of a room, the quick ones first
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.csv")
 OPTIONS = ["-q", "-n", "0", "-p", "no:cacheprovider"]
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -110,6 +115,7 @@ class Mutant(NamedTuple):
     """A file with one place changed: its tree, the lines of that statement, and what changed.
 
     whole: the lines of the function or class that the statement begins, else of the file.
+    before, after: the line of the place, and with the change (its first line, where it has more).
     """
 
     file: Path
@@ -119,7 +125,8 @@ class Mutant(NamedTuple):
     first: int
     last: int
     whole: range
-    what: str
+    before: str
+    after: str
 
 
 def changed(file: Path, number: int) -> Mutant:
@@ -133,7 +140,10 @@ def changed(file: Path, number: int) -> Mutant:
     whole = range(1, text.count("\n") + 2)
     if own is node:
         whole = range(first, (statement.end_lineno or first) + 1)
-    before = ast.unparse(node)
+    lines = text.encode().splitlines()  # columns are counted in bytes
+    start, end = node.col_offset, node.end_col_offset
+    own_line = lines[node.lineno - 1]
+    left, right = own_line[:start], own_line[end:] if node.end_lineno == node.lineno else b""
     if field == "ops":
         assert isinstance(node, ast.Compare)
         node.ops[0] = SWAPS[type(node.ops[0])]()
@@ -142,8 +152,17 @@ def changed(file: Path, number: int) -> Mutant:
     else:
         assert isinstance(node, ast.Constant)
         node.value = node.value + 1  # type: ignore[operator]
-    what = f"{before}  →  {ast.unparse(node)}"
-    return Mutant(file, tree, ast.unparse(tree), node.lineno, first, last, whole, what)
+    after = left.decode() + ast.unparse(node) + right.decode()
+    before = own_line.decode().strip()
+    return Mutant(
+        file, tree, ast.unparse(tree), node.lineno, first, last, whole, before, after.strip()
+    )
+
+
+def known_equivalent() -> dict[tuple[str, str, str], str]:
+    """Return why each of the mutants that stand in the table changes nothing."""
+    with EQUIVALENT.open(encoding="utf-8", newline="") as table:
+        return {(r["file"], r["line"], r["changed"]): r["reason"] for r in csv.DictReader(table)}
 
 
 def statement_of(node: ast.expr, tree: ast.AST) -> ast.stmt:
@@ -472,14 +491,16 @@ def main() -> None:
     sample = random.Random(asked.seed).sample(every, min(asked.sample, len(every)))
     survived: Counter[str] = Counter()
     made: Counter[str] = Counter()
+    equivalent, known = 0, known_equivalent()
 
     def tell(work: Work, by: str | None) -> None:
         where = work.mutant.file.relative_to(source)
         made[where.parts[0]] += 1
         survived[where.parts[0]] += by is None
         became = "survived" if by is None else "killed"
-        told = f"{work.mutant.what}  ({len(work.tests)} tests or files{(by and ', ' + by) or ''})"
-        print(f"{work.number:4} {became:8} {where}:{work.mutant.line}  {told}", flush=True)
+        mutant, by = work.mutant, f", {by}" if by else ""
+        told = f"{mutant.before}  →  {mutant.after}  ({len(work.tests)} tests or files{by})"
+        print(f"{work.number:4} {became:8} {where}:{mutant.line}  {told}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="entroloop-mutants-") as name:
         bench = Bench(source, Path(name), asked.limit)
@@ -489,6 +510,9 @@ def main() -> None:
             if only and number not in only:
                 continue
             mutant = changed(file, place)
+            if (str(file.relative_to(source)), mutant.before, mutant.after) in known:
+                equivalent += 1
+                continue
             tests, imported = asked.tests or tests_of(file, file.relative_to(source).parts[0]), True
             if lines is not None and not asked.tests and lines.knows(file):
                 tests, imported = lines.tests_of(mutant)
@@ -512,7 +536,7 @@ def main() -> None:
     low, high = binomtest(killed, made.total()).proportion_ci(0.95, "exact")
     print(
         f"{killed} of {made.total()} killed, {killed / made.total():.0%} [{low:.0%}, {high:.0%}]; "
-        f"{len(every)} mutants in all"
+        f"{equivalent} of the sample change nothing; {len(every)} mutants in all"
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entroloop.distances.neighbors import count_within, pairs_within
+from entroloop.distances.within import count_within, pairs_within
 from entroloop.errors import InputError
 from entroloop.metrics import METRICS
 from entroloop.metrics.halves import BETWEEN, halvings

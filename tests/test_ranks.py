@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from here import Here
 
 GENERATOR = {"name": "unet_diffusion", "size": "tiny", "steps": 4, "batch_size": 8, "warmup": 2,
              "lr": 1e-3, "sampler": "dpm_solver++", "sampler_steps": 3, "ema": 0.9,
@@ -40,7 +41,7 @@ def together(tmp_path, *arguments):
 
 
 def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path):
-    alone = list(el.run_study(study, out=tmp_path / "one", device="cpu"))
+    alone = list(el.run_study(study, out=tmp_path / "one", device="cpu", engine=Here()))
     answer = together(tmp_path, "--device", "cpu")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout.strip())["complete"]  # one object: one process speaks

@@ -1,11 +1,14 @@
-"""Nearest neighbours against brute force and scikit-learn."""
+"""Nearest neighbours and rows within radii, against brute force and scikit-learn."""
 
 import numpy as np
 import pytest
 
 import entroloop as el
-from entroloop.distances import neighbors
-from entroloop.distances.neighbors import count_within, distinct_rows, nearest
+from entroloop.distances import neighbors, within
+from entroloop.distances.neighbors import distinct_rows, nearest
+from entroloop.distances.within import count_within, pairs_within
+
+KINDS = ["plain", "lattice", "offset", "far clusters", "uint8", "tiny"]
 
 
 def brute(queries, rows, k, exclude):
@@ -32,7 +35,7 @@ def pair(kind, rng):
     return q, r
 
 
-@pytest.mark.parametrize("kind", ["plain", "lattice", "offset", "far clusters", "uint8", "tiny"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("same", [True, False])
 def test_neighbours_are_the_true_ones_ties_by_lowest_index(kind, k, same, rng):
@@ -111,12 +114,36 @@ def test_faiss_finds_the_same_neighbours(rng):
     assert np.allclose(found.distances, np.sqrt(squares), rtol=1e-4)
 
 
-def test_rows_within_a_radius_are_counted_copies_among_them(rng):
-    q, r = rng.standard_normal((40, 5)), rng.standard_normal((70, 5))
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crowded", [-1, neighbors.SHORTLIST], ids=["float64", "float32 first"])
+def test_rows_within_a_radius_are_those_by_the_definition(kind, crowded, rng, monkeypatch):
+    monkeypatch.setattr(within, "SHORTLIST", crowded)
+    q, r = pair(kind, rng)
     q[:10] = r[:10]
-    radii = np.where(np.arange(70) < 5, 0.0, rng.random(70) * 3)
-    distances = np.linalg.norm(q[:, None] - r[None], axis=2)
-    assert np.array_equal(count_within(q, r, radii), (distances <= radii).sum(axis=1))
+    distances = brute(q, r, len(r), exclude=False)
+    every = np.take_along_axis(distances[0], np.argsort(distances[1], axis=1), axis=1)
+    # Radii of 0, radii that are distances themselves, and one that no distance reaches.
+    radii = np.where(
+        rng.random(len(r)) < 0.3, 0.0, every[rng.integers(0, 60, len(r)), range(len(r))]
+    )
+    radii[0] = np.inf
+    expected = every <= radii
+    assert np.array_equal(count_within(q, r, radii), expected.sum(axis=1))
+    found = pairs_within(q, r, radii, int(expected.sum()))
+    assert np.array_equal(np.stack([found.queries, found.rows]), np.nonzero(expected))
+    assert np.array_equal(found.distances, every[expected])
+    assert pairs_within(q, r, radii, int(expected.sum()) - 1) is None
+
+
+def test_parts_of_the_queries_are_counted_and_listed_in_order(rng, monkeypatch):
+    q, r = pair("plain", rng)
+    radii = np.full(len(r), 4.0)
+    counts, pairs = count_within(q, r, radii), pairs_within(q, r, radii, q.size * len(r))
+    monkeypatch.setattr(within, "TILE_BYTES", 4 * len(r) * 7)  # seven queries at once
+    assert np.array_equal(count_within(q, r, radii), counts)
+    again = pairs_within(q, r, radii, q.size * len(r))
+    for name in ("queries", "rows", "distances"):
+        assert np.array_equal(getattr(again, name), getattr(pairs, name))
 
 
 @pytest.mark.parametrize("k", [0, 6])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.distances.neighbors import Pairs
+from entroloop.distances.within import Pairs
 from entroloop.errors import InputError
 from entroloop.system.files import flush, write_atomically
 from entroloop.system.seal import DIGEST_BYTES, sealed_bytes, unsealed_bytes

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from entroloop.cleaning.checkpoint import PairCheckpoint
 from entroloop.cleaning.pair_search import pairs_of_pool
 from entroloop.data.loading import load
-from entroloop.distances.neighbors import Pairs, in_order_of_first
+from entroloop.distances.neighbors import in_order_of_first
+from entroloop.distances.within import Pairs
 from entroloop.errors import InputError, unknown_name
 from entroloop.pools.hosts import Hosts, InProcess, PoolEngine, ShardedRows
 from entroloop.pools.rows import Rows, is_rows, rows_of

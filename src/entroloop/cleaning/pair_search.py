@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.cleaning.checkpoint import PairCheckpoint
-from entroloop.distances.neighbors import Pairs
 from entroloop.distances.ranges import Values, as_float64
 from entroloop.distances.table import DISTANCES
+from entroloop.distances.within import Pairs
 from entroloop.errors import InputError
 from entroloop.pools.hosts import ShardedRows
 from entroloop.pools.rows import Rows

@@ -7,7 +7,7 @@ rows (far-apart clusters, lattices) the block is repeated in float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,6 @@ TILE_BYTES = 16 * 2**20
 CHUNK_BYTES = 2**29  # of centred rows at once: larger sets (memory maps) go through in chunks
 GROUP = 16  # columns of a tile whose least stands for them
 SHORTLIST = 32  # rows a query, beyond which float64 makes a shorter list
-PAIRS = 65_536  # pairs whose differences are held at once
 
 Index = NDArray[np.int64]
 
@@ -207,88 +206,6 @@ def _at_most_kth(tile: Array, k: int) -> Array:
         return np.asarray(np.partition(tile, k - 1, axis=1)[:, k - 1])
     minima = tile[:, : groups * GROUP].reshape(lines, GROUP, groups).min(axis=1)
     return np.asarray(np.partition(minima, k - 1, axis=1)[:, k - 1])
-
-
-def count_within(queries: Array, rows: Array, radii: Float64) -> Index:
-    """Return for each query (n, d) how many rows (m, d) have it within their radius (m,): ≤.
-
-    Decided by the float64 differences of the stored rows wherever products of centred rows leave
-    a doubt.
-    """
-    counts = np.zeros(len(queries), dtype=np.int64)
-    for part in _tiles(queries, rows, radii):
-        counts[part.lines] = np.count_nonzero(part.tile < part.limit - part.slack, axis=1)
-        i, j = np.nonzero(np.abs(part.tile - part.limit) <= part.slack)
-        for first in range(0, len(i), PAIRS):
-            a, b = part.lines.start + i[first : first + PAIRS], j[first : first + PAIRS]
-            within = part.exact(a, b) <= radii[b]
-            counts += np.bincount(a[within], minlength=len(counts))
-    return counts
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of queries and rows: indices int64 and distances float64, each (pairs,)."""
-
-    queries: Index
-    rows: Index
-    distances: Float64
-
-
-def pairs_within(queries: Array, rows: Array, radii: Float64, most: int) -> Pairs | None:
-    """Return all pairs of a query (n, d) within the radius (m,) of a row (m, d), as `count_within`
-    decides; None where there are more than `most`.
-    """
-    found: list[tuple[Index, Index, Float64]] = []
-    total = 0
-    for part in _tiles(queries, rows, radii):
-        i, j = np.nonzero(part.tile <= part.limit + part.slack)
-        total += len(i)
-        if total > most:
-            return None
-        for first in range(0, len(i), PAIRS):
-            a, b = part.lines.start + i[first : first + PAIRS], j[first : first + PAIRS]
-            distances = part.exact(a, b)
-            within = distances <= radii[b]
-            found.append((a[within], b[within], distances[within]))
-    none: Index = np.empty(0, dtype=np.int64)
-    a, b, distances = (
-        (np.concatenate(one) for one in zip(*found, strict=True)) if found
-        else (none, none, np.empty(0))
-    )  # fmt: skip
-    return Pairs(a, b, distances)
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """Squared distances of some queries (lines) to all rows, up to slack, beside the limits."""
-
-    lines: slice
-    tile: Array
-    limit: Float64
-    slack: Float64
-    space: Euclidean
-    queries: Array
-    rows: Array
-
-    def exact(self, i: Index, j: Index) -> Float64:
-        """Return the distances of pairs by the float64 differences of the stored rows."""
-        distances: Float64 = np.sqrt(exact_pairs(self.space, self.queries, i, self.rows, j))
-        return distances
-
-
-def _tiles(queries: Array, rows: Array, radii: Float64) -> Iterator[_Tile]:
-    centre, reach = centre_and_reach(rows, queries)
-    space = Euclidean(centre, reach, NumpyMultiplier())
-    y, sizes = space.prepare(rows, np.float64)
-    largest = float(sizes.max(initial=0))
-    limit = np.square(radii) / space.unit
-    block = max(1, TILE_BYTES // (8 * len(rows)))
-    for start in range(0, len(queries), block):
-        lines = slice(start, start + block)
-        x, own = space.prepare(queries[lines], np.float64)
-        slack = (space.bound(own, largest, np.float64) / space.unit)[:, None]
-        yield _Tile(lines, space.tile(x, own, y), limit, slack, space, queries, rows)
 
 
 def distinct_rows(x: Array) -> tuple[Index, Index]:

@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import NumpyMultiplier, rounding
-from entroloop.distances.neighbors import PAIRS, TILE_BYTES, Pairs
+from entroloop.distances.neighbors import TILE_BYTES
 from entroloop.distances.spaces import Euclidean
+from entroloop.distances.within import Pairs
 from entroloop.samples import Array, Float64
 
 LEAF = 512  # rows of a leaf at most: the columns of a multiply
 DIRECTIONS = 16  # of the coordinates
 SAMPLE = 4096  # rows whose variance chooses them
 BLOCK_BYTES = 2**25  # of rows that are prepared at once
+PAIRS = 65_536  # pairs in doubt that are decided at once
 CROWDED = 32  # one in so many pairs of a tile in doubt: float64 products tell most of them apart
 
 Index = NDArray[np.int64]

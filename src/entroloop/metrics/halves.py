@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import Neighbors, count_within, nearest
+from entroloop.distances.neighbors import Neighbors, nearest
+from entroloop.distances.within import count_within
 from entroloop.metrics.pair_means import Kernel, pair_means
 from entroloop.metrics.sets import NEIGHBOURS, ROLES, Own, Sets
 from entroloop.samples import Array, Float64

@@ -10,14 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import (
-    Neighbors,
-    Pairs,
-    count_within,
-    distinct_rows,
-    nearest,
-    pairs_within,
-)
+from entroloop.distances.neighbors import Neighbors, distinct_rows, nearest
+from entroloop.distances.within import Pairs, count_within, pairs_within
 from entroloop.errors import InputError
 from entroloop.metrics.pair_means import Kernel, pair_means
 from entroloop.modalities.table import Schema

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from entroloop.distances.neighbors import Neighbors, Pairs, nearest_in
+from entroloop.distances.neighbors import Neighbors, nearest_in
 from entroloop.distances.ranges import RangeIndex, Values, as_float64
 from entroloop.distances.spaces import Extent, extent
 from entroloop.distances.table import DISTANCES, Transform
+from entroloop.distances.within import Pairs
 from entroloop.pools.bounds import LARGEST, Bounds
 from entroloop.pools.copies import copies_among
 from entroloop.pools.rows import Rows
