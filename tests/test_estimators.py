@@ -43,6 +43,7 @@ def test_estimators_choose_as_the_function_does(rng):
         decay.get_support(indices=True),
         el.select(x, 10, "threshold_decay", strength=0.7).indices,
     )
+    assert el.FarthestPointSelector(0.001).fit(x).get_support().sum() == 1  # one at least
 
 
 def test_estimators_clone_and_stand_in_pipelines(rng):

@@ -209,7 +209,7 @@ def test_copies_alone_and_rows_that_the_pool_holds_itself_are_told_apart(rng):
     real = rng.standard_normal((40, 3))
     guard = rng.standard_normal((30, 3))
     copies = variety_of(np.concatenate([real, real]), 40, guard, real, count=40)
-    assert copies.copying == -np.inf
+    assert (copies.copying, copies.copying_error) == (-np.inf, 0)
     assert copies.lost
     assert not variety_of(np.zeros((9, 3)), 9, *np.zeros((2, 4, 3)), count=9).lost
     assert not variety_of(real[:1], 1, guard, real, count=1).lost
@@ -357,6 +357,12 @@ def test_without_a_guard_others_stand_in_and_where_nothing_is_real_random_is_tak
     assert "generation 0, its oldest" in found.decision.note
     assert found.decision.taken != "random"
     assert (found.indices < 300).sum() <= 150  # the others cannot be picked
+    all_others = el.select(x, 450, "guarded", generations=born)
+    assert all_others.decision.guard == 75  # 450 rows are left to pick, which is enough
+    assert el.select(x, 451, "guarded", generations=born).decision.taken == "random"
+    for real, enough in ((64, True), (62, False)):  # half of the oldest, and half of that: 16
+        found = el.select(x, 80, "guarded", generations=np.repeat([0, 1], [real, 600 - real]))
+        assert (found.decision.guard == 16) == enough
     stand_in = el.select(x, 200, "guarded", reference=x[:300])
     assert "no guard" in stand_in.decision.note
     assert stand_in.decision.guard == 150

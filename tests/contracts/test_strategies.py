@@ -125,6 +125,13 @@ def test_matched_random_takes_as_many_real_rows_as_greedy_and_other_rows(rng):
         assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("strategy", ["center_matching", "covariance_matching"])
+@pytest.mark.parametrize("reference", [np.zeros(3), np.zeros((5, 4)), np.zeros((1, 3))])
+def test_a_reference_of_another_shape_is_refused(strategy, reference, rng):
+    with pytest.raises(el.InputError, match="at least 2 rows of 3 values; got"):
+        el.select(rng.standard_normal((20, 3)), 5, strategy, reference=reference)
+
+
 @pytest.mark.parametrize("of_reference", [False, True])
 def test_covariance_matching_brings_the_sum_of_whitened_moments_nearest_to_0(of_reference, rng):
     x, reference = rng.standard_normal((60, 3)) * [4, 1, 0.2], rng.standard_normal((50, 3)) + 0.3

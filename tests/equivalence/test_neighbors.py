@@ -47,6 +47,15 @@ def test_neighbours_are_the_true_ones_ties_by_lowest_index(kind, k, same, rng):
     assert np.array_equal(found.distances, distances)
 
 
+@pytest.mark.parametrize("kind", ["plain", "far clusters"])
+def test_neighbours_are_found_a_few_queries_at_a_time(kind, rng, monkeypatch):
+    q, r = pair(kind, rng)
+    monkeypatch.setattr(neighbors, "TILE_BYTES", 4 * len(r) * 16)  # in float64 eight at a time
+    found, (distances, order) = nearest(q, r, 3), brute(q, r, 3, exclude=False)
+    assert np.array_equal(found.indices, order)
+    assert np.array_equal(found.distances, distances)
+
+
 def test_a_distance_of_1e_4_at_d_384_and_an_offset_is_never_0(rng):
     x = (rng.standard_normal((300, 384)) + 100).astype(np.float32)
     step = (1e-4 / np.sqrt(384) * rng.choice([-1, 1], x.shape)).astype(np.float32)

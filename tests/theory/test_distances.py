@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import entroloop as el
+from entroloop.distances.multipliers import NumpyMultiplier, rounding
+from entroloop.distances.spaces import Euclidean, Manhattan
 from entroloop.metrics.moments import total_variance
 from entroloop.metrics.neighbourhood import auth_pct, coverage_distance
 
@@ -96,3 +98,24 @@ def test_a_copy_of_a_row_that_has_a_copy_is_not_authentic():
     train = np.array([[0.0], [0.0], [5.0]])
     assert auth_pct(generated=np.array([[0.0]]), train=train) == 0
     assert auth_pct(generated=np.array([[0.1]]), train=train) == 100
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "manhattan"])
+@pytest.mark.parametrize(("d", "dtype"), [(2, np.float64), (384, np.float32), (3072, np.float32)])
+@pytest.mark.parametrize("unit", [1.0, 2.0**20])
+def test_beyond_its_reach_a_pick_is_farther_than_the_nearest_whatever_rounding_does(
+    kind, d, dtype, unit
+):
+    more = (NumpyMultiplier(),) if kind == "euclidean" else ()
+    space = {"euclidean": Euclidean, "manhattan": Manhattan}[kind](np.zeros(d), unit, *more)
+    sizes = np.repeat([0.0, 0.3, 1.0], 4)
+    least = np.tile([0.0, 1e-6, 0.25, 2.0], 3) * space.unit
+    reach = space.reach(sizes, least, dtype)
+    nearest = ((reach - sizes) ** space.power) * space.unit  # of a pick of that size: no nearer
+    bound = space.bound(sizes, reach, dtype)
+    assert (nearest - bound >= least + 2 * bound).all()
+    # And it is no farther than rounding asks for.
+    much = 1 + 20 * rounding(d, dtype) ** (1 / space.power)
+    assert (reach <= much * (sizes + (least / space.unit) ** (1 / space.power)) + 1e-12).all()
+    if d > 2:
+        assert space.reach(sizes, least, np.float16) == np.inf  # too coarse to tell anything

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.special import logsumexp
+from scipy.stats import chi2, mannwhitneyu, multivariate_normal
 
 import entroloop as el
 from entroloop.metrics import METRICS, Sets, kernels
-from entroloop.metrics.copying import _standardized, c_t, fld, fld_gap
+from entroloop.metrics.copying import Copying, _standardized, _variances, c_t, fld, fld_gap
 from entroloop.metrics.drift import (
     drift_coverage,
     drift_fidelity,
@@ -111,6 +112,68 @@ def test_c_t_is_about_0_without_copying_and_far_below_with_it(sets):
                reference=sets["reference"]) < -5  # fmt: skip
     far = c_t(generated=3 * sets["generated"], train=sets["train"], reference=sets["reference"])
     assert far > 3
+
+
+def test_c_t_is_the_mean_of_the_cells_z_of_the_rank_sum_test():
+    rng = np.random.default_rng(0)
+    cells, reference_cells = (
+        np.repeat([0, 1, 2, 3], [40, 2, 1, 9]),
+        np.repeat([0, 1, 2], [30, 2, 5]),
+    )
+    distances = rng.integers(0, 20, 52) / 4  # ties among them
+    reference_distances = rng.integers(0, 20, 37) / 4
+    z, weights = [], []
+    for cell in (0, 1):  # cell 2 has one generated row, cell 3 none of the reference
+        g = distances[cells == cell]
+        r = reference_distances[reference_cells == cell]
+        u = mannwhitneyu(g, r).statistic
+        z.append((u - len(g) * len(r) / 2) / np.sqrt(len(g) * len(r) * (len(g) + len(r) + 1) / 12))
+        weights.append(len(r))
+    found = Copying(cells, distances, reference_cells, reference_distances)
+    assert found.statistic() == pytest.approx(np.average(z, weights=weights), rel=1e-12)
+    draws = found.resampled(np.random.default_rng(1), 4000)
+    assert draws.mean() == pytest.approx(found.statistic(), abs=0.1)
+    with pytest.raises(el.InputError, match="2 generated and 2 reference rows; none has both"):
+        Copying(cells[41:], distances[41:], reference_cells, reference_distances).statistic()
+
+
+def test_fld_is_a_hundredth_of_nats_a_value_between_two_mixtures(sets):
+    held, fitted, generated, reference = _standardized(Sets(**sets))
+    assert len(held) == len(generated) == len(sets["train"]) // 2
+
+    def likelihood(rows, centres):
+        parts = [
+            multivariate_normal(centre, variance * np.eye(len(centre))).logpdf(rows)
+            for centre, variance in zip(centres, _variances(centres, fitted), strict=True)
+        ]
+        return logsumexp(parts, axis=0).mean() - np.log(len(centres))
+
+    d = reference.shape[1]
+    expected = 100 / d * (likelihood(reference, held) - likelihood(reference, generated))
+    assert fld(**sets) == pytest.approx(expected, rel=1e-9)
+    gap = 100 / d * (likelihood(reference, generated) - likelihood(held, generated))
+    assert fld_gap(**sets) == pytest.approx(gap, rel=1e-9)
+
+
+def test_fitted_variances_are_most_likely_or_the_smallest_that_there_are(sets):
+    _, fitted, generated, _ = _standardized(Sets(**sets))
+    centres = generated[:6]
+
+    def likelihood(variances):
+        squares = np.square(fitted[:, None] - centres).sum(axis=2)
+        d = fitted.shape[1]
+        terms = -squares / (2 * variances) - d / 2 * np.log(2 * np.pi * variances)
+        return logsumexp(terms, axis=1).mean()
+
+    found = _variances(centres, fitted)
+    for i in range(6):
+        for factor in (0.8, 1.25):
+            other = found.copy()
+            other[i] *= factor
+            assert likelihood(other) < likelihood(found) + 1e-3
+    # A component on rows of its own gets the smallest variance, one that explains none keeps its.
+    far = np.concatenate([np.zeros((5, 3)), np.full((5, 3), 9.0)])
+    assert _variances(np.array([[0.0] * 3, [9.0] * 3]), far) == pytest.approx(1e-3)
 
 
 def test_fld_is_about_0_for_new_rows_and_large_for_copies_noise_and_missing_modes(sets):

@@ -177,8 +177,8 @@ class Euclidean:
         slack = 2.5 * np.sqrt(self._kappa(dtype))
         if slack > 0.5:
             return np.inf
-        # Twice the underflow, which is far below what two values can differ by elsewhere.
-        underflow = 8 * len(self._centre) * float(np.finfo(dtype).tiny)
+        # More than the underflow in three bounds; far below what two values differ by elsewhere.
+        underflow = 16 * len(self._centre) * float(np.finfo(dtype).tiny)
         farthest = np.sqrt(np.maximum(least / self.unit, 0) + underflow)
         reach: Float64 = ((1 + slack) * sizes + farthest) / (1 - slack)
         return reach

@@ -38,7 +38,7 @@ class Extractor:
     probabilities_network: Batched | None = None
     whole: Callable[[Array], Array] | None = None
     fit: Callable[[Array], Extractor] | None = None
-    batch: int = 256
+    batch: int = 32  # what it computes then stays in a processor's cache; a GPU wants more
     lists: bool = False
 
     @property

@@ -28,6 +28,7 @@ def torchscript(argument: str | None, device: str) -> Extractor:
         f"torchscript {sha256(path)} on {device}",
         network=network(path, device, name),
         comparable=f"on {path.name} only",
+        batch=Extractor.batch if device == "cpu" else 256,
     )
 
 

@@ -21,6 +21,7 @@ from entroloop.samples import Array, Float64
 from entroloop.selection.decision import BASELINE, WITHOUT_STRAYS, Decision
 from entroloop.selection.discrepancy import DISCREPANCIES, Comparisons, compare
 from entroloop.selection.guard import Guard, checked_rows, guard_for
+from entroloop.selection.quotas import equal
 from entroloop.selection.realism import REALISM, conformal_of, distances_to_real
 from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.variety import Variety, variety_of
@@ -227,14 +228,20 @@ class _Proposals:
         return (np.concatenate([rows, self.beside]) if len(self.beside) else rows), at
 
     def _random(self, n: int, among: Array | None = None) -> _Chosen:
-        """Return a random choice, of some rows only if they are enough."""
-        more: dict[str, Any] = {}
+        """Return a random choice, of some rows only if they are enough; in equal shares of the
+        generations if each holds its share.
+        """
+        rows = self.state.selectable
         if among is not None:
-            rows = np.flatnonzero(self.state.pool.selectable & np.asarray(among, dtype=bool))
-            more = {"candidates": rows} if len(rows) >= n else {}
+            some = np.flatnonzero(self.state.pool.selectable & np.asarray(among, dtype=bool))
+            rows = some if len(some) >= n else rows
         if self.generations is None or self.state.groups is not None:
-            return self._again("random", n, **more)
-        return self._again("random", n, groups=self.generations, quota="equal", **more)
+            return self._again("random", n, candidates=rows)
+        every, generation = np.unique(self.generations, return_inverse=True)
+        sizes = np.bincount(generation[rows], minlength=len(every))
+        if (equal(sizes, n) > sizes).any():
+            return self._again("random", n, candidates=rows)
+        return self._again("random", n, candidates=rows, groups=self.generations, quota="equal")
 
     def _propose(self, name: str, inner: _Inner, arguments: dict[str, Any]) -> None:
         if inner.strategy in WIDENING and inner.weights is None:
