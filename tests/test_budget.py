@@ -25,6 +25,16 @@ def test_each_copy_of_a_strategy_takes_the_pool_in_float64(monkeypatch):
     assert per_pick >= 100 * (4 + 4 + 8)  # as stored, in float32 and in float64
 
 
+def test_each_row_has_its_bounds_and_their_places(monkeypatch):
+    monkeypatch.setattr("entroloop.selection.budget.available_bytes", lambda: None)
+    taken = [
+        budget_for(rows_of(np.zeros((m, 20), dtype=np.float32)), 9, "euclidean", initial=3).bytes
+        for m in (10_000, 11_000)
+    ]
+    # Beside the centred copy: least, second, where, error, seen, size, and what is said of it.
+    assert np.diff(taken) >= 1000 * (20 * 4 + 6 * 8)
+
+
 def test_a_centred_copy_is_counted_where_it_fits_and_left_out_where_not(monkeypatch):
     rows = rows_of(np.zeros((100_000, 100), dtype=np.float32))
     free = GIB

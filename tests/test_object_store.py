@@ -213,6 +213,23 @@ def test_a_study_in_use_is_refused_and_an_abandoned_lock_is_taken(machine, url, 
     first.close()
 
 
+def test_a_lock_that_was_signed_a_moment_ago_is_not_watched_for_another_sign(
+    tmp_path, machine, url, monkeypatch
+):
+    lock = tmp_path / "bucket/study/lock.json"
+    lock.parent.mkdir(parents=True)
+    monkeypatch.setattr(object_store, "BEAT", 0.01)
+    for age, held in ((object_store.ABANDONED - 60, True), (object_store.ABANDONED + 1, False)):
+        signed = {"token": "x", "host": "h", "pid": 1, "time": time.time() - age}
+        lock.write_text(json.dumps(signed))
+        if held:
+            with pytest.raises(el.InputError, match="in use by process 1 on h"):
+                store_at(url).open("far", "k")
+    store = store_at(url)
+    store.open("far", "k")
+    store.close()
+
+
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 def test_a_holder_whose_clock_differs_keeps_its_lock_while_it_lives(
     ahead, tmp_path, machine, url, monkeypatch

@@ -14,7 +14,8 @@ from entroloop.distances.spaces import Euclidean, Manhattan
 from entroloop.pools.tree import Tree, pays
 
 pytest.importorskip("numba", reason="numba is not installed: entroloop[fast]")
-WIDTHS = [1, 2, 3, 7, 8, 10]
+WIDTHS = [1, 2, 3, 7, 8]  # each is compiled anew, and again for another power of the space
+OF_MANHATTAN = [3, 8]
 
 
 @pytest.fixture
@@ -38,8 +39,10 @@ def same(in_tree, *args, **kwargs):
     return tree
 
 
-@pytest.mark.parametrize("d", WIDTHS)
-@pytest.mark.parametrize("space", ["euclidean", "manhattan"])
+@pytest.mark.parametrize(
+    ("space", "d"),
+    [*(("euclidean", d) for d in WIDTHS), *(("manhattan", d) for d in OF_MANHATTAN)],
+)
 def test_a_value_in_the_tree_is_the_definitions_to_the_last_bit(d, space, rng):
     x, pick = rng.normal(size=(400, d)) * 10.0 ** rng.integers(-3, 3, d), rng.normal(size=(1, d))
     centre = np.zeros(d)
@@ -75,7 +78,8 @@ LATTICES = hnp.arrays(
 def test_picks_in_a_tree_are_those_of_blocks_with_ties_and_copies(x, data):
     n = data.draw(st.integers(1, len(x)))
     weights = data.draw(st.sampled_from([None, 1.0 + np.arange(len(x)) % 3]))
-    metric = data.draw(st.sampled_from(["euclidean", "manhattan"]))
+    manhattan = ["manhattan"] if x.shape[1] in OF_MANHATTAN else []
+    metric = data.draw(st.sampled_from(["euclidean", *manhattan]))
     how = data.draw(
         st.sampled_from(
             [
@@ -163,7 +167,7 @@ def test_a_stopped_selection_goes_on_in_the_tree(in_tree, rng, tmp_path, monkeyp
 
 
 def test_the_farthest_row_of_a_tree_without_picks_is_the_first(rng):
-    tree = Tree(rng.normal(size=(300, 4)), np.arange(7, 300), None, 2)
+    tree = Tree(rng.normal(size=(300, 3)), np.arange(7, 300), None, 2)
     found = tree.farthest(2)
     assert found.index[0] == 7
     assert found.values[0] == np.inf

@@ -14,6 +14,8 @@ import pytest
 
 from entroloop.commands.prepare import prepare
 from entroloop.study import plan
+from entroloop.study.build import Built, build
+from entroloop.study.config import load_config
 
 WRITTEN = json.loads(Path(__file__).with_name("stage_keys.json").read_text())
 
@@ -58,11 +60,18 @@ def test_the_study_digits_has_the_keys_that_were_written_down(tmp_path, as_then)
     assert {step: now[step] for step in then} == then  # arms may have come since
 
 
-@pytest.mark.parametrize("preset", ["mnist-tiny"])
-def test_the_study_of_real_images_has_the_keys_that_were_written_down(
-    preset, tmp_path, real_data, as_then
-):
+@pytest.fixture(scope="module")
+def mnist(real_data):
+    """Return settings of real images, and the images, which are decoded once."""
     path = {"data.path": str(real_data / "mnist")}
-    study = prepare(preset, tmp_path / "s", device="cpu", overrides=path)
-    assert study.real_key == WRITTEN[preset]["real"]
-    assert keys_of(study, as_then) == written(preset, as_then)
+    return path, build(load_config("mnist-tiny", path)).load()
+
+
+def test_the_study_of_real_images_has_the_keys_that_were_written_down(
+    tmp_path, mnist, as_then, monkeypatch
+):
+    path, images = mnist
+    monkeypatch.setattr(Built, "load", lambda built: images)
+    study = prepare("mnist-tiny", tmp_path / "s", device="cpu", overrides=path)
+    assert study.real_key == WRITTEN["mnist-tiny"]["real"]
+    assert keys_of(study, as_then) == written("mnist-tiny", as_then)

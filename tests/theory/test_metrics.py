@@ -358,6 +358,8 @@ def test_the_tail_share_is_5_percent_where_nothing_is_lost_and_the_chi_square_la
         expected = chi2.sf(chi2.ppf(0.95, d) / shrunk**2, d)
         found = tail_share(generated=shrunk * normal(1, n, d), reference=reference)
         assert found == pytest.approx(expected, abs=0.004)
+        moved = tail_share(generated=shrunk * normal(1, n, d) + 50, reference=reference + 50)
+        assert moved == pytest.approx(found, abs=0.001)  # distances are from the mean
     assert tail_share(generated=np.zeros((5, d)), reference=reference) == 0
     assert tail_share(generated=np.full((5, d), 9.0), reference=reference) == 1
     sets = Sets(generated=0.9 * normal(1, n, d), reference=reference)

@@ -276,8 +276,8 @@ def _term(difference: float, power: Any) -> float:
     return difference * difference if len(power) == 2 else abs(difference)
 
 
-# Sums run in the order of NumPy's along a row: one after the other below eight values; from there
-# on the first eight in pairs (tests/test_tree.py holds them against `Space.exact`).
+# Sums run in the order of NumPy's along a row: one after the other below eight values, eight in
+# pairs (tests/test_tree.py holds them against `Space.exact`). No tree has rows of more.
 @_compiled
 def _to_row(rows: Any, leaf: int, k: int, p: Any, power: Any) -> float:
     if len(p) < 8:
@@ -289,10 +289,7 @@ def _to_row(rows: Any, leaf: int, k: int, p: Any, power: Any) -> float:
     b = _term(rows[leaf, 2, k] - p[2], power) + _term(rows[leaf, 3, k] - p[3], power)
     c = _term(rows[leaf, 4, k] - p[4], power) + _term(rows[leaf, 5, k] - p[5], power)
     d = _term(rows[leaf, 6, k] - p[6], power) + _term(rows[leaf, 7, k] - p[7], power)
-    total = (a + b) + (c + d)
-    for j in range(8, len(p)):
-        total += _term(rows[leaf, j, k] - p[j], power)
-    return total
+    return (a + b) + (c + d)
 
 
 @_compiled
@@ -319,10 +316,7 @@ def _to_box(low: Any, high: Any, node: int, k: int, p: Any, power: Any) -> float
     c += _outside(low[node, 5, k], high[node, 5, k], p[5], power)
     d = _outside(low[node, 6, k], high[node, 6, k], p[6], power)
     d += _outside(low[node, 7, k], high[node, 7, k], p[7], power)
-    total = (a + b) + (c + d)
-    for j in range(8, len(p)):
-        total += _outside(low[node, j, k], high[node, j, k], p[j], power)
-    return total
+    return (a + b) + (c + d)
 
 
 # Loops of a length that the compiler knows become straight lines, of which it makes vectors only by
