@@ -120,12 +120,21 @@ def test_the_knee_of_a_reciprocal_curve_lies_at_the_square_root():
 
 def test_the_knee_is_the_one_of_the_library_kneed():
     kneed = pytest.importorskip("kneed")
-    for power in (0.5, 1.0, 2.0):
-        y = np.arange(1.0, 300) ** -power
+    curves = [np.arange(1.0, 300) ** -power for power in (0.5, 1.0, 2.0)]
+    curves += [y + 4 for y in curves]  # that end far above 0
+    for y in curves:
         found = kneed.KneeLocator(
             np.arange(1, 300), y, curve="convex", direction="decreasing", S=0
         ).knee
         assert knee_of(y) == found
+
+
+def test_the_knee_lies_farthest_below_the_chord_also_where_a_curve_begins_level():
+    curve = 4 + np.minimum(1 / np.arange(1.0, 90), 0.5)
+    chord = np.linspace(curve[0], curve[-1], len(curve))
+    assert knee_of(curve) == 1 + (chord - curve).argmax() > 2
+    assert knee_of(curve[:2]) == 2  # no knee
+    assert knee_of(np.full(7, 3.0)) == 7
 
 
 @pytest.mark.parametrize("engine", [None, Cuts(40, 100)])

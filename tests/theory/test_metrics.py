@@ -58,6 +58,14 @@ def test_intrinsic_dimension_does_not_depend_on_scale(sets):
     assert intrinsic_dimension(1e-3 * x + 5) == pytest.approx(intrinsic_dimension(x), rel=1e-6)
 
 
+def test_intrinsic_dimension_needs_three_distinct_rows():
+    x = np.array([[0.0], [1.0], [3.0]])  # nearest distances 1, 1, 2; the next 3, 2, 3
+    expected = 2 / np.log([3, 2, 1.5]).sum()
+    assert intrinsic_dimension(x) == pytest.approx(expected)
+    with pytest.raises(el.InputError, match="at least 3 distinct rows"):
+        intrinsic_dimension(x[[0, 1, 1]])
+
+
 def test_frechet_distance_of_infinitely_many_rows_is_that_of_the_gaussians():
     shift = np.full(6, 0.5)
     g, r = normal(3, 4000) + shift, normal(4, 40000)
