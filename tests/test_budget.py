@@ -64,6 +64,12 @@ def test_shards_send_their_rows_and_receive_all_picks():
     assert cost(2 * 10**6, 10**4, 384, 4, 4).seconds - start == pytest.approx(once)
 
 
+def test_what_goes_over_the_network_is_told_from_two_shards_on():
+    rows = rows_of(np.zeros((1000, 10), dtype=np.float32))
+    assert budget_for(rows, 50, "euclidean").cost is None
+    assert budget_for(rows, 50, "euclidean", shards=2).cost == cost(1000, 50, 10, 4, 2)
+
+
 def test_a_budget_is_told_in_gib_and_refused_above_what_is_free():
     budget = Budget(bytes=3 * GIB // 2, operations=2e9, centred_copy=True, available=GIB)
     assert str(budget) == "1.50 GiB beyond the pool, at most 2.0e+09 operations"

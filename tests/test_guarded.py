@@ -20,6 +20,7 @@ from entroloop.selection.variety import variety_of
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
 from entroloop.study.history import History
+from entroloop.system.numbers import number
 from here import Here
 
 SPECTRUM = np.linspace(0.5, 2, 6)
@@ -89,6 +90,8 @@ def test_rows_that_join_the_training_set_anyway_count_with_every_choice(rng):
     sets = {name: np.concatenate([i, np.arange(300, 450)]) for name, i in picked.items()}
     expected = compare("random", sets, rows, guard, DISTANCES["euclidean"])
     assert found.decision.compared["greedy"][0] == pytest.approx(expected.gains[0], rel=1e-5)
+    one = {"joined": joined[:1], "inner": ["greedy"]}
+    assert el.select(x, 100, "guarded", guard=guard, reference=guard + 1, **one).decision
     alone = el.select(x, 100, "guarded", guard=guard, reference=guard + 1, inner=["greedy"])
     # Alone greedy is too wide; beside narrow rows the width is what lacks.
     assert alone.decision.compared["greedy"][0] < 0 < expected.gains[0]
@@ -241,6 +244,9 @@ def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence
     assert found.reason.endswith("as real rows do: variety was lost")
     assert "no choice is nearer to real rows" in varied.reason
     assert varied.reason.endswith("no loss of variety is seen")
+    times = f"{number(np.exp(found.copying[0]))} times as far from the rest of the pool"
+    assert times in found.reason
+    assert f"{number(np.exp(found.straying[0]))} times as far from real rows" in found.reason
     nothing = {"random without strays": (0.1, 0.1, 1.0)}  # every inner strategy was left out
     assert Decision("random", nothing, 1.0, 9, "energy").reason == ""
     # Known real rows in the pool do not hide that the others are copies.
@@ -324,7 +330,8 @@ def test_the_strength_of_threshold_decay_is_searched_for_the_largest_gain(rng):
     ("arguments", "message"),
     [
         ({"guard": np.ones((40, 2))}, "guard has 2 values a row, the pool 3"),
-        ({"guard": np.ones((20, 3))}, "at least 32 guard rows"),
+        ({"guard": np.ones((20, 3))}, "at least 32 guard rows; got 20"),
+        ({"guard": np.ones((15, 3)), "reference": np.ones((40, 3))}, "least 16 guard rows; got 15"),
         ({"guard": np.full((40, 3), np.nan)}, "guard"),
         ({"inner": []}, "at least one inner strategy"),
         ({"inner": ["guarded"]}, "inner strategy of itself"),

@@ -8,7 +8,8 @@ from scipy.stats import binomtest
 
 import entroloop as el
 from entroloop.metrics import METRICS
-from entroloop.metrics.intervals import wilson
+from entroloop.metrics.intervals import Taker, wilson
+from entroloop.metrics.sets import ROLES, Sets
 
 
 @pytest.fixture
@@ -278,6 +279,44 @@ def test_shares_have_intervals_of_counts_and_none_reaches_beyond_what_a_metric_c
         if m.interval is not None:
             assert METRICS[name].bounds[0] <= m.interval[0]
             assert m.interval[1] <= METRICS[name].bounds[1]
+
+
+@pytest.mark.parametrize("name", sorted(n for n, m in METRICS.items() if {*m.needs} <= {*ROLES}))
+def test_a_value_with_its_interval_is_that_of_the_metric_on_equal_sets(name, rng):
+    metric = METRICS[name]
+    rows = {role: rng.standard_normal((64, 3)) + 0.1 * at for at, role in enumerate(metric.needs)}
+    if "train" in rows and "generated" in rows:
+        rows["train"][:6] = rows["generated"][:6] + 1e-9  # some are memorized
+    rows.setdefault("generated", rng.standard_normal((64, 3)))
+    sets = Sets(**rows)
+    value, interval, _ = Taker(sets).take(metric, asked_for=True)
+    assert value == pytest.approx(metric.value(sets), rel=1e-9)
+    if interval is not None:
+        assert metric.bounds[0] <= interval[0] <= value <= interval[1] <= metric.bounds[1]
+    if metric.bounds[0] == 0 and np.isfinite(metric.bounds[1]):
+        assert 0 <= value <= metric.bounds[1] in (1, 100)
+
+
+def test_the_interval_of_a_share_of_rows_is_no_narrower_than_that_of_counts(rng):
+    # Equal sources far from each other: not one row lies near the other set, in no half of them.
+    rows = {"generated": rng.standard_normal((64, 3)), "reference": rng.standard_normal((64, 3))}
+    low, high = wilson(0.0, 64)
+    found = el.measure(**rows | {"generated": rows["generated"] + 99}, metrics=["precision"])
+    assert found["precision"].value == 0
+    assert found["precision"].interval == (0, pytest.approx(high))
+    whole = el.measure(generated=rows["reference"], reference=rows["reference"],
+                       metrics=["precision"])["precision"]  # fmt: skip
+    assert whole.value == 1
+    assert whole.interval == (pytest.approx(1 - high), 1)
+    assert low == 0
+
+
+@pytest.mark.parametrize("n", [7, 8])
+def test_an_interval_takes_eight_rows(n, rng):
+    rows = {"generated": rng.standard_normal((n, 2)), "train": rng.standard_normal((n, 2))}
+    found = el.measure(**rows, metrics=["total_variance", "generalization_score"])
+    assert all((m.interval is not None) == (n == 8) for m in found.values())
+    assert all(0 <= m.seconds < 60 for m in found.values())
 
 
 def test_pairs_are_those_that_trigger_their_metric(sets):

@@ -231,6 +231,9 @@ def test_the_preset_has_every_remedy_and_every_harm(tmp_path):
 def test_low_likelihood_takes_where_the_pool_is_thin_index_by_index():
     x = np.array([[0.0], [0.1], [0.2], [0.3], [2.0], [9.0]])
     assert el.select(x, 3, "low_likelihood", k=1).indices.tolist() == [5, 4, 0]
+    many = np.random.default_rng(0).standard_normal((40, 2))
+    five = el.select(many, 20, "low_likelihood", k=5).indices.tolist()
+    assert el.select(many, 20, "low_likelihood").indices.tolist() == five
     with pytest.raises(el.InputError, match="k must be a whole number"):
         el.select(x, 3, "low_likelihood", k=0)
 

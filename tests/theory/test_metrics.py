@@ -58,6 +58,14 @@ def test_intrinsic_dimension_does_not_depend_on_scale(sets):
     assert intrinsic_dimension(1e-3 * x + 5) == pytest.approx(intrinsic_dimension(x), rel=1e-6)
 
 
+def test_the_dimension_of_maximum_likelihood_is_its_equation(rng):
+    # Levina and Bickel 2005, averaged as MacKay and Ghahramani 2005 say: over inverses.
+    x = rng.standard_normal((60, 4))
+    r = np.sort(np.linalg.norm(x[:, None] - x, axis=2), axis=1)[:, 1:21]
+    inverse = [np.mean([np.log(row[-1] / row[j]) for j in range(19)]) for row in r]
+    assert intrinsic_dimension(x, "maximum_likelihood") == pytest.approx(1 / np.mean(inverse))
+
+
 def test_intrinsic_dimension_needs_three_distinct_rows():
     x = np.array([[0.0], [1.0], [3.0]])  # nearest distances 1, 1, 2; the next 3, 2, 3
     expected = 2 / np.log([3, 2, 1.5]).sum()
