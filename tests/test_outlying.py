@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.stats import binom
 from sklearn.neighbors import NearestNeighbors
 
@@ -44,6 +45,17 @@ def test_planted_strays_are_outliers_whatever_the_metric(rng, metric):
     assert 0.3 <= found.share < 0.35
     assert found.too_many
     assert (found.picks, found.real) == (200, 1000)
+
+
+def test_the_distance_that_outliers_exceed_is_between_two_halves_of_the_real_rows(rng):
+    real, picks = rows_like_real(rng, 301), rows_like_real(rng, 200)
+    found = outlying(picks, real, NONE, DISTANCES["euclidean"], 7)
+    order = np.random.default_rng(7).permutation(301)
+    first, second = real[order[:150]], real[order[150:]]
+    apart = cdist(first, second)
+    among = np.sort(np.concatenate([apart.min(axis=0), apart.min(axis=1)]))
+    assert found.distance == pytest.approx(among[297])  # the 298th: ⌈0.99 · 301⌉
+    assert found.share == (cdist(picks, second).min(axis=1) > among[297]).mean()
 
 
 def test_too_few_real_rows_judge_nothing(rng):

@@ -485,3 +485,15 @@ def test_rows_from_outside_a_pool_of_images_may_be_flat_but_no_images_of_another
     assert el.select(images, 6, initial=outside[:3].reshape(3, 16)).indices.tolist() == expected
     with pytest.raises(el.InputError, match=r"shape \(8, 2, 1\), the pool of \(4, 4, 1\)"):
         el.select(images, 6, initial=outside[:3].reshape(3, 8, 2, 1))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"resize": 4}, {"mode": "grey"}, {"resize": 4, "mode": "grey"}]
+)
+def test_images_of_an_array_are_resized_and_brought_to_a_mode_before_they_are_compared(
+    changed, rng
+):
+    x = rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    expected = el.select(el.load(x, **changed).data, 12, first=0).indices.tolist()
+    assert el.select(x, 12, first=0, **changed).indices.tolist() == expected
+    assert el.select(x, 12, first=0).indices.tolist() != expected
