@@ -268,11 +268,11 @@ def test_what_decodes_is_part_of_the_key_of_the_data():
 
 def test_real_faces_keep_most_of_their_variance_in_64_components(real_data):
     folder = real_data / "faces32"
-    source = PrincipalComponents(path=str(folder), files="train*", label=None, limit=3000,
-                                 learned_from=2000, n_train=2, n_reference=2)  # fmt: skip
+    source = PrincipalComponents(path=str(folder), files="train*", label=None, limit=1500,
+                                 learned_from=1000, n_train=2, n_reference=2)  # fmt: skip
     real = source.load()
-    images = Parquet(path=str(folder), files="train*", label=None, limit=3000, n_train=2,
-                     n_reference=2).load().data[2000:].astype(float)  # fmt: skip
+    images = Parquet(path=str(folder), files="train*", label=None, limit=1500, n_train=2,
+                     n_reference=2).load().data[1000:].astype(float)  # fmt: skip
     left = (
         np.square(real.decoder(real.data) - images).sum() / np.square(images - images.mean(0)).sum()
     )

@@ -85,7 +85,8 @@ RUNS = [  # a study first: others read it
     ("select", ["--pool", "a", "-n", "4", "--materialize", "parquet", "--html", "page.html"]),
     ("measure", ["--generated", "a", "--train", "b", "--html", "page.html"]),
     ("duplicates", ["--pool", "a", "--threshold", "900", "--html", "page.html"]),
-    ("audit", ["a", "b", "--level", "0.4", "--html", "page.html"]), ("figures", ["out/run"]),
+    ("audit", ["a", "b", "--level", "0.4", "--html", "page.html"]),
+    ("figures", ["out/run", "--format", "svg"]),
     ("presets", ["digits"]), ("doctor", ["out/run"]), ("doctor", ["out/run", "--repair"]),
     ("doctor", ["out/run", "--clear", "--yes"]), ("doctor", ["--clear-cache"]),
 ]  # fmt: skip

@@ -105,6 +105,12 @@ class Half(Sets):
         """See `Sets`; of the whole, so that each image is looked at once."""
         return self._whole.per_image(role, name, make)[self._index[role]]
 
+    def in_order(self, role: str, name: str, make: Callable[[Array], Float64]) -> Float64:
+        """See `Sets`; what the whole has, without the rows of the other half."""
+        values, order = self._whole._ordered(role, name, make)
+        inside = self._at(role) >= 0
+        return values[inside[order]].reshape(len(order), -1)
+
     def given_train(self, name: str, make: Callable[[Sets], Float64]) -> Float64:
         """See `Sets`; of the whole, where the training rows are its."""
         whole = self._whole

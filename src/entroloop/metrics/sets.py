@@ -204,6 +204,22 @@ class Sets:
             )
         return self.once((name, id(self[role])), lambda: make(as_images(self._originals[role])))
 
+    def in_order(self, role: str, name: str, make: Callable[[Array], Float64]) -> Float64:
+        """Return each column of what `make` says of a role's rows, ascending, (columns, n)."""
+        return self._ordered(role, name, make)[0]
+
+    def _ordered(
+        self, role: str, name: str, make: Callable[[Array], Float64]
+    ) -> tuple[Float64, NDArray[np.int64]]:
+        """Return the same, kept under a name, and which row each value is of."""
+
+        def find() -> tuple[Float64, NDArray[np.int64]]:
+            columns = np.ascontiguousarray(make(self[role]).T)
+            order = np.argsort(columns, axis=1)
+            return np.take_along_axis(columns, order, axis=1), order
+
+        return self.once((name, id(self[role])), find)
+
     def given_train(self, name: str, make: Callable[[Sets], Float64]) -> Float64:
         """Return what `make` says of each generated row by the rows of train_whole alone."""
         key = (name, id(self["generated"]), id(self["train_whole"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from entroloop.metrics.sets import Sets
-from entroloop.samples import Array
+from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
 
 DIRECTIONS = 256
@@ -25,14 +25,20 @@ def sliced_wasserstein(
 
 def sliced_wasserstein_of(sets: Sets, directions: int = DIRECTIONS) -> float:
     """See `sliced_wasserstein`."""
-    g, r = sets["generated"], sets["reference"]
-    rng = rng_for(sets.seed, 0, "directions")
-    theta = rng.standard_normal((g.shape[1], directions))
-    theta /= np.sqrt(np.square(theta).sum(axis=0))
-    a, b = (np.sort(x.astype(np.float64) @ theta, axis=0) for x in (g, r))
+
+    def along_lines(x: Array) -> Float64:
+        rng = rng_for(sets.seed, 0, "directions")
+        theta = rng.standard_normal((x.shape[1], directions))
+        theta /= np.sqrt(np.square(theta).sum(axis=0))
+        lines: Float64 = x.astype(np.float64) @ theta
+        return lines
+
+    name = f"along {directions} lines"
+    a, b = (sets.in_order(role, name, along_lines) for role in ("generated", "reference"))
     # Quantiles between all jumps of the two distribution functions, each with its probability.
-    steps = np.union1d(np.arange(1, len(a) + 1) / len(a), np.arange(1, len(b) + 1) / len(b))
+    m, n = a.shape[1], b.shape[1]
+    steps = np.union1d(np.arange(1, m + 1) / m, np.arange(1, n + 1) / n)
     widths = np.diff(steps, prepend=0.0)
     middle = steps - widths / 2
-    i, j = (np.minimum((middle * len(x)).astype(int), len(x) - 1) for x in (a, b))
-    return float(np.sqrt((np.square(a[i] - b[j]) * widths[:, None]).sum(axis=0).mean()))
+    i, j = (np.minimum((middle * k).astype(int), k - 1) for k in (m, n))
+    return float(np.sqrt((np.square(a[:, i] - b[:, j]) @ widths).mean()))
