@@ -56,11 +56,16 @@ def entroloop(tmp_path):
 
 @pytest.fixture
 def entroloop_here(tmp_path, monkeypatch, capsys):
-    """Run the command line as `entroloop` does, but in this process, which starts faster."""
+    """Run the command line as `entroloop` does, but in this process, which starts faster, steps of
+    a study on this machine included.
+    """
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         from entroloop.cli import main
+        from entroloop.commands import run as command
+        from here import Here
 
+        monkeypatch.setattr(command, "LocalEngine", lambda workers: Here())
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["entroloop", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:

@@ -15,6 +15,7 @@ import entroloop as el
 from entroloop.data import decoding_in_order
 from entroloop.data.decoding_processes import DecodingProcesses
 from entroloop.study.build import SOURCES
+from here import Here
 
 datasets = pytest.importorskip("datasets")
 
@@ -287,7 +288,7 @@ def test_a_study_of_a_table_of_numbers_runs(tmp_path, rng, tiny):
     frame.assign(kind=["x", "y"] * 60, id=range(120)).to_csv(tmp_path / "rows.csv", index=False)
     data = {"source": "load", "path": str(tmp_path / "rows.csv"), "label": "kind"}
     study = tiny | {"data": data | {"column": ["a", "c"], "n_train": 32, "n_reference": 32}}
-    records = list(el.run_study(study, out=tmp_path / "study"))
+    records = list(el.run_study(study, out=tmp_path / "study", engine=Here()))
     assert all(np.isfinite(record.entropy_samples) for record in records)
     real = el.load_study(tmp_path / "study").real
     assert np.array_equal(real.data, frame[["a", "c"]].to_numpy())

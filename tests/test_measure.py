@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 import entroloop as el
 from entroloop.metrics import METRICS
-from entroloop.metrics.intervals import Taker, wilson
+from entroloop.metrics.intervals import WIDE, Taker, wilson
 from entroloop.metrics.sets import ROLES, Sets
 
 
@@ -106,7 +106,7 @@ def test_a_planted_copy_is_found(sets):
     assert found["auth_pct"].value <= 80
 
 
-def test_the_command_prints_the_contracts_json(entroloop, tmp_path, sets):
+def test_the_command_prints_the_contracts_json(entroloop, entroloop_here, tmp_path, sets):
     for role, rows in sets.items():
         np.save(tmp_path / f"{role}.npy", rows)
     arguments = [x for role in sets for x in (f"--{role}", f"{role}.npy")]
@@ -122,7 +122,7 @@ def test_the_command_prints_the_contracts_json(entroloop, tmp_path, sets):
         else:
             assert found["value"] is None
         assert {"value", "interval", "note", "comparable", "seconds"} <= set(found)
-    one = json.loads(entroloop("measure", *arguments, "--metrics", "auth_pct").stdout)
+    one = json.loads(entroloop_here("measure", *arguments, "--metrics", "auth_pct").stdout)
     assert list(one["metrics"]) == ["auth_pct"]
 
 
@@ -332,6 +332,15 @@ def test_pairs_are_those_that_trigger_their_metric(sets):
 def test_the_score_comes_with_that_of_held_out_rows(sets):
     found = el.measure(**sets, metrics=["generalization_score"])
     assert list(found) == ["generalization_score", "generalization_score_reference"]
+
+
+@pytest.mark.parametrize("d", [WIDE, WIDE + 1])
+def test_beyond_so_many_values_what_takes_long_waits_for_its_name(d, rng):
+    rows = {"generated": rng.standard_normal((9, d)), "reference": rng.standard_normal((9, d))}
+    found = el.measure(**rows)
+    assert (found["frechet_distance"].interval is None) == (d > WIDE)
+    assert np.isnan(found["frechet_distance_infinity"].value)  # of too few rows, or unasked
+    assert ("ask for it by name" in found["frechet_distance_infinity"].note) == (d > WIDE)
 
 
 def test_few_rows_of_large_images_need_no_matrix_of_all_features(rng):

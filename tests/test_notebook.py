@@ -10,6 +10,7 @@ import pytest
 import entroloop as el
 from entroloop.system.numbers import number, with_interval
 from entroloop.system.progress_line import ProgressLine
+from here import Here
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -17,7 +18,7 @@ HOSTILE = "<script>alert(1)</script>"
 @pytest.fixture
 def study(tiny, tmp_path):
     tiny["name"] = HOSTILE
-    records = list(el.run_study(tiny, out=tmp_path / "s", workers=1))
+    records = list(el.run_study(tiny, out=tmp_path / "s", engine=Here()))
     return records, el.load_study(tmp_path / "s")
 
 
@@ -64,7 +65,7 @@ def test_in_a_notebook_progress_is_a_bar_that_is_written_over(tiny, tmp_path, mo
     stream, clock = Stream(), iter(np.arange(0, 10**6, 3.0))
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("entroloop.system.progress_line.time.monotonic", lambda: next(clock))
-    for _ in el.run_study(tiny, out=tmp_path / "s", workers=1, progress=True):
+    for _ in el.run_study(tiny, out=tmp_path / "s", engine=Here(), progress=True):
         pass
     shown = stream.getvalue()
     lines = shown.rstrip("\n").split("\r")[1:]

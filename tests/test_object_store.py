@@ -17,6 +17,7 @@ from entroloop.commands.prepare import prepare
 from entroloop.store import object_store
 from entroloop.store.folder import Store
 from entroloop.store.object_store import ObjectStore, store_at
+from here import Here
 
 STUDY = {
     "name": "far", "generations": 2,
@@ -44,7 +45,7 @@ def url(tmp_path):
 
 
 def run(out):
-    return list(el.run_study(STUDY, out=out, device="cpu", workers=1))
+    return list(el.run_study(STUDY, out=out, device="cpu", engine=Here()))
 
 
 def the_same(a, b):
@@ -69,7 +70,7 @@ def test_a_study_in_an_object_store_is_that_of_a_folder(tmp_path, machine, url):
 
 
 def test_another_machine_goes_on_with_what_is_there(tmp_path, machine, url):
-    stopped = el.run_study(STUDY, out=url, device="cpu", workers=1)
+    stopped = el.run_study(STUDY, out=url, device="cpu", engine=Here())
     next(stopped)
     stopped.close()
     machine("b")
@@ -122,7 +123,7 @@ def test_a_place_that_holds_something_else_is_refused(tmp_path, machine, url):
 def test_arms_that_are_gone_are_no_longer_current_from_another_machine(tmp_path, machine, url):
     whole = run(url)
     machine("b")
-    list(el.run_study(STUDY | {"arms": STUDY["arms"][:1]}, out=url, device="cpu", workers=1))
+    list(el.run_study(STUDY | {"arms": STUDY["arms"][:1]}, out=url, device="cpu", engine=Here()))
     lists = (tmp_path / "bucket" / "study" / "arms").glob("*/seed-*.json")
     arms = {p.parent.name for p in lists if json.loads(p.read_text())["generations"]}
     assert arms == {"replace-random"}

@@ -15,8 +15,10 @@ import yaml
 import entroloop as el
 from entroloop.commands.doctor import examine
 from entroloop.store.records import SETTINGS, frame
+from here import Here
 
-FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32"]
+FAST = ["--set", "generator=gaussian", "--set", "generations=2", "--set", "data.n_train=32",
+        "--workers", "1"]  # fmt: skip  # each worker takes its time to start
 
 
 def one_line(answer):
@@ -27,8 +29,10 @@ def one_line(answer):
     return lines[0]
 
 
-def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entroloop, tmp_path):
-    answer = entroloop("run", *FAST)
+def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(
+    entroloop, entroloop_here, tmp_path
+):
+    answer = entroloop("run", *FAST[:-2])  # as many workers as it starts unasked
     assert answer.returncode == 0, answer.stderr
     summary = json.loads(answer.stdout)
     assert summary["study"] == "digits"
@@ -39,7 +43,7 @@ def test_run_prints_one_json_object_and_leaves_a_study_folder_with_a_report(entr
     page = (tmp_path / summary["report"]).read_text()
     assert 'id="collapse">Collapse profile' in page
     assert "generation 2" in answer.stderr
-    again = entroloop("run", *FAST)
+    again = entroloop_here("run", *FAST)
     assert json.loads(again.stdout) == summary
     assert "0 trainings to do" in again.stderr
 
@@ -157,9 +161,9 @@ def test_a_folder_of_something_else_or_another_study_is_one_line(entroloop_here,
     assert "holds the study 'tiny'" in one_line(entroloop_here("run", *FAST, "--out", "mine"))
 
 
-def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
+def test_ctrl_c_ends_with_130_and_the_same_command_finishes(entroloop_here, tmp_path):
     command = [sys.executable, "-m", "entroloop", "run", "--set", "generator=gaussian"]
-    command += ["--set", "generations=6", "--set", "data.n_train=64"]
+    command += ["--set", "generations=4", "--set", "data.n_train=64"]
     log = tmp_path / "stderr.txt"
     with log.open("w") as stream:
         process = subprocess.Popen(
@@ -174,7 +178,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes(tmp_path):
     errors = log.read_text()
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = entroloop_here(*command[3:])
     assert done.returncode == 0
     assert "re-used" in done.stderr
 
@@ -255,9 +259,9 @@ def test_runs_of_before_stay_and_are_told(entroloop_here, tmp_path, tiny):
 
 
 def test_generations_of_another_generator_and_of_a_longer_study_stay(tiny, tmp_path):
-    longer = frame(list(el.run_study(tiny, out=tmp_path / "s")))
-    list(el.run_study(tiny, out=tmp_path / "s", generations=2, generator="kde"))
-    list(el.run_study(tiny, out=tmp_path / "s", generations=1))
+    longer = frame(list(el.run_study(tiny, out=tmp_path / "s", engine=Here())))
+    list(el.run_study(tiny, out=tmp_path / "s", engine=Here(), generations=2, generator="kde"))
+    list(el.run_study(tiny, out=tmp_path / "s", engine=Here(), generations=1))
     every = el.load_records(tmp_path / "s", all=True)
     now = el.load_records(tmp_path / "s")
     assert len(now) == 4
@@ -269,12 +273,12 @@ def test_generations_of_another_generator_and_of_a_longer_study_stay(tiny, tmp_p
 
 
 def test_a_run_that_is_killed_under_one_configuration_is_listed_under_the_next(tiny, tmp_path):
-    records = el.run_study(tiny, out=tmp_path / "s", workers=1)
+    records = el.run_study(tiny, out=tmp_path / "s", engine=Here())
     for _ in range(3):
         next(records)
     records.close()  # generations that were complete and not yet listed may be among them
     made = len(list((tmp_path / "s/stages/record").iterdir()))
-    list(el.run_study(tiny, out=tmp_path / "s", seeds=[7], generations=1))
+    list(el.run_study(tiny, out=tmp_path / "s", engine=Here(), seeds=[7], generations=1))
     every = el.load_records(tmp_path / "s", all=True)
     others = every[~every["current"]]
     assert len(others[["seed", "generation", "entropy_samples"]].drop_duplicates()) == made
@@ -304,11 +308,11 @@ def test_clearing_lists_what_it_removes_and_waits_for_consent(entroloop_here, tm
 
 def test_what_a_run_made_while_the_question_was_open_is_not_cleared(tmp_path, tiny):
     tiny |= {"generations": 1, "seeds": [0]}
-    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", workers=1))
-    list(el.run_study(tiny, tmp_path / "s", workers=1))
+    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", engine=Here()))
+    list(el.run_study(tiny, tmp_path / "s", engine=Here()))
     found = examine(tmp_path / "s")
     assert found.removal()  # seed 1 is of no use then
-    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", workers=1))  # and it is again
+    list(el.run_study(tiny | {"seeds": [1]}, tmp_path / "s", engine=Here()))  # and it is again
     with pytest.raises(el.InputError, match="has changed since it was looked at"):
         found.remove()
     assert examine(tmp_path / "s").is_whole

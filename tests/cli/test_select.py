@@ -61,9 +61,11 @@ def test_an_array_is_selected_as_the_python_call_does(entroloop, tmp_path, rng):
     assert summary["pools"] == {"emb": {"rows": 60, "chosen": 20}}
 
 
-def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path, images):
-    answer = entroloop("select", "--pool", "images", "-n", 5, "--out", "s", "--group-by", "label",
-                       "--quota", "equal", "--materialize", "copy")  # fmt: skip
+def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop_here, tmp_path, images):
+    answer = entroloop_here(
+        "select", "--pool", "images", "-n", 5, "--out", "s", "--group-by", "label",
+        "--quota", "equal", "--materialize", "copy",
+    )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
     assert table["group"].value_counts().to_dict() == {"cats": 3, "dogs": 2}
@@ -75,7 +77,7 @@ def test_a_folder_of_images_skips_and_lists_the_corrupt_one(entroloop, tmp_path,
     copies = in_pick_order(tmp_path / "s/chosen")
     assert [c.read_bytes() for c in copies] == [(images / i).read_bytes() for i in table["id"]]
     assert "04.png" in one_line(
-        entroloop("select", "--pool", "images", "-n", 5, "--out", "t", "--strict")
+        entroloop_here("select", "--pool", "images", "-n", 5, "--out", "t", "--strict")
     )
     assert not (tmp_path / "t").exists()
 
@@ -87,14 +89,16 @@ def test_links_point_to_the_chosen_files(entroloop_here, tmp_path, images):
     assert [p.resolve() for p in links] == [(images / i).resolve() for i in table["id"]]
 
 
-def test_parquet_pools_give_columns_for_groups_and_weights(entroloop, tmp_path, rng):
+def test_parquet_pools_give_columns_for_groups_and_weights(entroloop_here, tmp_path, rng):
     cells = [{"bytes": png(rng.integers(0, 256, (4, 4)).astype(np.uint8)), "path": None}
              for _ in range(20)]  # fmt: skip
     frame = pd.DataFrame({"image": cells, "label": np.arange(20) % 2})
     frame["quality"] = np.linspace(0.5, 2, 20)
     frame.to_parquet(tmp_path / "a.parquet", row_group_size=7)
-    answer = entroloop("select", "--pool", "real=a.parquet", "-n", 6, "--out", "s", "--group-by",
-                       "label", "--weights", "quality", "--materialize", "parquet")  # fmt: skip
+    answer = entroloop_here(
+        "select", "--pool", "real=a.parquet", "-n", 6, "--out", "s", "--group-by", "label",
+        "--weights", "quality", "--materialize", "parquet",
+    )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
     assert table["group"].value_counts().to_dict() == {"0": 3, "1": 3}
@@ -102,7 +106,7 @@ def test_parquet_pools_give_columns_for_groups_and_weights(entroloop, tmp_path, 
     pixels = [np.asarray(Image.open(io.BytesIO(c["bytes"]))) for c in chosen["image"]]
     original = [np.asarray(Image.open(io.BytesIO(cells[i]["bytes"]))) for i in table["index"]]
     assert np.array_equal(pixels, original)
-    again = entroloop("select", "--pool", "s/chosen.parquet", "-n", 2, "--out", "t")
+    again = entroloop_here("select", "--pool", "s/chosen.parquet", "-n", 2, "--out", "t")
     assert again.returncode == 0, again.stderr  # what is written can be read
 
 
@@ -396,17 +400,19 @@ def test_a_parameter_of_the_wrong_kind_is_one_line(
     assert message in one_line(answer)
 
 
-def test_reasons_for_skipping_hold_no_memory_address(entroloop, tmp_path, images):
-    one = entroloop("select", "--pool", "images", "-n", 3, "--out", "s")
-    two = entroloop("select", "--pool", "images", "-n", 3, "--out", "s")
+def test_reasons_for_skipping_hold_no_memory_address(entroloop_here, tmp_path, images):
+    one = entroloop_here("select", "--pool", "images", "-n", 3, "--out", "s")
+    two = entroloop_here("select", "--pool", "images", "-n", 3, "--out", "s")
     assert "0x" not in one.stdout
     assert one.stdout == two.stdout
 
 
-def test_real_images_are_selected_from_parquet(entroloop, tmp_path, real_data):
+def test_real_images_are_selected_from_parquet(entroloop_here, tmp_path, real_data):
     pool = real_data / "mnist/test-00000-of-00001.parquet"
-    answer = entroloop("select", "--pool", f"mnist={pool}", "-n", 500, "--out", "s", "--group-by",
-                       "label", "--quota", "equal")  # fmt: skip
+    answer = entroloop_here(
+        "select", "--pool", f"mnist={pool}", "-n", 500, "--out", "s", "--group-by", "label",
+        "--quota", "equal",
+    )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     table = pd.read_parquet(tmp_path / "s/selection.parquet")
     assert table["group"].value_counts().to_dict() == {str(d): 50 for d in range(10)}

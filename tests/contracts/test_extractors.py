@@ -466,14 +466,16 @@ def _real(name):
     return sorted((Path(DATA) / folder).glob(f"*{split}*.parquet"))[0]
 
 
-def test_the_command_line_shows_and_clears_the_cache(entroloop, models, tmp_path, images):
+def test_the_command_line_shows_and_clears_the_cache(
+    entroloop_here, models, tmp_path, images, monkeypatch
+):
     np.save(tmp_path / "g.npy", images)
-    cache = {"ENTROLOOP_CACHE": str(tmp_path / "cache")}
+    monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path / "cache"))
     arguments = ["--features", f"torchscript:{models / 'small.pt'}", "--metrics", "total_variance"]
-    answer = entroloop("measure", "--generated", "g.npy", *arguments, env=cache)
+    answer = entroloop_here("measure", "--generated", "g.npy", *arguments)
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["generated"] == {"n": 70, "d": 8}
-    shown = json.loads(entroloop("doctor", env=cache).stdout)["features_cache"]
+    shown = json.loads(entroloop_here("doctor").stdout)["features_cache"]
     assert shown["sets"] == 1
-    entroloop("doctor", "--clear-cache", env=cache)
+    entroloop_here("doctor", "--clear-cache")
     assert not list((tmp_path / "cache").rglob("*.npy"))

@@ -106,6 +106,15 @@ def test_the_path_of_a_gpu_gives_the_same_neighbours(kind, same, rng, monkeypatc
     assert np.array_equal(found.distances, expected.distances)
 
 
+def test_the_path_of_a_gpu_leaves_out_a_rows_own_index_chunk_by_chunk(rng, monkeypatch):
+    x = rng.standard_normal((60, 3))
+    expected = nearest(x, x, 4, exclude_same_index=True)
+    monkeypatch.setattr(neighbors, "device_for", lambda device: "torch cpu")
+    monkeypatch.setattr(neighbors, "CHUNK_BYTES", 4 * 3 * 20)
+    found = nearest(x, x, 4, exclude_same_index=True, device="cuda")
+    assert np.array_equal(found.indices, expected.indices)
+
+
 @pytest.mark.gpu
 def test_a_gpu_finds_the_same_neighbours(rng):
     q, r = pair("plain", rng)

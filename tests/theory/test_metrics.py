@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from scipy.stats import chi2, mannwhitneyu, multivariate_normal
+from scipy.stats import chi2, mannwhitneyu, multivariate_normal, skew
 
 import entroloop as el
 from entroloop.metrics import METRICS, Sets, kernels
@@ -26,6 +26,7 @@ from entroloop.metrics.moments import (
 )
 from entroloop.metrics.neighbourhood import auth_rows, memorized_rows
 from entroloop.metrics.originals import OF_ORIGINALS
+from entroloop.metrics.sets import NEIGHBOURS
 from entroloop.metrics.sliced import sliced_wasserstein
 from entroloop.metrics.tails import tail_share
 
@@ -244,6 +245,15 @@ def test_spikiness_is_about_0_for_a_gaussian_of_any_scale_and_grows_with_spikes(
 def test_hubness_rises_with_the_dimension(rng):
     few, many = (hubness(rng.standard_normal((1000, d))) for d in (3, 100))
     assert few < 1 < many
+
+
+def test_hubness_takes_as_many_neighbours_as_are_known_of_four_times_the_rows(rng):
+    x = rng.standard_normal((4 * NEIGHBOURS, 3))
+    near = np.argsort(np.linalg.norm(x[:, None] - x, axis=2), axis=1)[:, 1 : NEIGHBOURS + 1]
+    counts = np.bincount(near.ravel(), minlength=len(x))
+    assert hubness(x, NEIGHBOURS) == pytest.approx(skew(counts))
+    with pytest.raises(el.InputError, match="at least 80 distinct rows"):
+        hubness(x[1:], NEIGHBOURS)
 
 
 # Generated rows: copies of training rows, and rows near a plane that crowd at its middle; the

@@ -344,9 +344,12 @@ def test_the_error_of_fkea_leaves_out_a_twentieth_of_the_rows_at_a_time(n, rng):
     assert fkea_error(x, **told) == pytest.approx(np.sqrt(19 * np.var(left)), rel=1e-9)
 
 
-@pytest.mark.parametrize("frequencies", [64, 128])  # fewer and more than pairs of rows
-def test_the_error_of_ken_is_its_deviation_over_draws(frequencies, rng):
-    told = {"bandwidth": 3.0, "frequencies": frequencies}
+@pytest.mark.parametrize(
+    ("frequencies", "ratio"),
+    [(64, 1.0), (128, 1.0), (64, 2.0)],  # fewer and more than pairs of rows
+)
+def test_the_error_of_ken_is_its_deviation_over_draws(frequencies, ratio, rng):
+    told = {"bandwidth": 3.0, "frequencies": frequencies, "ratio": ratio}
     pairs = rng.standard_normal((250, 2, 100, 6))
     pairs[:, 0][rng.random((250, 100)) < 1 / 3] += 4  # a mode that the reference lacks
     found = np.std([ken(generated=g, reference=r, **told) for g, r in pairs], ddof=1)
