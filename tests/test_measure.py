@@ -293,8 +293,13 @@ def test_a_value_with_its_interval_is_that_of_the_metric_on_equal_sets(name, rng
     assert value == pytest.approx(metric.value(sets), rel=1e-9)
     if interval is not None:
         assert metric.bounds[0] <= interval[0] <= value <= interval[1] <= metric.bounds[1]
-    if metric.bounds[0] == 0 and np.isfinite(metric.bounds[1]):
-        assert 0 <= value <= metric.bounds[1] in (1, 100)
+
+
+def test_what_is_bounded_is_a_share_or_a_percentage():
+    bounded = {name: m.bounds for name, m in METRICS.items() if np.isfinite(m.bounds[1])}
+    assert {name for name, (_, high) in bounded.items() if high != 1} == {"auth_pct"}
+    assert bounded["auth_pct"] == (0, 100)
+    assert all(low == 0 for low, _ in bounded.values())
 
 
 def test_the_interval_of_a_share_of_rows_is_no_narrower_than_that_of_counts(rng):
