@@ -117,7 +117,7 @@ def test_near_duplicates_over_shards_are_those_of_one_machine(cluster, pool, mon
             hosts.ask = asked
             return hosts
 
-    for engine in (el.RayEngine(3), Unlucky(2)):
+    for engine in (el.RayEngine(2), Unlucky(2)):
         spread = el.duplicates(pool, 1.6, engine=engine)
         for name in ("first", "second", "distances", "equal"):
             assert np.array_equal(getattr(spread, name), getattr(alone, name))
@@ -126,7 +126,7 @@ def test_near_duplicates_over_shards_are_those_of_one_machine(cluster, pool, mon
 
 
 def test_measures_over_shards_are_those_of_one_machine(cluster, pool):
-    engine = el.RayEngine(3)
+    engine = el.RayEngine(2)
     assert el.knn_entropy(pool, engine=engine) == el.knn_entropy(pool)
     score = el.generalization_score(generated=pool[:100] + 1, train=pool, engine=engine)
     assert score == el.generalization_score(generated=pool[:100] + 1, train=pool)

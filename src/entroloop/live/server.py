@@ -50,7 +50,9 @@ class LivePage:
             raise InputError(f"port {port} of this machine cannot be used: {error}") from None
         self._server.page = self
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        serve = self._server.serve_forever
+        # Closing waits until it is noticed: a twentieth of a second at most, not half of one.
+        self._thread = threading.Thread(target=serve, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
