@@ -188,10 +188,15 @@ def test_an_actor_that_fails_tells_why(cluster, pool):
     hosts.close()
 
 
-def test_a_study_on_ray_has_the_records_of_one_made_in_this_process(cluster, tmp_path):
+@pytest.mark.parametrize(
+    "generator",
+    [{"name": "gaussian"}, pytest.param(STUDY["generator"], marks=pytest.mark.slow)],
+    ids=["gaussian", "mlp_diffusion"],
+)
+def test_a_study_on_ray_has_the_records_of_one_made_in_this_process(cluster, tmp_path, generator):
     import pandas as pd
 
-    study = STUDY | {"generations": 2, "seeds": [0]}
+    study = STUDY | {"generations": 2, "seeds": [0], "generator": generator}
     list(el.run_study(study, out=tmp_path / "here", device="cpu", engine=Here()))
     made = list(el.run_study(study, out=tmp_path / "ray", device="cpu", engine=el.RayEngine(2)))
     assert len(made) == 6

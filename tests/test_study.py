@@ -285,7 +285,7 @@ def kill_and_resume(config, tmp_path, expected, moments):
 def test_a_killed_run_resumes_to_equal_records(tiny, tmp_path, rng):
     tiny["generations"] = 8
     expected = run(tiny, tmp_path / "expected")
-    kill_and_resume(tiny, tmp_path, expected, rng.uniform(0, 0.5, 2))
+    kill_and_resume(tiny, tmp_path, expected, rng.uniform(0, 0.5, 1))
 
 
 @pytest.mark.slow
