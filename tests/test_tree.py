@@ -14,8 +14,8 @@ from entroloop.distances.spaces import Euclidean, Manhattan
 from entroloop.pools.tree import Tree, pays
 
 pytest.importorskip("numba", reason="numba is not installed: entroloop[fast]")
-WIDTHS = [1, 2, 3, 8]  # each is compiled anew, and again for another power of the space
-OF_MANHATTAN = [3]
+WIDTHS = [1, 2, 3, 7, 8]  # each is compiled anew, and again for another power of the space
+OF_MANHATTAN = [3, 8]
 
 
 @pytest.fixture
