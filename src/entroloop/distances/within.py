@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,11 @@ def pairs_within(queries: Array, rows: Array, radii: Float64, most: int) -> Pair
     decides; None where there are more than `most`.
     """
     found: dict[int, tuple[Index, Index, Float64]] = {}
-    certain: dict[int, int] = {}
+    certain: list[int] = []
 
     def find(part: _Part) -> None:
-        certain[part.first] = int(np.count_nonzero(part.certain))
-        if sum(list(certain.values())) > most:
+        certain.append(int(np.count_nonzero(part.certain)))
+        if sum(certain) > most:
             return
         some = part.certain
         some[part.doubtful] = True
@@ -94,19 +95,21 @@ def _compare(queries: Array, rows: Array, radii: Float64, use: Callable[[_Part],
     """Compare all pairs with the radii of the rows, by parts, in threads; call `use` with each."""
     centre, reach = centre_and_reach(rows, queries)
     space = Euclidean(centre, reach, NumpyMultiplier())
-    limits = np.square(radii) / space.unit
-    prepared: dict[Any, tuple[Array, Float64]] = {}
+
+    @cache
+    def prepared(dtype: Any) -> tuple[Array, float, Array]:
+        """Return the rows as they are multiplied, the largest length, and their limits."""
+        y, lengths = space.prepare(rows, dtype)
+        limits = np.minimum(np.square(radii) / space.unit, float(np.finfo(dtype).max))
+        return y, float(lengths.max(initial=0)), limits.astype(dtype)
 
     def sides(some: Array, dtype: Any) -> tuple[NDArray[np.bool_], tuple[Index, Index]]:
-        if dtype not in prepared:
-            prepared[dtype] = space.prepare(rows, dtype)
-        y, lengths = prepared[dtype]
+        y, largest, limits = prepared(dtype)
         x, own = space.prepare(some, dtype)
-        value, limit = space.tile(x, own, y), np.minimum(limits, float(np.finfo(dtype).max))
-        value -= limit.astype(dtype)
+        value = space.tile(x, own, y)
+        value -= limits
         # Limits and differences are rounded once more than the bound of a value knows of; a limit
         # beyond (|x| + |y|)², which no value exceeds, is no nearer for it.
-        largest = float(lengths.max(initial=0))
         slack = space.bound(own, largest, dtype) / space.unit
         slack += 2 * float(np.finfo(dtype).eps) * np.square(own + largest)
         slack = np.nextafter(slack.astype(dtype), dtype(np.inf))[:, None]
@@ -127,5 +130,5 @@ def _compare(queries: Array, rows: Array, radii: Float64, use: Callable[[_Part],
 
     block = max(1, TILE_BYTES // (4 * max(1, len(rows))))
     with products_in_one_thread():
-        prepared[np.float32] = space.prepare(rows, np.float32)
+        prepared(np.float32)  # once, before the threads ask for it
         in_threads(compare, range(0, len(queries), block), threads_here())

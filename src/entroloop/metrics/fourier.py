@@ -232,11 +232,8 @@ class _Compared:
         check_rows(y, "the second set")
         if x.shape[1] != y.shape[1]:
             raise InputError(f"one set has {x.shape[1]} values a row, the other {y.shape[1]}")
-        self._ratio, self._rows, self._waves = (
-            ratio,
-            (x, y),
-            _waves(x.shape[1], bandwidth, frequencies, seed),
-        )
+        self._ratio, self._rows = ratio, (x, y)
+        self._waves = _waves(x.shape[1], bandwidth, frequencies, seed)
         self._coordinates: tuple[Float64, Float64] | None = None
         if len(x) + len(y) <= 2 * frequencies:
             # Features are φ = Rᵀ Qᵀ, Q orthogonal: lines of Rᵀ have the same products.

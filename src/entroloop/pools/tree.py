@@ -68,6 +68,7 @@ class Tree:
     """
 
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
+        assert rows.shape[1] <= WIDEST_IN_ORDER  # sums of more are not in NumPy's order
         self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
         self._weighted = weights is not None
         self._boxes = self._grown(rows, index, weights)

@@ -235,13 +235,13 @@ class _Proposals:
         if among is not None:
             some = np.flatnonzero(self.state.pool.selectable & np.asarray(among, dtype=bool))
             rows = some if len(some) >= n else rows
-        if self.generations is None or self.state.groups is not None:
-            return self._again("random", n, candidates=rows)
-        every, generation = np.unique(self.generations, return_inverse=True)
-        sizes = np.bincount(generation[rows], minlength=len(every))
-        if (equal(sizes, n) > sizes).any():
-            return self._again("random", n, candidates=rows)
-        return self._again("random", n, candidates=rows, groups=self.generations, quota="equal")
+        shares: dict[str, Any] = {}
+        if self.generations is not None and self.state.groups is None:
+            every, generation = np.unique(self.generations, return_inverse=True)
+            sizes = np.bincount(generation[rows], minlength=len(every))
+            if (equal(sizes, n) <= sizes).all():
+                shares = {"groups": self.generations, "quota": "equal"}
+        return self._again("random", n, candidates=rows, **shares)
 
     def _propose(self, name: str, inner: _Inner, arguments: dict[str, Any]) -> None:
         if inner.strategy in WIDENING and inner.weights is None:
