@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.spatial.distance import cdist
 
 import entroloop as el
+from entroloop.pools.rows import ArrayRows
+from entroloop.pools.shard import Settings, Shard
 from entroloop.selection.quotas import equal as equal_quotas
 from entroloop.selection.quotas import proportional
 
@@ -427,6 +430,40 @@ def test_values_that_float32_cannot_hold_are_selected_by_the_definition(scale, r
 def test_values_whose_squares_leave_float64_are_refused(rng):
     with pytest.raises(el.InputError, match="rescale"):
         el.select(rng.standard_normal((30, 2)) * 1e160, 5)
+
+
+@pytest.mark.parametrize("count", [1, 20, 300])
+@pytest.mark.parametrize("picks", [0, 1, 40])
+def test_a_visit_returns_every_row_above_its_level_up_to_its_frontier(count, picks, rng):
+    x = rng.standard_normal((2_000, 6))
+    shard = Shard(ArrayRows(x))
+    shard.load()
+    shard.start_selection(
+        Settings(
+            metric="euclidean", extent=shard.extent(), selectable=np.ones(len(x), dtype=bool),
+            weights=None, capacity=picks, dtype=x.dtype, centred_copy=True, device="cpu",
+            operations=1e6,
+        )
+    )  # fmt: skip
+    order = rng.permutation(len(x))
+    shard.set_order(np.argsort(order))
+    some = order[:picks]
+    shard.add(x[some], some)
+    values = np.full(len(x), np.inf)
+    values[some] = -1
+    left = np.setdiff1d(np.arange(len(x)), some)
+    if picks:
+        values[left] = cdist(x[left], x[some], "sqeuclidean").min(axis=1)
+    level = float(np.median(values)) if picks else 0.0
+    position = seen = 0
+    while position < len(x):
+        found = shard.visit(position, level, count, strict=True)
+        stop = min(found.frontier + 1, len(x))
+        assert found.index.tolist() == [i for i in order[position:stop] if values[i] > level]
+        assert len(found.index) <= count
+        assert len(found.index) > count // 2 or stop == len(x)
+        position, seen = stop, seen + len(found.index)
+    assert seen == np.count_nonzero(values > level)
 
 
 def test_a_threshold_that_cannot_get_smaller_ends_the_passes():

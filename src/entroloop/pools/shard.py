@@ -169,6 +169,7 @@ class Shard:
         )
         self._tree: Tree | None = None
         self._order: Index | None = None
+        self._ahead = 0  # how far `visit` looks ahead
         self._unpicked = settings.selectable.copy()  # what could be picked and was not
         self._wanted = 0
         self._only_copies = False
@@ -249,28 +250,38 @@ class Shard:
             self._tree.set_order(self._order)
 
     def visit(self, position: int, level: float, count: int, strict: bool) -> Visited:
-        """Return the rows above a level among the next `count` whose bound is, from a position on.
+        """Return the next rows above a level, at most `count` of them, from a position on.
 
         strict: above, else at least at the level.
         """
         bounds, order = self.bounds, self._order
         assert order is not None  # set_order comes first
-        first = int(np.searchsorted(self._rank, position))
         above = np.greater if strict else np.greater_equal
-        ahead = first + np.flatnonzero(above(bounds.upper[order[first:]], level))[:count]
-        whole = len(ahead) < count
-        bounds.refresh(order[ahead])
-        may = ahead[above(bounds.upper[order[ahead]], level)]
-        index = order[may]
+        first = stop = int(np.searchsorted(self._rank, position))
+        found, some = np.empty(0, dtype=np.int64), max(self._ahead, count)
+        while len(found) <= count // 2 and stop < len(order):
+            start, stop = stop, min(stop + some, len(order))
+            ahead = start + np.flatnonzero(above(bounds.upper[order[start:stop]], level))
+            bounds.refresh(np.sort(order[ahead]))
+            still = ahead[above(bounds.upper[order[ahead]], level)]
+            found, some = np.concatenate([found, still]), 2 * some
+        # Most bounds are old, and fall when they are brought up to date: how far ahead one must
+        # look for `count` rows the last visit tells.
+        looked = stop - first
+        self._ahead = min(looked * count // max(len(found), 1), 2 * looked)
+        if len(found) > count:
+            found = found[:count]
+            stop = int(found[-1]) + 1
+        index = order[found]
         values = bounds.exact(index)
         bounds.tighten(index, values)
         return Visited(
             index=self.start + index,
-            rank=self._rank[may],
+            rank=self._rank[found],
             rows=bounds.rows[index],
             values=values,
             weights=bounds.weights_of(index),
-            frontier=END if whole else int(self._rank[ahead[-1]]),
+            frontier=END if stop == len(order) else int(self._rank[stop - 1]),
             largest=float(bounds.upper.max(initial=-np.inf)),
         )
 

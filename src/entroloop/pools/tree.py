@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
+from entroloop.system.threads import in_threads, threads_here
 
 WIDEST = 6  # values of a row: boxes of more leave too many rows to look at
-WIDEST_IN_ORDER = 8  # where rows are visited in an order, blocks of them cost more
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
 KERNELS = "entroloop.pools.tree_kernels"
 Index = NDArray[np.int64]
@@ -41,13 +41,9 @@ class PickedInTree:
     largest: float
 
 
-def pays(m: int, d: int, picks: int, in_order: bool = False) -> bool:
-    """Whether a tree is the least work for so many picks of m rows of d values.
-
-    in_order: picks are the first rows in an order that are far enough, not the farthest.
-    """
-    widest = WIDEST_IN_ORDER if in_order else WIDEST
-    return d <= widest and compiled.pays(KERNELS, m * picks, WORTH)
+def pays(m: int, d: int, picks: int) -> bool:
+    """Whether a tree is the least work for so many picks of m rows of d values."""
+    return d <= WIDEST and compiled.pays(KERNELS, m * picks, WORTH)
 
 
 def tree_bytes(m: int, d: int) -> int:
@@ -68,12 +64,15 @@ class Tree:
     """
 
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
-        assert rows.shape[1] <= WIDEST_IN_ORDER  # sums of more are not in NumPy's order
+        assert rows.shape[1] <= WIDEST  # from eight on NumPy sums in another order
         self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
         self._weighted = weights is not None
         self._boxes = self._grown(rows, index, weights)
         self._zeros, self._power = (0.0,) * rows.shape[1], (0.0,) * power
-        self.set_order(np.empty(0, dtype=np.int64))
+        none, no_bounds = np.empty(0, dtype=np.int64), np.empty(0)
+        self._order = self._kernels.Order(
+            none, none, none, np.empty(0, dtype=np.uint64), no_bounds, no_bounds, no_bounds
+        )
 
     def _grown(self, rows: Array, index: Index, weights: Float64 | None) -> Any:
         """Return the boxes of the rows that can be picked, of infinite value as yet."""
@@ -96,8 +95,7 @@ class Tree:
             first=first,
         )
         some = rows if len(index) == m else rows[index]
-        moved_about = np.array(some, dtype=np.float64, order="C")
-        self._kernels.build(boxes, moved_about, index.copy())
+        self._divide(boxes, np.array(some, dtype=np.float64, order="C"), index.copy())
         there = boxes.own >= 0
         boxes.least[there] = np.inf
         if weights is not None:
@@ -111,6 +109,25 @@ class Tree:
         reach[-1] = top[-1] = np.inf
         boxes.top_row[-1] = index[0]
         return boxes
+
+    def _divide(self, boxes: Any, given: Float64, index: Index) -> None:
+        """Divide rows among the leaves, in as many threads as products may use; both are moved."""
+        q, kernels = len(index), self._kernels
+        spare = np.empty_like(given), np.empty_like(index), np.empty(q), np.empty(q)
+        everything = 2 * len(boxes.own)
+        columns = list(given.T)  # one by one: along few columns NumPy is slow
+        sides = np.array([[[c.min() for c in columns], [c.max() for c in columns]]])
+        parts = np.array([[1, 0, q]])
+        if threads_here() > 1:  # halves, or halves of those, one for each
+            each = 1 << (threads_here() - 1).bit_length()
+            parts, sides = kernels.divide(boxes, given, index, spare, parts, sides, each)
+
+        def divide(i: int) -> None:
+            own = slice(i, i + 1)
+            kernels.divide(boxes, given, index, spare, parts[own], sides[own], everything)
+
+        in_threads(divide, range(len(parts)), threads_here())
+        kernels.draw_in(boxes)
 
     @property
     def largest_unweighted(self) -> float:
@@ -141,8 +158,17 @@ class Tree:
         """Set the visiting order: rows that can be picked."""
         size = self._kernels.GROUP
         groups = -(-len(order) // size)
-        bound, upper = np.full(groups, np.inf), np.full(-(-groups // size), np.inf)
-        self._order = self._kernels.Order(order, self._boxes.slot[order], bound, upper)
+        place = np.full(len(self._boxes.slot), -1)
+        place[order] = np.arange(len(order))
+        self._order = self._kernels.Order(
+            rows=order,
+            slots=self._boxes.slot[order],
+            place=place,
+            above=np.zeros(-(-len(order) // 64), dtype=np.uint64),
+            marked=np.array([-np.inf]),
+            bound=np.full(groups, np.inf),
+            upper=np.full(-(-groups // size), np.inf),
+        )
 
     def visit(self, position: int, level: float, count: int) -> PickedInTree:
         """Pick up to `count` rows above a level, in visiting order from a position on."""

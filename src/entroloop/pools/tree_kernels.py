@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.cpython.unsafe.tuple import tuple_setitem
 from numpy.typing import NDArray
 
@@ -50,13 +51,17 @@ class Boxes(NamedTuple):
 
 
 class Order(NamedTuple):
-    """A visiting order: rows of the pool, their slots, and upper bounds of the values of each GROUP
-    of them (`bound`), and of each GROUP of those (`upper`). Values only fall, so that bounds stay
-    true.
+    """A visiting order: rows of the pool, their slots, and the place of each row of the pool in it,
+    −1 for none. above: a bit for each place, set for the rows whose value was above a level
+    (`marked`, one) when that was last asked for. Upper bounds of the values of each GROUP of rows
+    (`bound`), and of each GROUP of those (`upper`). Values only fall, so that all stay true.
     """
 
     rows: NDArray[np.int64]
     slots: NDArray[np.int64]
+    place: NDArray[np.int64]
+    above: NDArray[np.uint64]
+    marked: NDArray[np.float64]
     bound: NDArray[np.float64]
     upper: NDArray[np.float64]
 
@@ -168,46 +173,59 @@ def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: 
 
 
 @_compiled
-def build(boxes: Any, given: Any, index: Any) -> None:
-    """Fill rows, own, slot, low and high; given (q, d) and index (q,) are moved about.
+def divide(
+    boxes: Any, given: Any, index: Any, spare: Any, parts: Any, sides: Any, until: int
+) -> Any:
+    """Divide rows among boxes, from those in `parts` down to leaves, or to boxes from `until` on.
 
-    A box is halved at the median of its widest side, where its sides are those of the box above,
-    cut at the medians. In the end each box is drawn in to what its rows take.
+    given (q, d), index (q,): of the rows, moved about; spare: as much memory. parts (·, 3): boxes,
+    and where their rows start and stop; sides (·, 2, d): theirs. Returns the parts that are left
+    and their sides. A box is halved at the median of its widest side, where its sides are those of
+    the box above, cut at the medians.
     """
-    q, d = given.shape
-    leaves = len(boxes.own)
-    spare = np.empty_like(given), np.empty_like(index), np.empty(q), np.empty(q)
-    pending = np.empty((64, 3), np.int64)  # depth first, so that a box's rows stay in the cache
-    sides = np.empty((64, 2, d))
-    pending[0, 0], pending[0, 1], pending[0, 2] = 1, 0, q
-    for j in range(d):
-        sides[0, 0, j], sides[0, 1, j] = given[:, j].min(), given[:, j].max()
-    count = 1
+    leaves, d = len(boxes.own), given.shape[1]
+    pending = np.empty(
+        (len(parts) + 64, 3), np.int64
+    )  # depth first: a box's rows stay in the cache
+    around = np.empty((len(parts) + 64, 2, d))
+    count, left = len(parts), 0
+    pending[:count], around[:count] = parts, sides
+    left_parts, left_sides = np.empty((until, 3), np.int64), np.empty((until, 2, d))
     while count:
         count -= 1
         box, start, stop = pending[count, 0], pending[count, 1], pending[count, 2]
         if box >= leaves:
             _fill_leaf(boxes, given, index, box - leaves, start, stop)
             continue
+        if box >= until:
+            left_parts[left], left_sides[left] = pending[count], around[count]
+            left += 1
+            continue
         widest = 0
         for j in range(1, d):
             if (
-                sides[count, 1, j] - sides[count, 0, j]
-                > sides[count, 1, widest] - sides[count, 0, widest]
+                around[count, 1, j] - around[count, 0, j]
+                > around[count, 1, widest] - around[count, 0, widest]
             ):
                 widest = j
         middle = (start + stop) >> 1
         if middle < stop:
             value = _divide(given, index, spare, start, stop, middle, widest)
-            sides[count + 1] = sides[count]
-            sides[count, 1, widest] = sides[count + 1, 0, widest] = value
+            around[count + 1] = around[count]
+            around[count, 1, widest] = around[count + 1, 0, widest] = value
         pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box, start, middle
         count += 1
         pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box + 1, middle, stop
         count += 1
-    for box in range(leaves - 1, 0, -1):
+    return left_parts[:left], left_sides[:left]
+
+
+@_compiled
+def draw_in(boxes: Any) -> None:
+    """Set the sides of all boxes that are no leaves to what their rows take."""
+    for box in range(len(boxes.own) - 1, 0, -1):
         a, b = 2 * box, 2 * box + 1
-        for j in range(d):
+        for j in range(boxes.low.shape[1]):
             boxes.low[box // 8, j, box % 8] = min(
                 boxes.low[a // 8, j, a % 8], boxes.low[b // 8, j, b % 8]
             )
@@ -225,25 +243,51 @@ def _value_at(boxes: Any, s: int, weighted: bool) -> float:
     return value * boxes.weights[s // LEAF, s % LEAF] if weighted else value
 
 
+# In a pass one looks at the rows that are above its level when it begins: values only fall. The
+# tree finds them, box by box, and bits put them in order, where a look at every row in visiting
+# order would read all values at random.
 @_compiled
-def _in_order(boxes: Any, order: Any, position: int, level: float, weighted: bool) -> int:
-    """Return the first position whose row has a value above a level, from a position on."""
-    count = len(order.rows)
-    while position < count:
-        group, largest = position // GROUP, -1.0
-        start, stop = group * GROUP, min((group + 1) * GROUP, count)
-        if order.bound[group] <= level:
-            position = stop
-            continue
-        for i in range(position, stop):
-            value = _value_at(boxes, order.slots[i], weighted)
-            if value > level:
-                return i
-            largest = max(largest, value)
-        if position == start:
-            order.bound[group] = largest
-        position = stop
-    return position
+def _mark_above(boxes: Any, order: Any, level: float, weighted: bool) -> None:
+    """Set the bits of the rows whose value is above a level."""
+    order.above[:], order.marked[0] = 0, level
+    pending, leaves = np.empty(512, np.int64), len(boxes.own)
+    pending[0], count = boxes.first // 8, 1
+    while count:
+        count -= 1
+        for box in range(8 * pending[count], 8 * pending[count] + 8):
+            if boxes.top[box] <= level:
+                continue
+            if box < leaves:
+                pending[count] = box
+                count += 1
+                continue
+            leaf = box - leaves
+            for k in range(LEAF):
+                if _value_at(boxes, leaf * LEAF + k, weighted) > level:
+                    at = order.place[boxes.own[leaf, k]]
+                    if at >= 0:
+                        order.above[at >> 6] |= np.uint64(1) << np.uint64(at & 63)
+
+
+@_compiled
+def _next_above(boxes: Any, order: Any, position: int, level: float, weighted: bool) -> int:
+    """Return the first position whose bit is set and whose value is above a level still, from a
+    position on; the number of positions where there is none.
+    """
+    word, count = position >> 6, len(order.rows)
+    if position >= count:
+        return count
+    left = order.above[word] >> np.uint64(position & 63) << np.uint64(position & 63)
+    while True:
+        while left == 0:
+            word += 1
+            if word == len(order.above):
+                return count
+            left = order.above[word]
+        found = (word << 6) + np.int64(trailing_zeros(left))
+        if _value_at(boxes, order.slots[found], weighted) > level:
+            return found
+        left &= left - np.uint64(1)
 
 
 @_compiled
@@ -276,20 +320,14 @@ def _term(difference: float, power: Any) -> float:
     return difference * difference if len(power) == 2 else abs(difference)
 
 
-# Sums run in the order of NumPy's along a row: one after the other below eight values, eight in
-# pairs (tests/test_tree.py holds them against `Space.exact`). No tree has rows of more.
+# Sums run in the order of NumPy's along a row: below eight values one after the other
+# (tests/test_tree.py holds them against `Space.exact`). No tree has rows of more.
 @_compiled
 def _to_row(rows: Any, leaf: int, k: int, p: Any, power: Any) -> float:
-    if len(p) < 8:
-        total = _term(rows[leaf, 0, k] - p[0], power)
-        for j in range(1, len(p)):
-            total += _term(rows[leaf, j, k] - p[j], power)
-        return total
-    a = _term(rows[leaf, 0, k] - p[0], power) + _term(rows[leaf, 1, k] - p[1], power)
-    b = _term(rows[leaf, 2, k] - p[2], power) + _term(rows[leaf, 3, k] - p[3], power)
-    c = _term(rows[leaf, 4, k] - p[4], power) + _term(rows[leaf, 5, k] - p[5], power)
-    d = _term(rows[leaf, 6, k] - p[6], power) + _term(rows[leaf, 7, k] - p[7], power)
-    return (a + b) + (c + d)
+    total = _term(rows[leaf, 0, k] - p[0], power)
+    for j in range(1, len(p)):
+        total += _term(rows[leaf, j, k] - p[j], power)
+    return total
 
 
 @_compiled
@@ -303,20 +341,10 @@ def _outside(low: float, high: float, p: float, power: Any) -> float:
 # definition computes it, than the box's nearest corner has.
 @_compiled
 def _to_box(low: Any, high: Any, node: int, k: int, p: Any, power: Any) -> float:
-    if len(p) < 8:
-        total = _outside(low[node, 0, k], high[node, 0, k], p[0], power)
-        for j in range(1, len(p)):
-            total += _outside(low[node, j, k], high[node, j, k], p[j], power)
-        return total
-    a = _outside(low[node, 0, k], high[node, 0, k], p[0], power)
-    a += _outside(low[node, 1, k], high[node, 1, k], p[1], power)
-    b = _outside(low[node, 2, k], high[node, 2, k], p[2], power)
-    b += _outside(low[node, 3, k], high[node, 3, k], p[3], power)
-    c = _outside(low[node, 4, k], high[node, 4, k], p[4], power)
-    c += _outside(low[node, 5, k], high[node, 5, k], p[5], power)
-    d = _outside(low[node, 6, k], high[node, 6, k], p[6], power)
-    d += _outside(low[node, 7, k], high[node, 7, k], p[7], power)
-    return (a + b) + (c + d)
+    total = _outside(low[node, 0, k], high[node, 0, k], p[0], power)
+    for j in range(1, len(p)):
+        total += _outside(low[node, j, k], high[node, j, k], p[j], power)
+    return total
 
 
 # Loops of a length that the compiler knows become straight lines, of which it makes vectors only by
@@ -405,10 +433,12 @@ def pick(
     work = (
         np.empty(512, np.int64), np.empty(len(boxes.low), np.int64), np.empty(8), np.empty(LEAF),
     )  # fmt: skip
+    if how == VISIT and order.marked[0] != level:
+        _mark_above(boxes, order, level, weighted)
     for made in range(len(picks)):
         top, row = boxes.top[whole], boxes.top_row[whole]
         if how == VISIT:
-            position = _in_order(boxes, order, position, level, weighted)
+            position = _next_above(boxes, order, position, level, weighted)
             if position == len(order.rows):
                 return made, position
             row = order.rows[position]

@@ -18,6 +18,7 @@ from entroloop.samples import Array, Float64
 from entroloop.system import compiled
 
 A_CALL = 25_000  # numbers that are subtracted in the time that `defining` takes for one pair
+VAGUE = 0.01  # an error that is so large beside all values leaves most of them in doubt
 
 
 class Block:
@@ -31,7 +32,8 @@ class Block:
     rows, the value of row i is min(b_i, w_i min_p M_ip) over the block's picks p: M is float64 and
     off by at most `error`, so that two rows are told apart only where they differ by more than
     2 error, and by the definition otherwise. Where that is so of so many that defining all of M is
-    less work, M becomes the definition, and the error 0.
+    less work, or where the error is no small part of the largest value, M becomes the definition,
+    and the error 0.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class Block:
             if (weights != 1).any():
                 self._matrix *= weights
             self.error = error * float(weights.max(initial=0.0))
+            if self.error > VAGUE * values.max(initial=0.0):
+                self._define_all()
 
     @property
     def picks(self) -> NDArray[np.int64]:

@@ -101,19 +101,18 @@ def budget_for(
     initial: int = 0,
     copies: int = 0,
     shards: int = 1,
-    in_order: bool = False,
 ) -> Budget:
     """Return the memory and operations needed per shard to select n rows.
 
     initial: how many rows count as chosen already. copies: float64 arrays of the pool's size that
-    the strategy makes. in_order: it visits rows in an order.
+    the strategy makes.
     """
     (m, d), dtype = rows.shape, rows.dtype
     m = -(-m // shards)
     transformed = DISTANCES[metric].learn is not None
     item = 8 if transformed else dtype.itemsize
     picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
-    in_tree = shards == 1 and pays(m, d, n + initial, in_order)
+    in_tree = shards == 1 and pays(m, d, n + initial)
     state = m * (5 * 8 + 8 + 10) + in_tree * tree_bytes(m, d)
     available = available_bytes()
     least = m * d * 8 * transformed + picks + state + WORKING_BYTES + copies * m * d * 8

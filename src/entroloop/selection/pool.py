@@ -94,7 +94,7 @@ class Pool:
         self.sharded.tell_each(Shard.set_order, [(rank[a:b],) for a, b in pairwise(bounds)])
 
     def visit(self, position: int, level: float, count: int, *, strict: bool = True) -> Visited:
-        """Return the rows above a level among about the next `count` that may be."""
+        """Return the next rows above a level, about `count` of them at most."""
         count = -(-count // len(self.sharded))
         answers = self.sharded.ask(Shard.visit, position, level, count, strict)
         if len(answers) == 1:

@@ -257,7 +257,6 @@ def _checked_budget(
         metric,
         initial=len(request.initial) + len(request.outside),
         copies=STRATEGIES[strategy].copies,
-        in_order=STRATEGIES[strategy].in_order,
         shards=shards,
     )
     budget.check()

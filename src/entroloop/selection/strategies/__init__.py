@@ -33,10 +33,10 @@ class Strategy:
     its pool can lie in several shards. needs: arguments that a study supplies: `reference` rows,
     which rows are `real`, `scores`, `guard` rows, `generations`, `joined` rows, the `baseline`.
     reserved: arguments that a study does not take, since they belong to one pool. copies: float64
-    arrays of the pool's size that it holds at its peak. in_order: it visits rows in an order.
-    checkpointed: it keeps its picks in a checkpoint, and resumes from it. equal_generations: from
-    several generations a study has it take equal shares. version: of its rule, part of a training
-    set's key: raised where the same arguments choose other rows.
+    arrays of the pool's size that it holds at its peak. checkpointed: it keeps its picks in a
+    checkpoint, and resumes from it. equal_generations: from several generations a study has it take
+    equal shares. version: of its rule, part of a training set's key: raised where the same
+    arguments choose other rows.
     when, cost: for whom it is, and what it takes for n of m rows with d values, in words.
     """
 
@@ -45,7 +45,6 @@ class Strategy:
     needs: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
     copies: int = 0
-    in_order: bool = False
     checkpointed: bool = False
     equal_generations: bool = False
     version: int = 1
@@ -103,7 +102,6 @@ _OWN: dict[str, Strategy] = {
     "threshold_decay": Strategy(
         pick=threshold_decay,
         sharded=True,
-        in_order=True,
         checkpointed=True,
         reserved=("order",),
         when="Where greedy goes too far: `strength` sets how far, from the order given (0) to "

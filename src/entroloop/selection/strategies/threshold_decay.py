@@ -22,7 +22,8 @@ from entroloop.selection.state import Picks, SelectionState
 from entroloop.selection.strategies.greedy import TREE_PICKS, greedy, pick_in_tree, take_first
 from entroloop.system.threads import products_in_one_thread
 
-BLOCK = 512  # rows that are visited at once
+BLOCK = 512  # rows that a visit returns
+TARGET, AHEAD = 256, 512  # by strength: rows of largest value, and next ones in visiting order
 SHARDED_BLOCK = 1536  # of a pool over several shards: fewer rounds
 LARGEST_DECAY = 1 - 1e-7
 DECAYS_AT_ONCE = 4096
@@ -108,8 +109,9 @@ def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> f
 
     Multiplied step by step, as passes that accept nothing would do.
     """
+    at_once = 16  # mostly the first ones will do
     while True:
-        steps = np.full(DECAYS_AT_ONCE, decay)
+        steps = np.full(at_once, decay)
         steps[0] = tau * decay
         taus = np.multiply.accumulate(steps)
         found = np.flatnonzero((space.value_of(taus) < largest) | (taus == 0))
@@ -117,7 +119,7 @@ def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> f
             return float(taus[found[0]])
         if taus[-1] == taus[-2]:  # the smallest numbers round to themselves: the limit is 0
             return 0.0
-        tau = float(taus[-1])
+        tau, at_once = float(taus[-1]), min(8 * at_once, DECAYS_AT_ONCE)
 
 
 def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> float:
@@ -184,7 +186,7 @@ def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: floa
     if state.in_tree and share > 0:
         pick_in_tree(state, picks, order, Tree.by_share, share)
         return picks
-    target, ahead = BLOCK // 2, BLOCK // 2
+    target, ahead = TARGET, AHEAD
     while picks.missing:
         farthest = pool.farthest(target)
         if farthest.copies and share > 0:
@@ -199,7 +201,7 @@ def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: floa
         _pick_by_share(state, block, share, level, len(visited.index), picks.missing)
         state.accept(picks, block)
         # Where none of those ahead was eligible, look further ahead.
-        ahead = BLOCK // 2 if block.count else 2 * ahead
+        ahead = AHEAD if block.count else 2 * ahead
     return picks
 
 
