@@ -313,7 +313,7 @@ def test_strength_raises_the_entropy_of_the_choice_on_the_mean_over_20_orders():
 
     x = load_digits().data[:800] / 8 - 1
     orders = [np.random.default_rng(s).permutation(len(x)) for s in range(20)]
-    strengths = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    strengths = (0.0, 0.5, 0.8, 0.95, 1.0)
     entropy = np.array(
         [
             [el.select(x, 200, "threshold_decay", order=o, strength=s).entropy.nats for o in orders]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def place(tmp_path, monkeypatch):
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(tmp_path / value))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python's own files are not ours
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     path = [str(tmp_path / "hook"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     exec(HOOK, {})  # for this process; without WATCH_LOG it notes nothing

@@ -316,7 +316,7 @@ class NearestPicks:
         work = multiplier.kernels.catch_up(
             rows, at, self._held_picks[known], np.square(self._pick_sizes[known]),
             behind.sizes, behind.error, behind.seen, behind.least, behind.second, behind.where,
-            self.space.unit, outlines, of_picks, doubt, sketched, multiplier.pair,
+            self.space.unit, outlines, of_picks, doubt, sketched, float(multiplier.pair),
             multiplier.again, at_once, *memory,
         )  # fmt: skip
         if sketches is not None and sketched:
