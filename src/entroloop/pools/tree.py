@@ -49,7 +49,7 @@ def pays(m: int, d: int, picks: int) -> bool:
 def tree_bytes(m: int, d: int) -> int:
     """Return what a tree over m rows takes, the two copies that sort them into it included."""
     leaves = _leaves(m)
-    return leaves * 32 * (8 * d + 24) + leaves * (19 * d + 48) + m * (16 * d + 40)
+    return leaves * 32 * (8 * d + 24) + leaves * (19 * d + 48) + m * (16 * d + 48)
 
 
 def _leaves(m: int) -> int:

@@ -184,9 +184,8 @@ def divide(
     the box above, cut at the medians.
     """
     leaves, d = len(boxes.own), given.shape[1]
-    pending = np.empty(
-        (len(parts) + 64, 3), np.int64
-    )  # depth first: a box's rows stay in the cache
+    # Depth first, so that the rows of a box stay in the cache.
+    pending = np.empty((len(parts) + 64, 3), np.int64)
     around = np.empty((len(parts) + 64, 2, d))
     count, left = len(parts), 0
     pending[:count], around[:count] = parts, sides
