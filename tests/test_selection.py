@@ -293,7 +293,7 @@ def test_a_gpu_gives_the_same_choice(rng):
 
 def test_progress_is_told_and_can_cancel(rng):
     told = []
-    el.select(rng.standard_normal((2000, 3)), 1500, progress=lambda a, b: told.append((a, b)))
+    el.select(rng.standard_normal((2000, 2)), 1500, progress=lambda a, b: told.append((a, b)))
     assert told[-1] == (1500, 1500)
     assert len(told) > 3
 
@@ -305,7 +305,7 @@ def test_progress_is_told_and_can_cancel(rng):
             raise StopError
 
     with pytest.raises(StopError):
-        el.select(rng.standard_normal((2000, 3)), 1500, progress=stop)
+        el.select(rng.standard_normal((2000, 2)), 1500, progress=stop)
 
 
 def test_strength_raises_the_entropy_of_the_choice_on_the_mean_over_20_orders():

@@ -87,7 +87,7 @@ def test_images_of_any_size_are_padded_and_cropped_back(rng):
 
 def test_a_training_learns_what_it_is_shown(rng):
     dark = SampleSet.of_generation(rng.integers(0, 60, (32, 8, 8, 1), dtype=np.uint8), 0)
-    model = fit(settings(steps=150, warmup=10, sampler_steps=10), dark)
+    model = fit(settings(steps=100, warmup=10, sampler_steps=10), dark)
     assert samples(model, 32).mean() < 100  # noise has 127, the rows 30
 
 
