@@ -23,7 +23,7 @@ from entroloop.system.threads import in_threads, threads_here
 
 WIDEST = 6  # values of a row: boxes of more leave too many rows to look at
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
-KERNELS = "entroloop.pools.tree_kernels"
+KERNELS, DIVISION = "entroloop.pools.tree_kernels", "entroloop.pools.tree_division"
 Index = NDArray[np.int64]
 
 
@@ -112,19 +112,18 @@ class Tree:
 
     def _divide(self, boxes: Any, given: Float64, index: Index) -> None:
         """Divide rows among the leaves, in as many threads as products may use; both are moved."""
-        q, kernels = len(index), self._kernels
+        kernels: Any = import_module(DIVISION)
+        q = len(index)
         spare = np.empty_like(given), np.empty_like(index), np.empty(q), np.empty(q)
-        everything = 2 * len(boxes.own)
         columns = list(given.T)  # one by one: along few columns NumPy is slow
         sides = np.array([[[c.min() for c in columns], [c.max() for c in columns]]])
-        parts = np.array([[1, 0, q]])
-        if threads_here() > 1:  # halves, or halves of those, one for each
-            each = 1 << (threads_here() - 1).bit_length()
-            parts, sides = kernels.divide(boxes, given, index, spare, parts, sides, each)
+        whole, each = np.array([[1, 0, q]]), 1 << (threads_here() - 1).bit_length()
+        # The whole, its halves, or halves of those: one for each thread.
+        parts, sides = kernels.divide(boxes, given, index, spare, whole, sides, each)
 
         def divide(i: int) -> None:
             own = slice(i, i + 1)
-            kernels.divide(boxes, given, index, spare, parts[own], sides[own], everything)
+            kernels.divide(boxes, given, index, spare, parts[own], sides[own], 2 * len(boxes.own))
 
         in_threads(divide, range(len(parts)), threads_here())
         kernels.draw_in(boxes)

@@ -186,9 +186,9 @@ def _by_strength(state: SelectionState, order: NDArray[np.int64], strength: floa
     if state.in_tree and share > 0:
         pick_in_tree(state, picks, order, Tree.by_share, share)
         return picks
-    target, ahead = TARGET, AHEAD
+    ahead = AHEAD
     while picks.missing:
-        farthest = pool.farthest(target)
+        farthest = pool.farthest(TARGET)
         if farthest.copies and share > 0:
             state.fill_with_duplicates(picks, order[pool.selectable[order]])
             break
