@@ -70,6 +70,46 @@ def test_a_value_in_the_tree_is_the_definitions_to_the_last_bit(d, space, rng):
     np.testing.assert_array_equal(found.values, expected)
 
 
+@pytest.mark.parametrize("d", [1, 2, 6, 7, 8, 9])
+def test_a_value_is_numpys_own_sum_along_a_row_to_the_last_bit(d, rng):
+    a, b = rng.normal(size=(2, 5_000, d)) * 10.0 ** rng.integers(-6, 6, d)
+    space = Euclidean(np.zeros(d), 1.0, NumpyMultiplier())
+    np.testing.assert_array_equal(space.exact(a, b), ((a - b) ** 2).sum(axis=1))
+    np.testing.assert_array_equal(space.exact(a, b[0]), ((a - b[0]) ** 2).sum(axis=1))
+    np.testing.assert_array_equal(
+        Manhattan(np.zeros(d), 1.0).exact(a, b), np.abs(a - b).sum(axis=1)
+    )
+
+
+VALUES = {
+    "normal": lambda rng, m: rng.normal(size=m),
+    "equal": lambda rng, m: np.zeros(m),
+    "few": lambda rng, m: rng.integers(0, 5, m).astype(float),
+    "one above": lambda rng, m: np.eye(1, m, m // 3)[0],
+    "falling": lambda rng, m: -np.arange(m, dtype=float),
+    "far from the sample": lambda rng, m: np.where(np.arange(m) % 16 == 8, 1.0, rng.random(m) - 9),
+    "tiny": lambda rng, m: rng.normal(size=m) * 1e-310,
+}
+
+
+@pytest.mark.parametrize("m", [1, 30, 255, 256, 5_000, 40_000])
+@pytest.mark.parametrize("kind", VALUES)
+def test_rows_are_divided_at_the_median_of_a_column_and_keep_their_order(kind, m, rng):
+    division = import_module("entroloop.pools.tree_division")
+    x = VALUES[kind](rng, m)
+    rows, index, spare = np.stack([rng.random(m), x], axis=1), np.arange(m), np.empty((2, m))
+    there, moved, middle = np.full_like(rows, np.nan), np.full_like(index, -1), m // 2
+    value = division._divide(
+        (rows, index), (there, moved), tuple(spare), 0, m, middle, 1, (0.0, 0.0)
+    )
+    assert value == np.sort(x)[middle]
+    # A stable sort puts, of equal rows at the edge, the first ones before it.
+    order = np.argsort(x, kind="stable")
+    np.testing.assert_array_equal(moved[:middle], np.sort(order[:middle]))
+    np.testing.assert_array_equal(moved[middle:], np.sort(order[middle:]))
+    np.testing.assert_array_equal(there, rows[moved])
+
+
 LATTICES = hnp.arrays(
     np.float32,
     st.tuples(st.integers(2, 300), st.sampled_from(WIDTHS)),

@@ -31,6 +31,7 @@ WORTH = 2e9  # operations from which loading compiled loops is little: a second 
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 GATHER_BYTES = 2**20  # of rows fetched for pairs at once, so that a core's cache holds them
 LARGEST_EXPONENT = 1000  # of a power of two by which rows can be scaled, and back
+PAIRWISE = 8  # values of a row from which NumPy's sum is pairwise; fewer it adds in turn, slowly
 SAMPLE = 64  # rows of a set that tell where most of it lies
 Prepared = tuple[Array, Float64]  # rows as `Space.prepare` returns them, and their sizes
 
@@ -246,7 +247,14 @@ def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
             a[part].astype(np.float64, order="C", copy=False),
             other.astype(np.float64, order="C", copy=False),
         )
-        out[part] = function(difference, out=difference).sum(axis=1)
+        terms = function(difference, out=difference)
+        if terms.shape[1] < PAIRWISE:
+            columns = iter(terms.T)
+            out[part] = next(columns)
+            for column in columns:
+                out[part] += column
+        else:
+            out[part] = terms.sum(axis=1)
     return out
 
 

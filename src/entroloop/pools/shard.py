@@ -243,8 +243,13 @@ class Shard:
 
     def set_order(self, rank: Index) -> None:
         """Set the position of each row in the visiting order; −1 for rows that have none."""
-        order = np.argsort(rank)  # ranks differ, but for those that are left out
-        self._order = order[np.count_nonzero(rank < 0) :]
+        index = np.flatnonzero(rank >= 0)
+        if len(self.rows) == 0 or rank.max() < len(rank):  # of the whole pool: no need to sort
+            place = np.full(len(rank), -1)
+            place[rank[index]] = index
+            self._order = place[place >= 0]
+        else:
+            self._order = index[np.argsort(rank[index])]  # ranks differ
         self._rank = rank[self._order]
         if self._tree is not None:
             self._tree.set_order(self._order)
@@ -310,11 +315,12 @@ class Shard:
     def largest_value_to(self, row: Array) -> float:
         """Return the largest weighted value of a selectable row to a given row."""
         bounds, largest = self.bounds, -np.inf
-        every = np.flatnonzero(bounds.selectable)
-        for start in range(0, len(every), 8192):
-            own = every[start : start + 8192]
-            values = bounds.weighted(bounds.space.exact(bounds.rows[own], row), own)
-            largest = max(largest, float(values.max()))
+        for start in range(0, len(bounds.rows), 8192):
+            part = slice(start, start + 8192)
+            values = bounds.space.exact(bounds.rows[part], row)
+            if bounds.weights is not None:
+                values *= bounds.weights[part]
+            largest = max(largest, float(values[bounds.selectable[part]].max(initial=-np.inf)))
         return largest
 
     def largest_unpicked(self) -> float:

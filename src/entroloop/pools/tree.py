@@ -82,10 +82,10 @@ class Tree:
         nodes = max(leaves // 4, 2)
         reach, top = np.full((2, 8 * nodes + 1), -1.0)
         boxes = self._kernels.Boxes(
-            rows=np.zeros((leaves, d, leaf)),
-            own=np.full((leaves, leaf), -1),
-            least=np.full((leaves, leaf), -1.0),
-            weights=np.ones((leaves, leaf)),
+            rows=np.empty((leaves, d, leaf)),
+            own=np.empty((leaves, leaf), dtype=np.int64),
+            least=np.empty((leaves, leaf)),
+            weights=np.ones((leaves if self._weighted else 0, leaf)),
             low=np.empty((nodes, d, 8)),
             high=np.empty((nodes, d, 8)),
             reach=reach,
@@ -95,13 +95,10 @@ class Tree:
             first=first,
         )
         some = rows if len(index) == m else rows[index]
-        self._divide(boxes, np.array(some, dtype=np.float64, order="C"), index.copy())
-        there = boxes.own >= 0
-        boxes.least[there] = np.inf
-        if weights is not None:
-            boxes.weights[there] = weights[boxes.own[there]]
+        given = np.array(some, dtype=np.float64, order="C")
+        self._divide(boxes, given, index.copy(), np.empty(0) if weights is None else weights)
         # Boxes of the levels between those of nodes belong to no node, empty ones hold nothing.
-        filled: Any = there.any(axis=1)
+        filled: Any = boxes.own[:, 0] >= 0
         while len(filled) >= first:
             known = np.where(filled, np.inf, -1.0)
             reach[len(filled) : 2 * len(filled)] = top[len(filled) : 2 * len(filled)] = known
@@ -110,20 +107,22 @@ class Tree:
         boxes.top_row[-1] = index[0]
         return boxes
 
-    def _divide(self, boxes: Any, given: Float64, index: Index) -> None:
+    def _divide(self, boxes: Any, given: Float64, index: Index, weights: Float64) -> None:
         """Divide rows among the leaves, in as many threads as products may use; both are moved."""
         kernels: Any = import_module(DIVISION)
         q = len(index)
-        spare = np.empty_like(given), np.empty_like(index), np.empty(q), np.empty(q)
+        here, there = (given, index), (np.empty_like(given), np.empty_like(index))
+        spare = np.empty(q), np.empty(q)
         columns = list(given.T)  # one by one: along few columns NumPy is slow
         sides = np.array([[[c.min() for c in columns], [c.max() for c in columns]]])
-        whole, each = np.array([[1, 0, q]]), 1 << (threads_here() - 1).bit_length()
+        whole, each = np.array([[1, 0, q, 0]]), 1 << (threads_here() - 1).bit_length()
         # The whole, its halves, or halves of those: one for each thread.
-        parts, sides = kernels.divide(boxes, given, index, spare, whole, sides, each)
+        same, zeros = (boxes, here, there, spare, weights), (0.0,) * given.shape[1]
+        parts, sides = kernels.divide(*same, whole, sides, each, zeros)
 
         def divide(i: int) -> None:
             own = slice(i, i + 1)
-            kernels.divide(boxes, given, index, spare, parts[own], sides[own], 2 * len(boxes.own))
+            kernels.divide(*same, parts[own], sides[own], 2 * len(boxes.own), zeros)
 
         in_threads(divide, range(len(parts)), threads_here())
         kernels.draw_in(boxes)
@@ -141,7 +140,7 @@ class Tree:
     def take(self, row: int) -> PickedInTree:
         """Pick a row."""
         s, boxes = int(self._boxes.slot[row]), self._boxes
-        value = boxes.least.flat[s] * boxes.weights.flat[s]
+        value = boxes.least.flat[s] * (boxes.weights.flat[s] if self._weighted else 1.0)
         leaf = self._kernels.LEAF
         self.add(boxes.rows[s // leaf, :, s % leaf][None])
         index, values = np.array([row]), np.array([value])

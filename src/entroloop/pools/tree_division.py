@@ -50,8 +50,10 @@ def _parted(x: Any, into: Any, first: int, stop: int, limit: float) -> Any:
 
 
 @_compiled
-def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> float:
-    """Return the value that would lie at `middle` if x were sorted from `first` on; moves them."""
+def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> tuple[float, int]:
+    """Return the value that would lie at `middle` if x were sorted from `first` on, and how many
+    equal ones would lie before it; moves them.
+    """
     while stop - first > 1:
         pivot = _near_median(x, first, stop)
         end = _parted(x, spare, first, stop, pivot)
@@ -60,25 +62,65 @@ def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> float:
         elif end > first:
             first = end
         else:  # the pivot is the least of them: those equal to it come first
-            first = _parted(x, spare, first, stop, np.nextafter(pivot, np.inf))
-            if middle < first:
-                return pivot
+            end = _parted(x, spare, first, stop, np.nextafter(pivot, np.inf))
+            if middle < end:
+                return pivot, middle - first
+            first = end
         x, spare = spare, x
-    return x[first]
+    return x[first], 0
 
 
 @_compiled
-def _divide(rows: Any, index: Any, spare: Any, first: int, stop: int, middle: int, j: int) -> float:
-    """Move rows first … stop − 1 so that column j is no larger before `middle` than from it on,
-    and each half keeps its order; return the value between them.
-    """
-    spare_rows, spare_index, x, spare_x = spare
+def _sampled(rows: Any, first: int, stop: int, j: int, x: Any, spare: Any, at: int) -> float:
+    """Return the value at a place of an evenly spread sample of column j, if it were sorted."""
+    size = _sample_of(stop - first)
+    step = (stop - first) / size
+    for i in range(size):
+        x[first + i] = rows[first + int(step * (i + 0.5)), j]
+    return _median(x, spare, first, first + size, first + at)[0]
+
+
+@_compiled
+def _sample_of(count: int) -> int:
+    return min(count >> 4, 1024)
+
+
+@_compiled
+def _median_of_column(
+    rows: Any, first: int, stop: int, middle: int, j: int, x: Any, spare: Any
+) -> tuple[float, int]:
+    """Return `_median` of column j of rows first … stop − 1; x, spare: as long as all rows."""
+    size = _sample_of(stop - first)
+    if size >= 16:
+        # Two values of a sample are likely to lie around the median, twice as far from its own
+        # as that deviates: those outside are counted, and only those between are looked through.
+        apart = int(np.sqrt(size))
+        low = _sampled(rows, first, stop, j, x, spare, size // 2 - apart)
+        high = _sampled(rows, first, stop, j, x, spare, size // 2 + apart)
+        below, end = np.uint64(0), np.uint64(first)
+        for i in range(np.uint64(first), np.uint64(stop)):
+            value = rows[i, j]
+            below += np.uint64(value < low)
+            x[end] = value
+            end += np.uint64((value >= low) & (value <= high))
+        at, last = middle - np.int64(below), np.int64(end)
+        if first <= at < last:
+            return _median(x, spare, first, last, at)
     for i in range(np.uint64(first), np.uint64(stop)):
         x[i] = rows[i, j]
-    value = _median(x, spare_x, first, stop, middle)
-    equal = middle - first  # rows of this value that go before the middle: those before `edge`
-    for i in range(np.uint64(first), np.uint64(stop)):
-        equal -= rows[i, j] < value
+    return _median(x, spare, first, stop, middle)
+
+
+@_compiled
+def _divide(
+    here: Any, there: Any, spare: Any, first: int, stop: int, middle: int, j: int, zeros: Any
+) -> float:
+    """Move rows first … stop − 1 from here to there so that column j is no larger before `middle`
+    than from it on, and each half keeps its order; return the value between them.
+    """
+    (rows, index), (to_rows, to_index), (x, spare_x) = here, there, spare
+    # `equal` rows of the value between go before the middle: those before `edge`.
+    value, equal = _median_of_column(rows, first, stop, middle, j, x, spare_x)
     edge = first
     while equal > 0:
         equal -= rows[edge, j] == value
@@ -89,54 +131,61 @@ def _divide(rows: Any, index: Any, spare: Any, first: int, stop: int, middle: in
         to = low if before else high
         low += np.uint64(before)
         high += np.uint64(not before)
-        spare_index[to] = index[i]
-        for k in range(rows.shape[1]):
-            spare_rows[to, k] = rows[i, k]
-    for i in range(np.uint64(first), np.uint64(stop)):
-        index[i] = spare_index[i]
-        for k in range(rows.shape[1]):
-            rows[i, k] = spare_rows[i, k]
+        to_index[to] = index[i]
+        for k in range(np.uint64(len(zeros))):
+            to_rows[to, k] = rows[i, k]
     return value
 
 
 @_compiled
-def _fill_leaf(boxes: Any, given: Any, index: Any, leaf: int, start: int, stop: int) -> None:
-    box = leaf + len(boxes.own)
-    for k in range(stop - start):
-        boxes.own[leaf, k] = index[start + k]
+def _fill_leaf(
+    boxes: Any, here: Any, weights: Any, leaf: int, start: int, stop: int, zeros: Any
+) -> None:
+    (rows, index), box, count = here, leaf + len(boxes.own), stop - start
+    for k in range(LEAF):
+        boxes.own[leaf, k] = index[start + k] if k < count else -1
+        boxes.least[leaf, k] = np.inf if k < count else -1.0
+    for k in range(count):
         boxes.slot[index[start + k]] = leaf * LEAF + k
-    for j in range(given.shape[1]):
+        if len(weights):
+            boxes.weights[leaf, k] = weights[index[start + k]]
+    for j in range(len(zeros)):
         low, high = np.inf, -np.inf
-        for k in range(stop - start):
-            x = given[start + k, j]
+        for k in range(count):
+            x = rows[start + k, j]
             boxes.rows[leaf, j, k] = x
             low, high = min(low, x), max(high, x)
+        boxes.rows[leaf, j, count:] = 0
         boxes.low[box // 8, j, box % 8], boxes.high[box // 8, j, box % 8] = low, high
 
 
 @_compiled
 def divide(
-    boxes: Any, given: Any, index: Any, spare: Any, parts: Any, sides: Any, until: int
-) -> Any:
+    boxes: Any, here: Any, there: Any, spare: Any, weights: Any, parts: Any, sides: Any, until: int,
+    zeros: Any,
+) -> Any:  # fmt: skip
     """Divide rows among boxes, from those in `parts` down to leaves, or to boxes from `until` on.
 
-    given (q, d), index (q,): of the rows, moved about; spare: as much memory. parts (·, 3): boxes,
-    and where their rows start and stop; sides (·, 2, d): theirs. Returns the parts that are left
-    and their sides. A box is halved at the median of its widest side, where its sides are those of
-    the box above, cut at the medians.
+    here, there: rows (q, d) and their index (q,), between which every halving moves them; spare:
+    two times memory for q values. weights: of all rows of the pool, or none of any. parts (·, 4):
+    boxes, where their rows start and stop, and whether they are there (1) or here (0); sides
+    (·, 2, d): theirs. zeros: d of them, which tell a compiler how many. Returns the parts that are
+    left and their sides. A box is halved at the median of its widest side, where its sides are
+    those of the box above, cut at the medians.
     """
-    leaves, d = len(boxes.own), given.shape[1]
+    leaves, d = len(boxes.own), here[0].shape[1]
     # Depth first, so that the rows of a box stay in the cache.
-    pending = np.empty((len(parts) + 64, 3), np.int64)
+    pending = np.empty((len(parts) + 64, 4), np.int64)
     around = np.empty((len(parts) + 64, 2, d))
     count, left = len(parts), 0
     pending[:count], around[:count] = parts, sides
-    left_parts, left_sides = np.empty((until, 3), np.int64), np.empty((until, 2, d))
+    left_parts, left_sides = np.empty((until, 4), np.int64), np.empty((until, 2, d))
     while count:
         count -= 1
-        box, start, stop = pending[count, 0], pending[count, 1], pending[count, 2]
+        box, start, stop, moved = pending[count]
+        now, then = (there, here) if moved else (here, there)
         if box >= leaves:
-            _fill_leaf(boxes, given, index, box - leaves, start, stop)
+            _fill_leaf(boxes, now, weights, box - leaves, start, stop, zeros)
             continue
         if box >= until:
             left_parts[left], left_sides[left] = pending[count], around[count]
@@ -151,13 +200,13 @@ def divide(
                 widest = j
         middle = (start + stop) >> 1
         if middle < stop:
-            value = _divide(given, index, spare, start, stop, middle, widest)
+            value = _divide(now, then, spare, start, stop, middle, widest, zeros)
             around[count + 1] = around[count]
             around[count, 1, widest] = around[count + 1, 0, widest] = value
-        pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box, start, middle
-        count += 1
-        pending[count, 0], pending[count, 1], pending[count, 2] = 2 * box + 1, middle, stop
-        count += 1
+        for below, a, b in ((2 * box, start, middle), (2 * box + 1, middle, stop)):
+            pending[count, 0], pending[count, 1], pending[count, 2] = below, a, b
+            pending[count, 3] = 1 - moved
+            count += 1
     return left_parts[:left], left_sides[:left]
 
 

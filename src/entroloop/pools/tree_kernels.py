@@ -193,46 +193,17 @@ def _largest_of(values: Any) -> float:
     return found
 
 
-@_compiled
-def _update_leaf(boxes: Any, box: int, p: Any, power: Any, values: Any, weighted: bool) -> None:
-    leaf, count = box - len(boxes.own), np.uint64(len(values))
-    least = boxes.least[leaf]
-    for k in range(count):
-        old, new = least[k], _to_row(boxes.rows, leaf, k, p, power)
-        values[k] = new if new < old else old
-    for k in range(count):
-        least[k] = values[k]
-    largest = _largest_of(values)
-    boxes.reach[box] = largest
-    if weighted:
-        for k in range(count):
-            values[k] = least[k] * boxes.weights[leaf, k]
-        largest = _largest_of(values)
-    at = 0
-    while values[at] != largest:
-        at += 1
-    boxes.top[box], boxes.top_row[box] = largest, boxes.own[leaf, at]
-
-
-@_compiled
-def _gather(boxes: Any, node: int, box: int) -> None:
-    """Set what is known of a box by that of its node's boxes."""
-    reach, top, row = -1.0, -1.0, -1
-    for below in range(8 * node, 8 * node + 8):
-        reach = max(reach, boxes.reach[below])
-        value, own = boxes.top[below], boxes.top_row[below]
-        if value > top or (value == top and own < row):
-            top, row = value, own
-    boxes.reach[box], boxes.top[box], boxes.top_row[box] = reach, top, row
-
-
+# One function, where three would be read more easily: numba counts who holds an array, one atomic
+# instruction for each at every call that is handed one, which for each leaf took as long again as
+# all its distances.
 @_compiled
 def _add(boxes: Any, p: Any, power: Any, weighted: bool, work: Any) -> None:
     """Add a pick: lower the value of every row that is nearer to it than to those before it."""
-    pending, nodes, near, values = work
-    low, high, reach, leaves = boxes.low, boxes.high, boxes.reach, len(boxes.own)
-    root, whole = boxes.first // 8, len(reach) - 1
-    pending[0], count, seen = root, 1, 0
+    pending, nodes, near, reached, values = work
+    low, high, rows, own, least = boxes.low, boxes.high, boxes.rows, boxes.own, boxes.least
+    weights, reach, top, top_row = boxes.weights, boxes.reach, boxes.top, boxes.top_row
+    leaves, root, whole = len(own), boxes.first // 8, len(reach) - 1
+    pending[0], count, seen, found = root, 1, 0, 0
     while count:
         count -= 1
         node = pending[count]
@@ -247,9 +218,36 @@ def _add(boxes: Any, p: Any, power: Any, weighted: bool, work: Any) -> None:
                     pending[count] = box
                     count += 1
                 else:
-                    _update_leaf(boxes, box, p, power, values, weighted)
+                    reached[found] = box - leaves
+                    found += 1
+    size = np.uint64(len(values))
+    for i in range(found):
+        leaf, box = reached[i], reached[i] + leaves
+        for k in range(size):
+            old, new = least[leaf, k], _to_row(rows, leaf, k, p, power)
+            values[k] = new if new < old else old
+        for k in range(size):
+            least[leaf, k] = values[k]
+        largest = _largest_of(values)
+        reach[box] = largest
+        if weighted:
+            for k in range(size):
+                values[k] = least[leaf, k] * weights[leaf, k]
+            largest = _largest_of(values)
+        at = 0
+        while values[at] != largest:
+            at += 1
+        top[box], top_row[box] = largest, own[leaf, at]
     for i in range(seen - 1, -1, -1):  # what lies within a box before the box
-        _gather(boxes, nodes[i], nodes[i] if nodes[i] != root else whole)
+        node = nodes[i]
+        farthest, largest, first = -1.0, -1.0, -1
+        for below in range(8 * node, 8 * node + 8):
+            farthest = max(farthest, reach[below])
+            value, row = top[below], top_row[below]
+            if value > largest or (value == largest and row < first):
+                largest, first = value, row
+        box = whole if node == root else node
+        reach[box], top[box], top_row[box] = farthest, largest, first
 
 
 @_compiled
@@ -267,7 +265,8 @@ def pick(
     """
     whole, p = len(boxes.reach) - 1, zeros
     work = (
-        np.empty(512, np.int64), np.empty(len(boxes.low), np.int64), np.empty(8), np.empty(LEAF),
+        np.empty(512, np.int64), np.empty(len(boxes.low), np.int64), np.empty(8),
+        np.empty(len(boxes.own), np.int64), np.empty(LEAF),
     )  # fmt: skip
     if how == VISIT and order.marked[0] != level:
         _mark_above(boxes, order, level, weighted)

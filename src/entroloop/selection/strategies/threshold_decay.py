@@ -8,6 +8,8 @@ the threshold is passed over without any work.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ BLOCK = 512  # rows that a visit returns
 TARGET, AHEAD = 256, 512  # by strength: rows of largest value, and next ones in visiting order
 SHARDED_BLOCK = 1536  # of a pool over several shards: fewer rounds
 LARGEST_DECAY = 1 - 1e-7
-DECAYS_AT_ONCE = 4096
+FEW_DECAYS, DECAYS_AT_ONCE = 16, 4096
 
 
 @products_in_one_thread()
@@ -109,7 +111,11 @@ def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> f
 
     Multiplied step by step, as passes that accept nothing would do.
     """
-    at_once = 16  # mostly the first ones will do
+    for _ in range(FEW_DECAYS):  # mostly one of them will do
+        tau *= decay
+        if space.value_of(tau) < largest or tau == 0:
+            return tau
+    at_once = FEW_DECAYS
     while True:
         steps = np.full(at_once, decay)
         steps[0] = tau * decay
@@ -245,17 +251,21 @@ def _eligible(block: Block, share: float, level: float, eligible: int) -> NDArra
 
 def _checked_order(state: SelectionState, order: Array | None) -> NDArray[np.int64]:
     """Return the selectable rows in visiting order."""
-    m = len(state.pool)
+    m, selectable = len(state.pool), state.pool.selectable
     if order is None:
         order = state.rng.permutation(m)
-    order = np.asarray(order)
-    if (
-        order.dtype.kind not in "iu"
-        or order.shape != (m,)
-        or not np.array_equal(np.sort(order), np.arange(m))
-    ):
-        raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
-    return order[state.pool.selectable[order]].astype(np.int64)
+    else:
+        order = np.asarray(order)
+        if order.dtype.kind not in "iu" or order.shape != (m,) or not _is_permutation(order):
+            raise InputError(f"order must be a permutation of the pool's indices 0 … {m - 1}")
+        order = order.astype(np.int64)
+    return order if selectable.all() else order[selectable[order]]
+
+
+def _is_permutation(order: NDArray[Any]) -> bool:
+    if order.min() < 0 or order.max() >= len(order):
+        return False
+    return int(np.bincount(order.astype(np.int64)).max()) == 1
 
 
 def _default_threshold(state: SelectionState, order: NDArray[np.int64]) -> float:
