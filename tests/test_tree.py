@@ -240,3 +240,14 @@ def test_a_tree_is_used_where_rows_have_few_values_and_the_work_is_worth_it():
     assert not pays(100_000, 64, 10_000)
     assert [pays(100_000, d, 10_000) for d in (6, 7)] == [True, False]
     assert not pays(200, 3, 10)
+
+
+def test_a_small_selection_does_not_wait_for_a_tree_of_a_width_that_is_not_compiled(
+    monkeypatch, rng
+):
+    monkeypatch.setattr("entroloop.pools.tree._widths", set())
+    import_module("entroloop.pools.tree_kernels")
+    assert not pays(2_000, 2, 1_000)
+    Tree(rng.normal(size=(100, 2)), np.arange(100), None, 2)
+    assert pays(2_000, 2, 1_000)
+    assert not pays(2_000, 3, 1_000)

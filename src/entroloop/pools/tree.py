@@ -25,6 +25,7 @@ WIDEST = 6  # values of a row: boxes of more leave too many rows to look at
 WORTH = 1e8  # rows × picks from which compiling, or loading what was compiled, is little
 KERNELS, DIVISION = "entroloop.pools.tree_kernels", "entroloop.pools.tree_division"
 Index = NDArray[np.int64]
+_widths: set[int] = set()  # of the rows of trees in this process: numba compiles for each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class PickedInTree:
 
 def pays(m: int, d: int, picks: int) -> bool:
     """Whether a tree is the least work for so many picks of m rows of d values."""
-    return d <= WIDEST and compiled.pays(KERNELS, m * picks, WORTH)
+    return d <= WIDEST and compiled.pays(KERNELS, m * picks, WORTH, ready=d in _widths)
 
 
 def tree_bytes(m: int, d: int) -> int:
@@ -65,6 +66,7 @@ class Tree:
 
     def __init__(self, rows: Array, index: Index, weights: Float64 | None, power: int) -> None:
         assert rows.shape[1] <= WIDEST  # from eight on NumPy sums in another order
+        _widths.add(rows.shape[1])
         self._kernels: Any = import_module(KERNELS)  # loaded only by those who need it
         self._weighted = weights is not None
         self._boxes = self._grown(rows, index, weights)

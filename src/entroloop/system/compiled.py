@@ -40,10 +40,11 @@ def loaded(module: str) -> Any | None:
     return sys.modules.get(module)
 
 
-def pays(module: str, work: float, worth: float) -> bool:
+def pays(module: str, work: float, worth: float, *, ready: bool = True) -> bool:
     """Whether a module of compiled loops can be imported, and is worth it for so much work.
 
     worth: the work for which loading numba and what it compiled is little; a hundredth of it once
-    they are loaded. numba refuses versions of NumPy that it does not know.
+    they are loaded. ready: whether this process has used them for data of this kind; others are
+    compiled first. numba refuses versions of NumPy that it does not know.
     """
-    return work >= (worth / 100 if loaded(module) else worth) and _compiles(module)
+    return work >= (worth / 100 if ready and loaded(module) else worth) and _compiles(module)
