@@ -80,7 +80,7 @@ class Bounds(NearestPicks):
         """Return the weights of rows, to the power of the space."""
         return np.ones(len(index)) if self.weights is None else self.weights[index]
 
-    def weighted(self, values: Float64, index: Array) -> Float64:
+    def weighted(self, values: Float64, index: Array | slice) -> Float64:
         """Return values times the weights of their rows, to the power of the space."""
         return values if self.weights is None else values * self.weights[index]
 

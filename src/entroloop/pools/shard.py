@@ -244,7 +244,7 @@ class Shard:
     def set_order(self, rank: Index) -> None:
         """Set the position of each row in the visiting order; −1 for rows that have none."""
         index = np.flatnonzero(rank >= 0)
-        if len(self.rows) == 0 or rank.max() < len(rank):  # of the whole pool: no need to sort
+        if rank.max(initial=-1) < len(rank):  # of the whole pool: no need to sort
             place = np.full(len(rank), -1)
             place[rank[index]] = index
             self._order = place[place >= 0]
@@ -317,9 +317,7 @@ class Shard:
         bounds, largest = self.bounds, -np.inf
         for start in range(0, len(bounds.rows), 8192):
             part = slice(start, start + 8192)
-            values = bounds.space.exact(bounds.rows[part], row)
-            if bounds.weights is not None:
-                values *= bounds.weights[part]
+            values = bounds.weighted(bounds.space.exact(bounds.rows[part], row), part)
             largest = max(largest, float(values[bounds.selectable[part]].max(initial=-np.inf)))
         return largest
 

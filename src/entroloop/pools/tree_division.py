@@ -71,9 +71,10 @@ def _median(x: Any, spare: Any, first: int, stop: int, middle: int) -> tuple[flo
 
 
 @_compiled
-def _sampled(rows: Any, first: int, stop: int, j: int, x: Any, spare: Any, at: int) -> float:
+def _sampled(
+    rows: Any, first: int, stop: int, j: int, size: int, at: int, x: Any, spare: Any
+) -> float:
     """Return the value at a place of an evenly spread sample of column j, if it were sorted."""
-    size = _sample_of(stop - first)
     step = (stop - first) / size
     for i in range(size):
         x[first + i] = rows[first + int(step * (i + 0.5)), j]
@@ -81,22 +82,17 @@ def _sampled(rows: Any, first: int, stop: int, j: int, x: Any, spare: Any, at: i
 
 
 @_compiled
-def _sample_of(count: int) -> int:
-    return min(count >> 4, 1024)
-
-
-@_compiled
 def _median_of_column(
     rows: Any, first: int, stop: int, middle: int, j: int, x: Any, spare: Any
 ) -> tuple[float, int]:
     """Return `_median` of column j of rows first … stop − 1; x, spare: as long as all rows."""
-    size = _sample_of(stop - first)
+    size = min((stop - first) >> 4, 1024)  # of the sample
     if size >= 16:
         # Two values of a sample are likely to lie around the median, twice as far from its own
         # as that deviates: those outside are counted, and only those between are looked through.
         apart = int(np.sqrt(size))
-        low = _sampled(rows, first, stop, j, x, spare, size // 2 - apart)
-        high = _sampled(rows, first, stop, j, x, spare, size // 2 + apart)
+        low = _sampled(rows, first, stop, j, size, size // 2 - apart, x, spare)
+        high = _sampled(rows, first, stop, j, size, size // 2 + apart, x, spare)
         below, end = np.uint64(0), np.uint64(first)
         for i in range(np.uint64(first), np.uint64(stop)):
             value = rows[i, j]

@@ -115,9 +115,8 @@ def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> f
         tau *= decay
         if space.value_of(tau) < largest or tau == 0:
             return tau
-    at_once = FEW_DECAYS
     while True:
-        steps = np.full(at_once, decay)
+        steps = np.full(DECAYS_AT_ONCE, decay)
         steps[0] = tau * decay
         taus = np.multiply.accumulate(steps)
         found = np.flatnonzero((space.value_of(taus) < largest) | (taus == 0))
@@ -125,7 +124,7 @@ def _next_threshold(tau: float, decay: float, largest: float, space: Space) -> f
             return float(taus[found[0]])
         if taus[-1] == taus[-2]:  # the smallest numbers round to themselves: the limit is 0
             return 0.0
-        tau, at_once = float(taus[-1]), min(8 * at_once, DECAYS_AT_ONCE)
+        tau = float(taus[-1])
 
 
 def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> float:
