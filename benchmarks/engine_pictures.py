@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from entroloop.distances.extents import centre_and_reach
 from entroloop.distances.multipliers import NumpyMultiplier
-from entroloop.distances.spaces import Euclidean, centre_and_reach
+from entroloop.distances.spaces import Euclidean
 from entroloop.pools.bounds import Bounds
 from entroloop.pools.sketches import Sketch
 

@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 
 import entroloop as el
 from entroloop.distances import spaces
-from entroloop.distances.spaces import Manhattan, centre_and_reach
+from entroloop.distances.extents import centre_and_reach
+from entroloop.distances.spaces import Manhattan
 
 pytest.importorskip("numba", reason="entroloop[fast] is not installed")
 

@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 import entroloop as el
 from entroloop.distances import multipliers
-from entroloop.distances.spaces import centre_and_reach
+from entroloop.distances.extents import centre_and_reach
 from entroloop.pools import bounds, shard
 from entroloop.pools.copies import copies_among
 from entroloop.selection import block

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import entroloop as el
 from entroloop.distances import multipliers
+from entroloop.distances.extents import centre_and_reach
 from entroloop.distances.multipliers import CompiledMultiplier, NumpyMultiplier
-from entroloop.distances.spaces import Euclidean, centre_and_reach
+from entroloop.distances.spaces import Euclidean
 from entroloop.pools import nearest_picks, sketches
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.extents import centre_and_reach
 from entroloop.distances.multipliers import NumpyMultiplier, on_device
-from entroloop.distances.spaces import Euclidean, centre_and_reach, exact_pairs
+from entroloop.distances.spaces import Euclidean, exact_pairs
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system.devices import device_for

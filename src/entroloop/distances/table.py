@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from entroloop.distances.extents import Extent
 from entroloop.distances.multipliers import Multiplier, multiplier_for
 from entroloop.distances.neighbors import nearest
-from entroloop.distances.spaces import Euclidean, Extent, Manhattan, Space
+from entroloop.distances.spaces import Euclidean, Manhattan, Space
 from entroloop.distances.transforms import Whitening, unit_rows
 from entroloop.samples import Array, Float64
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.extents import centre_and_reach
 from entroloop.distances.multipliers import NumpyMultiplier
 from entroloop.distances.neighbors import SHORTLIST, TILE_BYTES, Index
-from entroloop.distances.spaces import Euclidean, centre_and_reach, exact_pairs
+from entroloop.distances.spaces import Euclidean, exact_pairs
 from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 

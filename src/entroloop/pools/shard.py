@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from entroloop.distances.extents import Extent, extent
 from entroloop.distances.neighbors import Neighbors, nearest_in
 from entroloop.distances.ranges import RangeIndex, Values, as_float64
-from entroloop.distances.spaces import Extent, extent
 from entroloop.distances.table import DISTANCES, Transform
 from entroloop.distances.within import Pairs
 from entroloop.pools.bounds import LARGEST, Bounds

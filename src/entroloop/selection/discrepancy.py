@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from entroloop.distances.extents import extent
 from entroloop.distances.means import Compared, mean_to_others, mean_to_sets
-from entroloop.distances.spaces import Space, extent
+from entroloop.distances.spaces import Space
 from entroloop.distances.table import Distance
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for
