@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,21 @@ import pytest
 # One thread: two cores shared by test processes, and results that repeat to the last bit.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# Of src, in percent: the least that default tests run in their own processes (commands and workers
+# that they start are not seen). ENTROLOOP_COVERAGE asks for it, as .ci/run does: "floor", or a file
+# for all that was found. SlipCover's plugin, in each of xdist's workers, reads the settings.
+FLOOR = {"lines": 90.0, "branches": 90.0}
+NEVER_RUN = ("if TYPE_CHECKING:", "if __name__ == .__main__.:", r"class .*\(Protocol")
+COMPILED = "*/pools/tree_kernels.py,*/pools/tree_division.py,*/distances/kernels.py"
+if "ENTROLOOP_COVERAGE" in os.environ:
+    os.environ |= {
+        "SLIPCOVER_ENABLED": "1",
+        "SLIPCOVER_BRANCH": "1",
+        "SLIPCOVER_SOURCE": "src/entroloop",
+        "SLIPCOVER_OMIT": COMPILED,  # what runs of them is not Python
+        "SLIPCOVER_EXCLUDE_LINES": "\n".join(NEVER_RUN),
+    }
 
 TINY = {
     "name": "tiny",
@@ -83,3 +100,22 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("ENTROLOOP_DATA is not set: no real image data")
     return Path(folder)
+
+
+@pytest.hookimpl(trylast=True)  # after SlipCover has merged what the workers wrote
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the coverage where it was asked for, and fail below the floor."""
+    folder = os.environ.get("SLIPCOVER_COVERAGE_DIR")
+    if folder is None or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    found = json.loads((Path(folder) / "merged.json").read_text())
+    shutil.rmtree(folder)
+    out = session.config.get_terminal_writer()
+    for kind, floor in FLOOR.items():
+        done, left = found["summary"][f"covered_{kind}"], found["summary"][f"missing_{kind}"]
+        share = 100 * done / (done + left)
+        out.write(f"\n{share:.1f} % of {done + left:,} {kind} run; at least {floor:.0f} must")
+        if share < floor and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if os.environ["ENTROLOOP_COVERAGE"] != "floor":
+        Path(os.environ["ENTROLOOP_COVERAGE"]).write_text(json.dumps(found))

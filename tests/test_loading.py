@@ -79,12 +79,27 @@ def torch_dataset(x):
     return TensorDataset(torch_tensor(x))
 
 
+def samples_of(samples):
+    """Return a data set of torch that gives these samples."""
+    from torch.utils.data import Dataset
+
+    class Own(Dataset):
+        def __len__(self):
+            return len(samples)
+
+        def __getitem__(self, i):
+            return samples[i]
+
+    return Own()
+
+
 ROWS = {
     "numpy": lambda x: x,
     "list": lambda x: x.tolist(),
     "torch": torch_tensor,
     "DLPack": lambda x: Speaker(torch_tensor(x).detach()),
     "torch dataset": torch_dataset,
+    "torch dataset of arrays": lambda x: samples_of(list(x)),
     "pandas lists": lambda x: pd.DataFrame({"emb": list(x)}),
     "pandas numbers": lambda x: pd.DataFrame(x, columns=list("abc")).assign(label=1, name="n"),
     "polars": polars_table,
@@ -207,22 +222,9 @@ def as_parquet(folder, images):
     return folder.parent / "x.parquet"
 
 
-class Pictures:
-    """Samples (c, h, w) with labels, as torchvision's data sets give them."""
-
-    def __new__(cls, images):
-        from torch.utils.data import Dataset
-
-        class Own(Dataset):
-            def __len__(self):
-                return len(images)
-
-            def __getitem__(self, i):
-                return torch_tensor(images[i].astype(float)).detach().byte().permute(
-                    2, 0, 1
-                ), i // 2
-
-        return Own()
+def tensors(images):
+    """Return images as torch's data sets give them: (c, h, w)."""
+    return [torch_tensor(x.astype(float)).detach().byte().permute(2, 0, 1) for x in images]
 
 
 IMAGES = {
@@ -244,7 +246,12 @@ IMAGES = {
     "Pillow": lambda folder, images: [Image.fromarray(image) for image in images],
     "arrays": lambda folder, images: list(images),
     "one array": lambda folder, images: images,
-    "torch dataset": lambda folder, images: Pictures(images),
+    "torch dataset": lambda folder, images: samples_of(
+        [(image, i // 2) for i, image in enumerate(tensors(images))]
+    ),
+    "torch dataset of Pillow": lambda folder, images: samples_of(
+        [Image.fromarray(image) for image in images]
+    ),
 }
 
 
@@ -350,6 +357,12 @@ REFUSED = {
     "generator": (lambda x: (row for row in x), r"pass list\(x\)"),
     "column": (lambda x: pd.Series(list(x)), r"one column; pass np\.stack"),
     "splits": (lambda x: datasets.DatasetDict(), r"several splits; pass x\['train'\]"),
+    "no samples": (lambda x: samples_of([]), "holds no samples"),
+    "samples that fail": (lambda x: samples_of({0: x[0], 2: x[2]}), "sample 1 failed: KeyError: 1"),
+    "samples of two shapes": (
+        lambda x: samples_of([x[0], x[1, :2]]), r"sample 1 has shape \(2,\), sample 0 \(3,\)"
+    ),
+    "dicts": (lambda x: samples_of([{"a": x[0]}]), "gives dicts of a; name the entry"),
     "loader": (loader, r"pass its dataset, x\.dataset"),
     "number": (lambda x: 3, "of type int, which is not taken"),
     "nothing": (lambda x: None, "of type NoneType"),
@@ -365,6 +378,19 @@ def test_what_is_not_taken_is_one_line_that_says_what_to_pass(kind, x):
         with pytest.raises(el.InputError, match=told) as error:
             call(make(x))
         assert "\n" not in str(error.value)
+
+
+def test_an_entry_of_samples_that_are_dicts_is_named(x):
+    given = samples_of([{"emb": row, "label": i % 2} for i, row in enumerate(x)])
+    found = el.load(given, column="emb")
+    assert np.array_equal(found.data, x)
+    assert found.columns["label"].tolist() == [0, 1] * 6
+
+
+def test_uint8_tensors_that_are_no_images_are_vectors(images):
+    planes = [image[..., :2] for image in images]  # of two channels
+    found = el.load(samples_of([torch_tensor(x.astype(float)).detach().byte() for x in planes]))
+    assert np.array_equal(found.data, np.reshape(planes, (6, -1)))
 
 
 def test_every_kind_of_the_table_is_documented():

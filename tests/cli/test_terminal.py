@@ -76,6 +76,35 @@ def test_duplicates_and_audit_show_tables(terminal, sets, rng):
     assert json.loads(terminal(*call, "--json"))["counts"]["copy"] == 7
 
 
+def test_what_was_skipped_decided_and_written_is_told(terminal, tmp_path, rng):
+    for name in ("pool", "real"):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(rng.integers(0, 256, (40, 4, 4), dtype=np.uint8)):
+            Image.fromarray(image).save(tmp_path / name / f"{i:02}.png")
+    Image.open(tmp_path / "pool/00.png").save(tmp_path / "pool/copy.png")
+    (tmp_path / "pool/broken.png").write_bytes(b"none")
+    skipped = re.compile(r"skipped 1: cannot identify image")
+    shown = terminal(
+        "select", "--pool", "pool", "-n", 41, "--strategy", "guarded", "--guard", "real",
+        "--html", "s.html", "--out", "s",
+    )  # fmt: skip
+    assert "the guard took: " in shown
+    assert "1 of the chosen rows are copies of others" in shown
+    assert skipped.search(shown)
+    assert "page s.html" in shown
+    shown = terminal("measure", "--generated", "pool", "--train", "real", "--html", "m.html",
+                     "--metrics", "total_variance")  # fmt: skip
+    assert "generated: 1 images skipped" in shown
+    assert "page m.html" in shown
+    for call in (
+        ("duplicates", "--pool", "pool", "--threshold", 1),
+        ("audit", "real", "pool", "--level", 0.1),
+    ):
+        shown = terminal(*call, "--html", f"{call[0]}.html", "--out", call[0])
+        assert "skipped 1 of pool" in shown
+        assert f"page {call[0]}.html" in shown
+
+
 def test_names_from_data_cannot_move_the_cursor(terminal, sets):
     evil = sets / "x\x1b[2J[bold].npy"
     np.save(evil, np.random.default_rng(0).standard_normal((9, 2)))

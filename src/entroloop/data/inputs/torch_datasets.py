@@ -36,7 +36,10 @@ def read_torch_dataset(thing: Any, asked: Asked) -> FileSet:
         try:
             given = thing[i]
         except Exception as error:  # of the user's own code
-            raise InputError(f"{where}: sample {i} failed: {one_line(error, 120)}") from None
+            kind = type(error).__name__
+            raise InputError(
+                f"{where}: sample {i} failed: {kind}: {one_line(error, 120)}"
+            ) from None
         x, label = _sample_and_label(given, asked, where)
         labels.append(label)
         return _pixels(x, where)

@@ -1,0 +1,149 @@
+"""What functions refuse, in one line that says what and how to mend it; one row a refusal."""
+
+import numpy as np
+import pytest
+import torch
+
+import entroloop as el
+from entroloop.data.arrays import Arrays
+from entroloop.features.cached import examine_cache
+from entroloop.metrics.entropy import intrinsic_dimension
+from entroloop.metrics.sets import Sets
+from entroloop.selection.taking import taken_from
+
+X = np.random.default_rng(0).standard_normal((12, 3))
+CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])  # two neighbours of each are as near
+ENTROPY = ["entropy_samples"]
+
+
+class Elsewhere:
+    """Rows that lie elsewhere, of words."""
+
+    shape, dtype = (12, 3), np.dtype("U3")
+
+    def between(self, start, stop):
+        raise AssertionError("nothing of them is read")
+
+    def open(self):
+        raise AssertionError("nothing of them is read")
+
+
+REFUSED = {
+    "an unknown estimator": (
+        lambda: intrinsic_dimension(X, estimator="pca"),
+        "estimator must be one of two_nn, maximum_likelihood; got pca",
+    ),
+    "two rows have no dimension": (
+        lambda: intrinsic_dimension(X[:2]), "needs at least 3 distinct rows"
+    ),
+    "two rows have no likely dimension": (
+        lambda: intrinsic_dimension(X[:2], estimator="maximum_likelihood"),
+        "needs at least 3 distinct rows",
+    ),
+    "a lattice has no dimension": (
+        lambda: el.measure(generated=CORNERS, metrics=["entropy_samples_intrinsic"]),
+        "a lattice",
+    ),
+    "one row has no entropy": (
+        lambda: el.measure(generated=X[:1], metrics=ENTROPY), "holds 1 rows; at least 2"
+    ),
+    "negative probabilities": (
+        lambda: el.measure(generated=X, probabilities=-np.ones((12, 2)), metrics=ENTROPY),
+        r"finite numbers ≥ 0 of shape \(n, classes\)",
+    ),
+    "probabilities that sum to 2": (
+        lambda: el.measure(generated=X, probabilities=np.ones((12, 2)), metrics=ENTROPY),
+        "must sum to 1 in each line",
+    ),
+    "rows are no table": (lambda: Sets(generated=X).schema, "no table of columns"),
+    "rows elsewhere have no features": (
+        lambda: el.select(Elsewhere(), 2, features="pixels"), "take features raw; got pixels"
+    ),
+    "rows elsewhere may be no words": (
+        lambda: el.duplicates(Elsewhere(), 0.1), "must be numeric rows"
+    ),
+    "realism without real rows": (
+        lambda: el.select(X, 2, weights="realism"), "needs guard=: real rows to compare with"
+    ),
+    "realism twice": (
+        lambda: el.select(X, 2, "guarded", weights="realism", guard=X), "see its `inner`"
+    ),
+    "a column that is not there": (
+        lambda: el.select(X, 2, groups="colour"), "the pool has no column 'colour'"
+    ),
+    "a dict has no rows": (lambda: taken_from(dict.fromkeys(range(12)), np.arange(2), 12),
+                           "rows cannot be taken from a dict"),
+    "an iterator has no rows": (lambda: taken_from(iter(X), np.arange(2), 12),
+                                "rows cannot be taken from a "),
+    "a pool of another length": (lambda: taken_from(X[:5], np.arange(2), 12),
+                                 "the pool had 12 rows, this ndarray has 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_refusal_is_one_line_that_says_what_is_wrong(what):
+    call, told = REFUSED[what]
+    with pytest.raises(el.InputError, match=told) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+ARRAYS = {
+    "images of numbers with a point": (X.reshape(3, 2, 2, 3), {}, "images are uint8 in 0..255"),
+    "a shape that does not hold a row": (X, {"image_shape": (2, 2)}, "does not hold the 3 values"),
+    "labels with a point": (X, {"labels": "labels.npy"}, "must be 12 whole numbers"),
+}
+
+
+@pytest.mark.parametrize("what", ARRAYS)
+def test_a_study_of_arrays_says_what_does_not_fit(what, tmp_path, monkeypatch):
+    rows, options, told = ARRAYS[what]
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", rows)
+    np.save("labels.npy", np.full(12, 0.5))
+    with pytest.raises(el.InputError, match=told):
+        Arrays(n_train=2, n_reference=2, path="x.npy", **options).load()
+
+
+def test_whole_numbers_of_a_study_become_float32(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(12).reshape(6, 2))
+    found = Arrays(n_train=2, n_reference=2, path=str(tmp_path / "x.npy")).load()
+    assert found.data.dtype == np.float32
+    assert found.data.tolist() == [[2 * i, 2 * i + 1] for i in range(6)]
+
+
+@pytest.mark.parametrize("bound", ["-1", "inf", "much"])
+def test_a_cache_takes_a_number_of_megabytes(bound, monkeypatch):
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", bound)
+    with pytest.raises(el.InputError, match=f"a number of megabytes ≥ 0; it is '{bound}'"):
+        examine_cache()
+
+
+class Own:
+    """A data set with a length, of no library."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        return f"row {i}"
+
+
+KINDS = {
+    "list": (list(range(12)), [7, 3]),
+    "tuple": (tuple(range(12)), (7, 3)),
+    "own": (Own(), ["row 7", "row 3"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chosen_rows_are_of_the_kind_of_their_source(kind):
+    source, wanted = KINDS[kind]
+    assert taken_from(source, np.array([7, 3]), 12) == wanted
+
+
+def test_chosen_rows_of_tensors_are_tensors_and_of_data_sets_subsets():
+    x = torch.arange(12.0)
+    assert taken_from(x, np.array([7, 3]), 12).tolist() == [7, 3]
+    subset = taken_from(torch.utils.data.TensorDataset(x), np.array([7, 3]), 12)
+    assert [row.item() for (row,) in subset] == [7, 3]
