@@ -1,15 +1,21 @@
 """What functions refuse, in one line that says what and how to mend it; one row a refusal."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import entroloop as el
 from entroloop.data.arrays import Arrays
+from entroloop.data.decoding import decode
 from entroloop.features.cached import examine_cache
+from entroloop.features.extractor import Extractor
 from entroloop.metrics.entropy import intrinsic_dimension
 from entroloop.metrics.sets import Sets
 from entroloop.selection.taking import taken_from
+from entroloop.store.folder import FORMAT, Store
 
 X = np.random.default_rng(0).standard_normal((12, 3))
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])  # two neighbours of each are as near
@@ -86,6 +92,84 @@ def test_a_refusal_is_one_line_that_says_what_is_wrong(what):
     with pytest.raises(el.InputError, match=told) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+NETWORKS = {
+    "one number an image": (lambda x: np.zeros(len(x)), r"must return \(n, d\) for n images"),
+    "a row too few": (lambda x: np.zeros((len(x) - 1, 2)), r"it returned \(11, 2\) for 12"),
+    "no number": (lambda x: np.full((len(x), 2), np.nan), "12 rows came out NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("what", NETWORKS)
+def test_what_a_network_must_return_is_told(what, monkeypatch):
+    network, told = NETWORKS[what]
+    monkeypatch.setenv("ENTROLOOP_CACHE_MB", "0")
+    with pytest.raises(el.InputError, match=told):
+        Extractor("mine", "mine", network=network, batch=12)(np.zeros((12, 2, 2, 1), np.uint8))
+
+
+IMAGES = {
+    "decimals": (np.zeros((4, 4)), "an image must be uint8"),
+    "two channels": (np.zeros((4, 4, 2), np.uint8), r"got uint8 of shape \(4, 4, 2\)"),
+    "32 bits": (Image.new("I", (4, 4)), "mode I has no value range that maps to 0..255"),
+    "of decimals": (Image.new("F", (4, 4)), "mode F has no value range"),
+}
+
+
+@pytest.mark.parametrize("what", IMAGES)
+def test_what_is_no_image_of_bytes_is_told(what):
+    content, told = IMAGES[what]
+    with pytest.raises(ValueError, match=told):
+        decode(content)
+
+
+FOLDERS = {
+    "a file": (None, {}, "is a file, not a folder"),
+    "another format": ("study.json", {"format": FORMAT + 1}, f"in format {FORMAT + 1}, not"),
+    "other data": ("study.json", {"real": "other"}, "on other real data"),
+    "another study": ("study.json", {"study": "other"}, "holds the study 'other', not 'mine'"),
+    "something else": ("notes.txt", {}, "holds something else than a study"),
+}
+
+
+@pytest.mark.parametrize("what", FOLDERS)
+def test_a_folder_that_is_not_this_studys_is_left_as_it_is(what, tmp_path):
+    name, changes, told = FOLDERS[what]
+    root = tmp_path / "out"
+    text = json.dumps({"study": "mine", "real": "mine", "format": FORMAT} | changes)
+    if name is None:
+        root.write_text(text)
+    else:
+        root.mkdir()
+        (root / name).write_text(text)
+    with pytest.raises(el.InputError, match=told):
+        Store(root).open("mine", "mine")
+    assert (root if name is None else root / name).read_text() == text
+    assert not root.is_dir() or [p.name for p in root.iterdir()] == [name]
+
+
+def test_a_stage_is_never_looked_for_elsewhere(tmp_path):
+    with pytest.raises(el.InputError, match="names no stage"):
+        Store(tmp_path).path("..", "..")
+
+
+CALLS = {
+    "no rank": (("run", "digits", "--ranks", 0), "--ranks must be at least 1; got 0"),
+    "ranks without Ray": (("run", "digits", "--ranks", 2), "add --engine ray"),
+    "figures of a bucket": (("figures", "s3://bucket/study"), "give --out: figures of a study"),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_options_that_do_not_fit_end_with_2_before_anything_is_made(
+    what, entroloop_here, tmp_path
+):
+    call, told = CALLS[what]
+    answer = entroloop_here(*call)
+    assert answer.returncode == 2
+    assert told in answer.stderr
+    assert not list(tmp_path.iterdir())
 
 
 ARRAYS = {

@@ -11,6 +11,7 @@ from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline
 from entroloop.generators.unet import checkpoint
 from entroloop.generators.unet.model import UNetDiffusion
+from entroloop.generators.unet.sampling import _clean
 from entroloop.generators.unet.training import Training
 from entroloop.report.read import StudyView
 from entroloop.samples import SampleSet
@@ -70,6 +71,15 @@ def test_samplers_and_predictions_give_images(images, sampler, prediction):
     found = samples(model)
     assert found.shape == (8, 8, 8, 3)
     assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_each_prediction_stands_for_the_image_that_was_mixed_with_noise(prediction):
+    x0, noise = torch.randn((2, 5, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    mixed = 0.8 * x0 + 0.6 * noise
+    of = {"epsilon": noise, "sample": x0, "v_prediction": 0.8 * noise - 0.6 * x0}
+    clean = _clean(settings(prediction=prediction), of[prediction], mixed, 0.8, 0.6)
+    assert torch.allclose(clean, x0, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "dpm_solver++"])
