@@ -162,9 +162,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_options_that_do_not_fit_end_with_2_before_anything_is_made(
-    what, entroloop_here, tmp_path
-):
+def test_options_that_do_not_fit_end_with_2_before_anything_is_made(what, entroloop_here, tmp_path):
     call, told = CALLS[what]
     answer = entroloop_here(*call)
     assert answer.returncode == 2
