@@ -219,6 +219,40 @@ def test_whitened_components_differ_by_their_scale_alone(images):
     assert np.allclose(whitened, plain / plain.std(axis=0, ddof=1), rtol=1e-4)
 
 
+@pytest.mark.parametrize("norm", [False, True])  # folded into weights, it gives other bits
+@pytest.mark.parametrize("threads", [1, 3])
+def test_features_are_the_modules_own_whatever_the_threads(norm, threads, images, tmp_path):
+    import torch
+
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 8, 3), *[torch.nn.BatchNorm2d(8)] * norm, torch.nn.ReLU()]
+    for parameter in layers[norm].parameters():
+        torch.nn.init.uniform_(parameter, 0.5, 2)
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.Sequential(*layers)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layers(x.float() / 255).mean(dim=[2, 3])
+
+    module = torch.jit.script(Module().eval())
+    module.save(str(tmp_path / "module.pt"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = extractor_for(f"torchscript:{tmp_path / 'module.pt'}")(images)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    rows = np.concatenate([images, np.repeat(images[-1:], 96 - len(images), axis=0)])
+    with torch.inference_mode():
+        batches = torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().split(32)
+        own = torch.cat([module(batch) for batch in batches])[: len(images)]
+    assert np.array_equal(found, own.numpy())
+
+
 def test_what_was_embedded_once_comes_from_the_cache(models, images, tmp_path, monkeypatch):
     monkeypatch.setenv("ENTROLOOP_CACHE", str(tmp_path))
     calls = []

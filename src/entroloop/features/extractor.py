@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,8 @@ class Extractor:
     features do not depend on other rows; probabilities_network: likewise, to class probabilities.
     whole: maps all rows at once. fit: returns the extractor fitted to given rows (PCA); None if no
     fitting is needed. lists: the network takes lists of images of different sizes, too.
+    side_by_side: the network leaves Python's lock while it computes, on a CPU: each of torch's
+    threads takes a batch of its own, and waits for no other at the end of every operation.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Extractor:
     fit: Callable[[Array], Extractor] | None = None
     batch: int = 32  # what it computes then stays in a processor's cache; a GPU wants more
     lists: bool = False
+    side_by_side: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -128,7 +132,8 @@ class Extractor:
             if isinstance(some, MixedImages):
                 found = self._of_mixed(network, some, told)
             else:
-                found = in_batches(network, some, self.batch, told)
+                run = _side_by_side if self.side_by_side else map
+                found = in_batches(run, network, some, self.batch, told)
             if found.ndim != 2 or len(found) != len(some):
                 raise InputError(
                     f"features {self.name}: the network must return (n, d) for n images; it "
@@ -184,15 +189,42 @@ def check_images(data: Array, name: str) -> None:
         )
 
 
-def in_batches(network: Batched, data: Array, batch: int, progress: Progress | None) -> Array:
-    """Return network(data), in batches of one shape: the last is padded with its last row."""
-    parts = []
-    for start in range(0, len(data), batch):
-        rows = np.asarray(data[start : start + batch])
-        missing = batch - len(rows)
-        if missing:
-            rows = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
-        parts.append(np.asarray(network(rows), dtype=np.float32)[: batch - missing])
+def in_batches(
+    run: Callable[[Batched, Iterable[Array]], Iterable[Array]],
+    network: Batched,
+    data: Array,
+    batch: int,
+    progress: Progress | None,
+) -> Array:
+    """Return network(data), in batches of one shape: the last is padded with its last row.
+
+    run: `map`, or what gives the same.
+    """
+
+    def of_one_shape() -> Iterator[Array]:
+        for start in range(0, len(data), batch):
+            rows = np.asarray(data[start : start + batch])
+            padding = np.repeat(rows[-1:], batch - len(rows), axis=0)
+            yield np.concatenate([rows, padding]) if len(padding) else rows
+
+    parts: list[Array] = []
+    for found in run(network, of_one_shape()):
+        parts.append(np.asarray(found, dtype=np.float32)[: len(data) - len(parts) * batch])
         if progress is not None:
-            progress(min(start + batch, len(data)), len(data))
+            progress(min(len(parts) * batch, len(data)), len(data))
     return np.concatenate(parts)
+
+
+def _side_by_side(network: Batched, batches: Iterable[Array]) -> Iterator[Array]:
+    """Yield what a network makes of each batch, in order; the first, which loads it, by itself."""
+    import torch
+
+    threads, rest = torch.get_num_threads(), iter(batches)
+    for first in rest:
+        yield network(first)
+        break
+    try:  # what a thread sets is also what threads compute in that meet torch later
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(network, rest)
+    finally:
+        torch.set_num_threads(threads)

@@ -43,6 +43,7 @@ def inception(argument: str | None, device: str) -> Extractor:
         network=_in_colour(network(path, device, name, return_features=True)),
         probabilities_network=_in_colour(network(path, device, name, no_output_bias=True)),
         batch=64,
+        side_by_side=device == "cpu",
     )
 
 

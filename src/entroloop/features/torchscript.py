@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,38 +30,54 @@ def torchscript(argument: str | None, device: str) -> Extractor:
         network=network(path, device, name),
         comparable=f"on {path.name} only",
         batch=Extractor.batch if device == "cpu" else 256,
+        side_by_side=device == "cpu",
     )
 
 
 def network(path: Path, device: str, name: str, **options: Any) -> Batched:
     """Return the module as a function of batches; the first call loads it."""
+    chosen: dict[tuple[int, ...], Any] = {}  # by the shape of a batch
 
     @cache
-    def loaded() -> Any:
+    def loaded() -> tuple[Any, Any]:
         import torch
 
-        try:
-            with warnings.catch_warnings():  # deprecated, but the usual format
-                warnings.filterwarnings(
-                    "ignore", message=".*torch.jit", category=DeprecationWarning
-                )
+        with warnings.catch_warnings():  # deprecated, but the usual format
+            warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+            try:
                 module = torch.jit.load(  # type: ignore[no-untyped-call]
                     str(path), map_location=device
-                )
-            return module.eval()
-        except (RuntimeError, ValueError, OSError) as error:
-            told = one_line(error, 120)
-            raise InputError(f"features {name}: {path} is no TorchScript module: {told}") from None
+                ).eval()
+            except (RuntimeError, ValueError, OSError) as error:
+                told = one_line(error, 120)
+                raise InputError(
+                    f"features {name}: {path} is no TorchScript module: {told}"
+                ) from None
+            return module, _frozen(module) if device == "cpu" else module
+
+    def module_for(x: Any) -> Any:
+        """Return the module with its operations fused where that gives the same bits."""
+        import torch
+
+        plain, frozen = loaded()
+        if frozen is plain or len(x) == 1:  # one image at a time: each may have another shape
+            return plain
+        shape = tuple(x.shape)
+        if shape not in chosen:
+            first, second = (module(x, **options) for module in (plain, frozen))
+            same = isinstance(first, torch.Tensor) and torch.equal(first, second)
+            chosen[shape] = frozen if same else plain
+        return chosen[shape]
 
     def run(images: Array) -> Array:
         import torch
 
-        module = loaded()
         # Rows of a file that is mapped may be only read, which torch warns of.
         x = torch.from_numpy(np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"]))
+        x = x.to(device)
         with torch.inference_mode():
             try:
-                found = module(x.to(device), **options)
+                found = module_for(x)(x, **options)
             except RuntimeError as error:
                 last = str(error).strip().splitlines()[-1]
                 raise InputError(
@@ -76,3 +93,12 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
         return result
 
     return run
+
+
+def _frozen(module: Any) -> Any:
+    """Return a module with its operations fused for a CPU, or itself where that is not possible."""
+    import torch
+
+    with suppress(RuntimeError, AttributeError):
+        return torch.jit.optimize_for_inference(module)
+    return module
