@@ -13,11 +13,13 @@ from entroloop.metrics.moments import frechet_distance_of
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
+from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 CELL_ROWS = 50  # mean number of training rows per cell
 LARGEST_CELLS = 20  # maximum number of cells
 STEPS = 100  # maximum number of expectation-maximization steps
 SMALLEST_VARIANCE = 1e-3  # of a component, in units of the training rows' variance
+BLOCK_VALUES = 2**19  # of a product at once: they stay in the cache between passes
 SIMILAR = 0.1  # mean cosine distance below which MiFID applies its penalty
 
 
@@ -56,12 +58,16 @@ class Copying:
     def resampled(self, rng: np.random.Generator, draws: int) -> Float64:
         """Return C_T of bootstraps of both the generated and the reference rows, (draws,)."""
         counts = [
-            rng.multinomial(n, np.full(n, 1 / n), draws).astype(np.float64)
+            np.empty((draws, n), dtype=np.int32)
             for n in (len(self.cells), len(self.reference_cells))
         ]
+        for lines in counts:
+            n = lines.shape[1]
+            for line in lines:
+                line[:] = np.bincount(rng.integers(n, size=n), minlength=n)
         return self._weighted(*counts)
 
-    def _weighted(self, generated: Float64, reference: Float64) -> Float64:
+    def _weighted(self, generated: Array, reference: Array) -> Float64:
         """Return C_T for each line of how often every generated and reference row counts."""
         total, weight = np.zeros(len(generated)), np.zeros(len(generated))
         for cell in np.unique(self.reference_cells):
@@ -84,10 +90,13 @@ class Copying:
             return np.asarray(total / np.where(weight > 0, weight, np.nan))
 
 
-def _summed(counts: Float64, at: Array, levels: int) -> Float64:
+def _summed(counts: Array, at: Array, levels: int) -> Float64:
     """Return the sums of columns of counts that share a level, (lines, levels)."""
+    order = np.argsort(at, kind="stable")
+    starts = np.flatnonzero(np.diff(at[order], prepend=-1))
     found = np.zeros((levels, len(counts)))
-    np.add.at(found, at, counts.T)
+    if len(at):
+        found[at[order[starts]]] = np.add.reduceat(counts.T[order], starts, axis=0)
     return found.T
 
 
@@ -243,13 +252,18 @@ def cosine_distances(sets: Sets) -> Float64:
     return sets.given_train("cosine distances", _cosine_distances)
 
 
+@products_in_one_thread()
 def _cosine_distances(sets: Sets) -> Float64:
     g, t = (
         unit_rows(sets[role], refused=f"the cosine distance of {role}")
         for role in ("generated", "train_whole")
     )
     most = np.empty(len(g))
-    block = max(1, 2**24 // len(t))
-    for start in range(0, len(g), block):
-        most[start : start + block] = np.abs(g[start : start + block] @ t.T).max(axis=1)
+    block = max(1, BLOCK_VALUES // len(t))
+
+    def look(start: int) -> None:
+        cosines = g[start : start + block] @ t.T
+        most[start : start + block] = np.abs(cosines, out=cosines).max(axis=1)
+
+    in_threads(look, range(0, len(g), block), threads_here())
     return np.maximum(1 - most, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from entroloop.metrics.sets import ROLES, Sets
 from entroloop.metrics.table import METRICS
 from entroloop.samples import Float64
 from entroloop.seeding import rng_for
+from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 DRAWS = 1000  # bootstrap resamples
 SPLITS = 20  # of all sets in halves
@@ -70,7 +72,7 @@ class Taker:
         if metric.wide == "on request" and wide and not asked_for:
             return math.nan, None, f"takes minutes at d > {WIDE}: ask for it by name"
         try:
-            with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+            with _unsaid():
                 if metric.rows is not None:
                     value, interval, note = self._of_rows(metric)
                 else:
@@ -160,7 +162,7 @@ class Taker:
         given = {"generated", "train"} <= set(metric.needs)
         try:
             splits = self.halves_given_train if given else self.halves
-            halves = np.array([[metric.value(half) for half in pair] for pair in splits])
+            halves = _values(metric, splits)
         except InputError as error:  # halves may be too small when the whole is not
             return value, None, f"{note}; no interval: {error}"
         variance = float(np.square(halves[:, 0] - halves[:, 1]).mean() / 4)
@@ -208,6 +210,26 @@ class Taker:
         order = flagged[np.lexsort((d[flagged], -strength[flagged]))][:PAIRS]
         told = [(int(i), int(found.indices[i, 0]), float(d[i])) for i in order]
         return told, len(flagged)
+
+
+def _unsaid() -> np.errstate:
+    """Return a context in which floating-point arithmetic warns of nothing."""
+    return np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore")
+
+
+@products_in_one_thread()
+def _values(metric: Metric, splits: Sequence[tuple[Sets, Sets]]) -> Float64:
+    """Return a metric of both halves of every split, (splits, 2)."""
+    values = np.empty((len(splits), 2))
+
+    def take(number: int) -> None:
+        with _unsaid():  # each thread has its own
+            values[number] = [metric.value(half) for half in splits[number]]
+
+    take(0)  # finds what all halves look up in the whole
+    threads = threads_here() if splits[0][0].device == "cpu" else 1
+    in_threads(take, range(1, len(splits)), threads)
+    return values
 
 
 def _given(metric: Metric) -> str:
