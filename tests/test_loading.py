@@ -498,6 +498,7 @@ def test_many_images_come_in_their_order_by_threads_and_by_processes(
             assert found is not None
             return found
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(decoding_in_order, "MANY", many)
     monkeypatch.setattr(decoding_in_order, "cores", lambda: 2)
     monkeypatch.setattr(decoding_in_order, "DecodingProcesses", Counted)
@@ -515,6 +516,13 @@ def test_many_images_come_in_their_order_by_threads_and_by_processes(
     assert set(small.columns["made_by"]) == {"unknown"}
     with pytest.raises(el.InputError, match=r"image 0150\.png cannot be read: cannot identify"):
         el.load(tmp_path, strict=True)
+    files = [p.read_bytes() for p in sorted(tmp_path.glob("*.png"))]
+    pq.write_table(pa.table({"image": [{"bytes": b, "path": None} for b in files]}), "x.parquet")
+    crews = len(started)
+    held = el.load("x.parquet")
+    assert np.array_equal(held.data, found.data)
+    assert list(held.skipped.values()) == list(found.skipped.values())
+    assert len(started) - crews == (many == 10)
     assert all(process.poll() is not None for crew in started for process in crew._all)
 
 

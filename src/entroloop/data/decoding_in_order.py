@@ -2,8 +2,8 @@
 processes.
 
 Pillow releases the interpreter's lock while it decodes, so that threads share large images well. Of
-small ones most of the time is Python's own, which threads take in turns: thousands of files go to
-processes, paths there and pixels back. Only a few stretches are under way at a time.
+small ones most of the time is Python's own, which threads take in turns: thousands of them go to
+processes, paths or bytes there and pixels back. Only a few stretches are under way at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from entroloop.data.preparing import Preparation
 
 AT_ONCE = 64  # images of one stretch, at most
 STRETCH_BYTES = 2**23  # of pixels in a stretch, about
-MANY = 4096  # files that are worth starting processes for
+MANY = 4096  # images that are worth starting processes for
 SMALL = 2**16  # bytes of pixels of an image that Python takes longer for than the decoder
 MOST_WORKERS = 32
 
@@ -57,8 +57,8 @@ def _crew(
     first: Item, found: Decoded, change: Change | None, look: Look | None, total: int | None
 ) -> Any:
     """Return processes to decode in, as a context; None where threads do as well."""
-    small = found.image is not None and found.image.nbytes <= SMALL and isinstance(first[1], Path)
-    if not small or (total or 0) < MANY or cores() < 2:
+    small = found.image is not None and found.image.nbytes <= SMALL
+    if not small or not isinstance(first[1], Path | bytes) or (total or 0) < MANY or cores() < 2:
         return nullcontext()
     if change is not None and not isinstance(change, Preparation):
         return nullcontext()

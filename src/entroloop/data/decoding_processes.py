@@ -1,4 +1,5 @@
-"""Processes that decode image files: a line of JSON with paths there, a line and pixels back.
+"""Processes that decode images: a line of JSON with paths there, or with sizes and then the bytes
+of files; a line and pixels back.
 
 They need no `__main__` guard in the script that calls, hold no lock of its interpreter, and end
 when their input is closed, also when the caller is killed.
@@ -36,12 +37,16 @@ class DecodingProcesses:
             self._idle.put(process)
 
     def decoded(self, items: list[Item]) -> list[Decoded] | None:
-        """Return what became of items, or None where the process has died."""
+        """Return what became of items, paths or bytes; None where the process has died."""
+        if not all(isinstance(content, Path | bytes) for _, content in items):
+            return None
         process = self._idle.get()
         try:
-            paths = [str(content) for _, content in items]
+            held = [content for _, content in items if isinstance(content, bytes)]
+            contents = [(name, len(x) if isinstance(x, bytes) else str(x)) for name, x in items]
+            head = json.dumps(self._task | {"contents": contents}).encode()
             assert process.stdin is not None
-            process.stdin.write(json.dumps(self._task | {"paths": paths}).encode() + b"\n")
+            process.stdin.write(b"".join([head, b"\n", *held]))
             process.stdin.flush()
             assert process.stdout is not None
             return _answer(process.stdout)
@@ -98,9 +103,10 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         change = None if task["change"] is None else Preparation(**task["change"])
         look = look_for_maker if task["look"] else None
         found = []
-        for path in task["paths"]:
+        for name, content in task["contents"]:
+            held = requests.read(content) if isinstance(content, int) else content
             try:
-                found.append(decoded_item((path, path), change, look))
+                found.append(decoded_item((name, held), change, look))
             except InputError as error:
                 found.append(Decoded(None, [], reason=str(error)))
         head = [
