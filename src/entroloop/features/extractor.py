@@ -12,6 +12,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.features.cached import through_cache
 from entroloop.samples import Array, MixedImages, nonfinite_rows
+from entroloop.system.memory import freed_memory_kept
 from entroloop.system.progress_line import Progress
 
 STRETCH = 64  # batches whose features are cached together: at most so many are taken again
@@ -224,7 +225,8 @@ def _side_by_side(network: Batched, batches: Iterable[Array]) -> Iterator[Array]
         yield network(first)
         break
     try:  # what a thread sets is also what threads compute in that meet torch later
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        crew = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        with crew as pool, freed_memory_kept():
             yield from pool.map(network, rest)
     finally:
         torch.set_num_threads(threads)
