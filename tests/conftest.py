@@ -105,9 +105,12 @@ def real_data() -> Path:
 @pytest.hookimpl(trylast=True)  # after SlipCover has merged what the workers wrote
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the coverage where it was asked for, and fail below the floor."""
-    folder = os.environ.get("SLIPCOVER_COVERAGE_DIR")
-    if folder is None or "PYTEST_XDIST_WORKER" in os.environ:
+    target = os.environ.get("ENTROLOOP_COVERAGE")
+    if target is None or "PYTEST_XDIST_WORKER" in os.environ:
         return
+    folder = os.environ.get("SLIPCOVER_COVERAGE_DIR")
+    if folder is None:
+        raise pytest.UsageError("ENTROLOOP_COVERAGE needs tests in processes of their own: -n 2")
     found = json.loads((Path(folder) / "merged.json").read_text())
     shutil.rmtree(folder)
     out = session.config.get_terminal_writer()
@@ -117,5 +120,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         out.write(f"\n{share:.1f} % of {done + left:,} {kind} run; at least {floor:.0f} must")
         if share < floor and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if os.environ["ENTROLOOP_COVERAGE"] != "floor":
-        Path(os.environ["ENTROLOOP_COVERAGE"]).write_text(json.dumps(found))
+    if target != "floor":
+        Path(target).write_text(json.dumps(found))

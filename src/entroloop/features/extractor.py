@@ -15,6 +15,7 @@ from entroloop.samples import Array, MixedImages, nonfinite_rows
 from entroloop.system.memory import freed_memory_kept
 from entroloop.system.progress_line import Progress
 
+BATCHES = 4  # side by side, at most: each takes memory for all that a network finds on its way
 STRETCH = 64  # batches whose features are cached together: at most so many are taken again
 Batched = Callable[[Any], Array]  # uint8 (batch, h, w, c), or a list of images, -> (batch, d)
 
@@ -30,8 +31,8 @@ class Extractor:
     features do not depend on other rows; probabilities_network: likewise, to class probabilities.
     whole: maps all rows at once. fit: returns the extractor fitted to given rows (PCA); None if no
     fitting is needed. lists: the network takes lists of images of different sizes, too.
-    side_by_side: the network leaves Python's lock while it computes, on a CPU: each of torch's
-    threads takes a batch of its own, and waits for no other at the end of every operation.
+    side_by_side: the network leaves Python's lock while it computes, on a CPU: batches at once,
+    which torch's threads share, wait less for each other than threads within each operation.
     """
 
     name: str
@@ -221,11 +222,13 @@ def _side_by_side(network: Batched, batches: Iterable[Array]) -> Iterator[Array]
     import torch
 
     threads, rest = torch.get_num_threads(), iter(batches)
+    at_once = min(threads, BATCHES)
     for first in rest:
         yield network(first)
         break
     try:  # what a thread sets is also what threads compute in that meet torch later
-        crew = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        share = (threads // at_once,)
+        crew = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=share)
         with crew as pool, freed_memory_kept():
             yield from pool.map(network, rest)
     finally:

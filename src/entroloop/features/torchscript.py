@@ -64,9 +64,11 @@ def network(path: Path, device: str, name: str, **options: Any) -> Batched:
             return plain
         shape = tuple(x.shape)
         if shape not in chosen:
-            first, second = (module(x, **options) for module in (plain, frozen))
-            same = isinstance(first, torch.Tensor) and torch.equal(first, second)
-            chosen[shape] = frozen if same else plain
+            first, second = plain(x, **options), None
+            with suppress(RuntimeError):
+                second = frozen(x, **options)
+            both = [found for found in (first, second) if isinstance(found, torch.Tensor)]
+            chosen[shape] = frozen if len(both) == 2 and torch.equal(*both) else plain
         return chosen[shape]
 
     def run(images: Array) -> Array:
@@ -99,6 +101,7 @@ def _frozen(module: Any) -> Any:
     """Return a module with its operations fused for a CPU, or itself where that is not possible."""
     import torch
 
-    with suppress(RuntimeError, AttributeError):
+    try:
         return torch.jit.optimize_for_inference(module)
-    return module
+    except Exception:  # of whatever code was scripted
+        return module

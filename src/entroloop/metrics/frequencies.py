@@ -10,7 +10,7 @@ from entroloop.samples import Array, Float64, check_rows
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 FINE = 0.25  # cycles a pixel, half of the finest that pixels can hold along an axis
-VALUES = 2**18  # of images whose transforms are held at once
+VALUES = 2**18  # of images whose transforms a thread holds at once
 
 
 @products_in_one_thread()
