@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,19 @@ def tiny():
 def rng():
     """Return a seeded generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def in_three_threads(monkeypatch):
+    """Let products of matrices seem to run in three threads, once it is called."""
+    from entroloop.system import threads
+
+    def begin() -> None:
+        limit = threads._libraries(False).limit
+        fake = SimpleNamespace(lib_controllers=[SimpleNamespace(num_threads=3)], limit=limit)
+        monkeypatch.setattr(threads, "_libraries", lambda compiled: fake)
+
+    return begin
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Greedy's picks are the definition's on pools that float32, bounds and threads find hard."""
 
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,15 +138,8 @@ def test_copies_are_rows_that_come_after_an_equal_one(seed, weighted):
     assert found.tolist() == [i for i in index.tolist() if i not in first.values()]
 
 
-def in_three_threads(patch):
-    """Let products of matrices seem to run in three threads."""
-    libraries = threads._libraries(False)
-    fake = SimpleNamespace(lib_controllers=[SimpleNamespace(num_threads=3)], limit=libraries.limit)
-    patch.setattr(threads, "_libraries", lambda compiled: fake)
-
-
 @pytest.mark.parametrize("strategy", ["greedy", "threshold_decay"])
-def test_threads_change_nothing(strategy, rng, monkeypatch):
+def test_threads_change_nothing(strategy, rng, monkeypatch, in_three_threads):
     x = rng.standard_normal((3000, 40)).astype(np.float32)
     monkeypatch.setattr(multipliers.NumpyMultiplier, "tile_bytes", 2**14)
     alone = el.select(x, 600, strategy, seed=1)
@@ -159,7 +151,7 @@ def test_threads_change_nothing(strategy, rng, monkeypatch):
         return merge_missing(self, behind)
 
     monkeypatch.setattr(bounds.Bounds, "_merge_missing", noted)
-    in_three_threads(monkeypatch)
+    in_three_threads()
     together = el.select(x, 600, strategy, seed=1)
     assert len(names & {f"entroloop_{i}" for i in range(3)}) > 1
     assert np.array_equal(alone.indices, together.indices)

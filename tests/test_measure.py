@@ -1,4 +1,5 @@
 import json
+import threading
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from scipy.stats import binomtest
 
 import entroloop as el
 from entroloop.metrics import METRICS
+from entroloop.metrics.halves import Half
 from entroloop.metrics.intervals import WIDE, Taker, wilson
 from entroloop.metrics.sets import ROLES, Sets
 
@@ -60,6 +62,25 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
             low, high = el.measure(generated=x, metrics=[name], seed=seed)[name].interval
             hits[name] += low <= value <= high
     assert all(0.85 < h / 100 <= 1 for h in hits.values()), hits
+
+
+def test_threads_change_no_value_and_no_interval(sets, monkeypatch, in_three_threads):
+    names = set()
+    nearest = Half.nearest
+
+    def noted(half, *arguments):
+        names.add(threading.current_thread().name)
+        return nearest(half, *arguments)
+
+    monkeypatch.setattr(Half, "nearest", noted)
+    alone = el.measure(**sets)
+    in_three_threads()
+    together = el.measure(**sets)
+    assert len(names & {f"entroloop_{i}" for i in range(3)}) > 1
+    for name, found in alone.items():
+        assert repr((found.value, found.interval, found.note)) == repr(
+            (together[name].value, together[name].interval, together[name].note)
+        ), name
 
 
 def test_the_interval_of_a_distance_between_equal_sources_is_as_wide_as_it_varies():
