@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
 import entroloop as el
-from entroloop.metrics import METRICS
+from entroloop.metrics import METRICS, copying
 from entroloop.metrics.halves import Half
 from entroloop.metrics.intervals import WIDE, Taker, wilson
 from entroloop.metrics.sets import ROLES, Sets
@@ -73,9 +73,11 @@ def test_threads_change_no_value_and_no_interval(sets, monkeypatch, in_three_thr
         return nearest(half, *arguments)
 
     monkeypatch.setattr(Half, "nearest", noted)
-    alone = el.measure(**sets)
+    monkeypatch.setattr(copying, "BLOCK_VALUES", 2**10)
+    on_request = ["fld", "fld_gap", "ken", "tail_share"]
+    alone = el.measure(**sets) | el.measure(**sets, metrics=on_request)
     in_three_threads()
-    together = el.measure(**sets)
+    together = el.measure(**sets) | el.measure(**sets, metrics=on_request)
     assert len(names & {f"entroloop_{i}" for i in range(3)}) > 1
     for name, found in alone.items():
         assert repr((found.value, found.interval, found.note)) == repr(

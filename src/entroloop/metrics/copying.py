@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ CELL_ROWS = 50  # mean number of training rows per cell
 LARGEST_CELLS = 20  # maximum number of cells
 STEPS = 100  # maximum number of expectation-maximization steps
 SMALLEST_VARIANCE = 1e-3  # of a component, in units of the training rows' variance
-BLOCK_VALUES = 2**19  # of a product at once: they stay in the cache between passes
+BLOCK_VALUES = 2**18  # of a product at once, in each thread: they stay in the cache between passes
 SIMILAR = 0.1  # mean cosine distance below which MiFID applies its penalty
 
 
@@ -186,48 +187,89 @@ def _standardized(sets: Sets) -> tuple[Float64, Float64, Float64, Float64]:
     return held, fitted, generated, reference
 
 
-def _squares(x: Float64, centres: Float64) -> Float64:
-    squares = np.square(x).sum(axis=1)[:, None] + np.square(centres).sum(axis=1)
-    squares -= 2 * x @ centres.T
-    return np.asarray(np.maximum(squares, 0))
-
-
 def _variances(centres: Float64, rows: Float64) -> Float64:
     """Return each component's variance, fitted to rows by expectation maximization."""
-    d, squares = rows.shape[1], _squares(rows, centres)
-    variances = np.full(len(centres), max(float(squares.min(axis=1).mean()) / d, SMALLEST_VARIANCE))
+    (n, d), k = rows.shape, len(centres)
+    smallest = np.empty(n)
+
+    def nearest_centre(part: slice, squares: Float64) -> None:
+        smallest[part] = squares.min(axis=1)
+
+    _in_blocks(rows, centres, nearest_centre)
+    variances = np.full(k, max(float(smallest.mean()) / d, SMALLEST_VARIANCE))
+    starts = range(0, n, _block(k))
+    mass, new = np.empty((2, len(starts), k))  # of each block, so that sums have one order
+
+    def expect(part: slice, squares: Float64, share: Float64) -> None:
+        number = part.start // starts.step
+        share.sum(axis=0, out=mass[number])
+        np.einsum("rk,rk->k", share, squares, out=new[number])
+
     before = -np.inf
     for _ in range(STEPS):
-        terms = -squares / (2 * variances) - d / 2 * np.log(2 * np.pi * variances)
-        whole = _logsumexp(terms, keepdims=True)
-        now = float(whole.mean())
+        now = float(_log_sums(rows, centres, variances, expect).mean())
         if now - before < 1e-4 * d:
             break
         before = now
-        share = np.exp(terms - whole)
-        mass = share.sum(axis=0)
-        new = (share * squares).sum(axis=0) / (d * np.maximum(mass, 1e-300))
+        total = mass.sum(axis=0)
+        found = new.sum(axis=0) / (d * np.maximum(total, 1e-300))
         # A component that explains no row keeps its variance.
-        variances = np.where(mass > 1e-12, np.maximum(new, SMALLEST_VARIANCE), variances)
+        variances = np.where(total > 1e-12, np.maximum(found, SMALLEST_VARIANCE), variances)
     return variances
 
 
 def _log_likelihood(x: Float64, centres: Float64, variances: Float64) -> Float64:
-    d = x.shape[1]
-    found = np.empty(len(x))
-    block = max(1, 2**24 // len(centres))
-    for start in range(0, len(x), block):
-        part = slice(start, start + block)
-        terms = -_squares(x[part], centres) / (2 * variances)
-        terms -= d / 2 * np.log(2 * np.pi * variances)
-        found[part] = _logsumexp(terms) - np.log(len(centres))
+    found: Float64 = _log_sums(x, centres, variances) - np.log(len(centres))
     return found
 
 
-def _logsumexp(terms: Float64, *, keepdims: bool = False) -> Float64:
-    from scipy.special import logsumexp  # a quarter of what else starting takes
+def _log_sums(
+    x: Float64,
+    centres: Float64,
+    variances: Float64,
+    expect: Callable[[slice, Float64, Float64], None] | None = None,
+) -> Float64:
+    """Return ln Σ N(x; c, σ²) over all components (c, σ²), for each row of x.
 
-    return np.asarray(logsumexp(terms, axis=1, keepdims=keepdims))
+    expect: takes a part of the rows, their squared distances to centres, and each component's share
+    of them.
+    """
+    logs = np.empty(len(x))
+    factors = -1 / (2 * variances)
+    constants = -x.shape[1] / 2 * np.log(2 * np.pi * variances)
+
+    def add(part: slice, squares: Float64) -> None:
+        terms = squares * factors
+        terms += constants
+        top = terms.max(axis=1, keepdims=True)
+        terms -= top
+        sums = np.exp(terms, out=terms).sum(axis=1, keepdims=True)
+        logs[part] = (top + np.log(sums))[:, 0]
+        if expect is not None:
+            terms /= sums
+            expect(part, squares, terms)
+
+    _in_blocks(x, centres, add)
+    return logs
+
+
+@products_in_one_thread()
+def _in_blocks(x: Float64, centres: Float64, see: Callable[[slice, Float64], None]) -> None:
+    """Hand over parts of rows with their squared distances to centres, in threads."""
+    lengths = np.square(centres).sum(axis=1)
+    block = _block(len(centres))
+
+    def look(start: int) -> None:
+        part = slice(start, start + block)
+        squares = np.square(x[part]).sum(axis=1)[:, None] + lengths
+        squares -= 2 * x[part] @ centres.T
+        see(part, np.maximum(squares, 0, out=squares))
+
+    in_threads(look, range(0, len(x), block), threads_here())
+
+
+def _block(centres: int) -> int:
+    return max(1, BLOCK_VALUES // centres)
 
 
 def mifid(*, generated: Array, train: Array, reference: Array) -> float:
@@ -259,7 +301,7 @@ def _cosine_distances(sets: Sets) -> Float64:
         for role in ("generated", "train_whole")
     )
     most = np.empty(len(g))
-    block = max(1, BLOCK_VALUES // len(t))
+    block = _block(len(t))
 
     def look(start: int) -> None:
         cosines = g[start : start + block] @ t.T
