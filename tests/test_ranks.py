@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.engines import ranks
 from here import Here
 
 GENERATOR = {"name": "unet_diffusion", "size": "tiny", "steps": 4, "batch_size": 8, "warmup": 2,
@@ -56,8 +57,27 @@ def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path):
     assert not list((tmp_path / "two" / "scratch").glob("*"))
 
 
+def test_the_others_are_told_that_a_study_is_complete(tiny, tmp_path, monkeypatch):
+    first = list(el.run_study(tiny, out=tmp_path, device="cpu", engine=Here()))
+    told = []
+    monkeypatch.setattr(ranks, "_join", lambda device: told.append(device))
+    monkeypatch.setattr(ranks, "_announce", told.append)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert list(el.run_study(tiny, out=tmp_path, device="cpu")) == first
+    assert told == ["cpu", None]
+
+
+@pytest.mark.slow
+def test_the_same_command_ends_at_once_where_nothing_is_left_to_do(study, tmp_path):
+    answers = [together(tmp_path, "--device", "cpu") for _ in range(2)]
+    assert [answer.returncode for answer in answers] == [0, 0]
+    assert answers[0].stdout == answers[1].stdout
+
+
 @pytest.mark.slow
 def test_a_batch_that_does_not_divide_is_told(study, tmp_path):
+    plan = together(tmp_path, "--device", "cpu", "--dry-run")
+    assert json.loads(plan.stdout)["stages_to_make"]  # told by one of them
     answer = together(tmp_path, "--device", "cpu", "--set", "generator.batch_size=7")
     assert answer.returncode != 0
     assert "does not divide among 2 processes" in answer.stderr

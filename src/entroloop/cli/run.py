@@ -90,12 +90,13 @@ def run(
         overrides["seeds"] = list(range(seeds))
     prepared = prepare(study, out, device=device, workers=workers, overrides=overrides)
     console = _console()
+    if is_follower():
+        if not dry_run:
+            prepared.follow()
+        return
     if dry_run:
         _tell_plan(prepared, console)
         print(json.dumps(_plan_as_json(prepared)))
-        return
-    if is_follower():
-        prepared.follow()
         return
     from entroloop.commands.progress import Bars, PlainLines
 

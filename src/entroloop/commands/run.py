@@ -94,9 +94,10 @@ def run_opened(
         collected.add(found, dict.fromkeys(step.run for step in study.steps))
         _log(study, log, found)
         yield from found.values()
-        if not todo:
+        together = world_size() > 1  # then others wait to be told, also that there is nothing to do
+        if not todo and not together:
             return
-        maker = RanksEngine() if world_size() > 1 else engine or LocalEngine(workers)
+        maker = RanksEngine() if together else engine or LocalEngine(workers)
         for steps in maker.run_steps(study.job(listen)):
             new = _records(store, steps)
             collected.add(new, dict.fromkeys(step.run for step in steps))
