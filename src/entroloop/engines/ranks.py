@@ -6,6 +6,7 @@ take part in its trainings and do nothing else.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -62,18 +63,19 @@ def follow(steps: list[Step], built: Built, store: Store, device: str) -> None:
         fit_model(step, built, store, History(step, built, store), device, no_progress)
 
 
-def leave() -> None:
+def _join(device: str) -> None:
+    from accelerate import PartialState
+
+    PartialState(cpu=device == "cpu")
+    atexit.register(_leave)
+
+
+def _leave() -> None:
     """End the group of processes: one that exits within it can abort (its threads still run)."""
     import torch.distributed as dist
 
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def _join(device: str) -> None:
-    from accelerate import PartialState
-
-    PartialState(cpu=device == "cpu")
 
 
 def _announce(number: int | None) -> int | None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from entroloop.engines.job import Assignment, Job
-from entroloop.engines.ranks import RanksEngine, follow, is_follower, leave
+from entroloop.engines.ranks import RanksEngine, follow, is_follower
 from entroloop.engines.schedule import Schedule, StageUpdate
 
 
@@ -20,7 +20,6 @@ def main(path: str) -> None:
     here = Assignment.workplace(told["assignment"])
     if is_follower():
         follow(here.steps, here.built, here.store, here.device)
-        leave()
         return
     job = Job(
         # The steps before it are complete: the schedule need not know of them.
@@ -33,7 +32,6 @@ def main(path: str) -> None:
     )
     for _ in RanksEngine().run_steps(job):
         pass
-    leave()
 
 
 def _ignore(update: StageUpdate) -> None:  # noqa: ARG001
