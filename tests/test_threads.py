@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entroloop.generators.cpu_threads import BatchInParts, intra_op_threads
+from entroloop.generators.batch_in_parts import BatchInParts
 from entroloop.system.memory import freed_memory_kept
+from entroloop.system.threads import intra_op_threads
 
 
 @given(n=st.integers(1, 20), parts=st.integers(1, 5), share=st.floats(0.1, 1))

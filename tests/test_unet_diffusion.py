@@ -7,7 +7,6 @@ import torch
 import entroloop as el
 from entroloop.commands.prepare import prepare
 from entroloop.generators import draw
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.pipeline import Pipeline
 from entroloop.generators.unet import checkpoint
 from entroloop.generators.unet.model import UNetDiffusion
@@ -19,6 +18,7 @@ from entroloop.seeding import class_labels
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_training_set
 from entroloop.system.progress_line import no_progress
+from entroloop.system.threads import intra_op_threads
 from here import Here
 
 SMALL = {"size": "tiny", "steps": 6, "batch_size": 8, "warmup": 2, "lr": 1e-3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from entroloop.features.cached import through_cache
 from entroloop.samples import Array, MixedImages, nonfinite_rows
 from entroloop.system.memory import freed_memory_kept
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 BATCHES = 4  # side by side, at most: each takes memory for all that a network finds on its way
 STRETCH = 64  # batches whose features are cached together: at most so many are taken again
@@ -221,15 +223,9 @@ def _side_by_side(network: Batched, batches: Iterable[Array]) -> Iterator[Array]
     """Yield what a network makes of each batch, in order; the first, which loads it, by itself."""
     import torch
 
-    threads, rest = torch.get_num_threads(), iter(batches)
+    rest, threads = iter(batches), torch.get_num_threads()
+    yield from map(network, islice(rest, 1))
     at_once = min(threads, BATCHES)
-    for first in rest:
-        yield network(first)
-        break
-    try:  # what a thread sets is also what threads compute in that meet torch later
-        share = (threads // at_once,)
-        crew = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=share)
-        with crew as pool, freed_memory_kept():
-            yield from pool.map(network, rest)
-    finally:
-        torch.set_num_threads(threads)
+    share = intra_op_threads(threads // at_once)  # which new threads take over
+    with share, freed_memory_kept(), ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(network, rest)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.latent_space import SPACES, Space
 from entroloop.generators.mlp_diffusion import MLPDiffusion
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 if TYPE_CHECKING:
     from entroloop.generators.mlp_training import MLPModel

@@ -17,12 +17,12 @@ import numpy as np
 from pydantic import Field
 
 from entroloop.generators.between_generations import Remedies, extrapolated, row_weights, unset
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.loss import check_loss
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import normal_rows, seed_for
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 if TYPE_CHECKING:  # torch takes seconds to import: only fitting and sampling import it
     import torch

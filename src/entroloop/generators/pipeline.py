@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from entroloop.errors import InputError, one_line
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat
 from entroloop.generators.unet.model import (
     UNetDiffusion,
@@ -20,6 +19,7 @@ from entroloop.generators.unet.sampling import noise_scheduler
 from entroloop.samples import SampleSet
 from entroloop.system.files import sha256
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 # What a scheduler must have in common with the settings that train and sample.
 SCHEDULE = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type")

@@ -59,6 +59,22 @@ def in_threads(function: Callable[[T], None], parts: Sequence[T], threads: int) 
         pass
 
 
+@contextmanager
+def intra_op_threads(threads: int) -> Iterator[None]:
+    """Set torch's thread count inside the block, also that of threads which meet torch there first.
+
+    It is a setting because it changes the last bits of a result.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @cache
 def _libraries(compiled: bool) -> Any:
     """Return NumPy's library and, with compiled loops, SciPy's, by which those multiply."""

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.errors import InputError
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.generators.tiny_lm.settings import TinyLMSettings
 from entroloop.generators.tiny_lm.training import padded, train
@@ -21,6 +20,7 @@ from entroloop.modalities.text import check_text, lengths_of, rows_of_bytes, tex
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 if TYPE_CHECKING:
     from torch import Tensor

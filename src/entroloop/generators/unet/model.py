@@ -16,7 +16,6 @@ import numpy as np
 
 from entroloop.errors import InputError
 from entroloop.generators.between_generations import extrapolated
-from entroloop.generators.cpu_threads import intra_op_threads
 from entroloop.generators.row_format import RowFormat, read_row_format, write_settings
 from entroloop.generators.unet.checkpoint import train
 from entroloop.generators.unet.sampling import in_halves, noise_scheduler, sampled
@@ -26,6 +25,7 @@ from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.memory import freed_memory_kept
 from entroloop.system.progress_line import Progress
+from entroloop.system.threads import intra_op_threads
 
 
 class UNetGenerator(UNetSettings):

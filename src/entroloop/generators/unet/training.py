@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from entroloop.errors import InputError
+from entroloop.generators.batch_in_parts import BatchInParts
 from entroloop.generators.between_generations import row_weights
-from entroloop.generators.cpu_threads import BatchInParts
 from entroloop.generators.unet.sampling import frame, noise_scheduler
 from entroloop.generators.unet.settings import DiffusionSettings, UNetSettings
 from entroloop.samples import SampleSet

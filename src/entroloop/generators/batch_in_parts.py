@@ -1,30 +1,13 @@
-"""CPU threads of torch: a fixed thread count, and batches split into parts, one per thread.
-
-The thread count is a setting because it changes the last bits of a result.
-"""
+"""Batches of a training on a CPU, split into parts, one per thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@contextmanager
-def intra_op_threads(threads: int) -> Iterator[None]:
-    """Set torch's thread count inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class BatchInParts:
@@ -33,7 +16,7 @@ class BatchInParts:
     Threads that share every operation wait for each other at its end, and many operations of a
     small network use only one thread. The parts' gradients are added in order: the result depends
     on the number of parts and nothing else. torch itself must use one thread (see
-    `intra_op_threads`): idle torch threads would take processors from the parts.
+    `system.threads.intra_op_threads`): idle torch threads would take processors from the parts.
     """
 
     def __init__(self, parameters: Sequence[Tensor], parts: int) -> None:
