@@ -109,7 +109,8 @@ def _catch_up_block(
                 q += 1
             if sketched and first:
                 for r in range(outlined, q):
-                    gathered_outlines[r] = outlines[at[r]]
+                    near[r] = r
+                _gather(outlines, at, near, outlined, q, gathered_outlines)
                 outlined = q
                 tile = memory[: q * p].reshape(q, p)
                 np.dot(gathered_outlines[:q], pick_outlines[first:stop].T, tile)
@@ -126,16 +127,14 @@ def _catch_up_block(
                         squares[first:stop], unit, least, second, where,
                     )  # fmt: skip
                     continue
-                for r in range(found):
-                    gathered[r] = rows[at[near[r]]]
+                _gather(rows, at, near, 0, found, gathered)
                 fetched = 0
             else:
                 found = q
-                for r in range(fetched, q):
-                    gathered[r] = rows[at[r]]
-                fetched = q
                 for r in range(q):
                     near[r] = r
+                _gather(rows, at, near, fetched, q, gathered)
+                fetched = q
             tile = memory[: found * p].reshape(found, p)
             np.dot(gathered[:found], picks[first:stop].T, tile)
             _merge_gains(
@@ -153,6 +152,17 @@ def _catch_up_block(
             )
         begin = end
     return done, whole
+
+
+# Value by value: numba takes three seconds to compile a row that is set to a row, since it compiles
+# the message of an error about their shapes, too.
+@_compiled
+def _gather(rows: Any, at: Any, which: Any, start: int, stop: int, into: Any) -> None:
+    """Set rows start … stop − 1 of `into` to rows[at[which]]."""
+    for r in range(start, stop):
+        row = at[which[r]]
+        for k in range(U(rows.shape[1])):
+            into[r, k] = rows[row, k]
 
 
 @_compiled
@@ -262,7 +272,7 @@ def pick_above(
     """
     b = len(values)
     while count < most:
-        best, largest, rival = 0, -np.inf, -np.inf
+        best, largest, rival = np.int64(0), -np.inf, -np.inf
         for i in range(b):
             value = values[i]
             if value > largest:
@@ -290,7 +300,7 @@ def pick_by_share(
             largest = max(largest, values[i])
         if (count and largest - error <= level) or largest <= error:
             break
-        first = 0
+        first = np.int64(0)
         while first < eligible and values[first] < share * largest - 2 * error:
             first += 1
         if first == eligible or values[first] <= share * largest + 2 * error:

@@ -11,6 +11,10 @@ from entroloop.system.compiled import compiled
 
 _compiled = compiled("nnan", "nsz")  # as in tree_kernels
 
+# Two ways of writing are left out, for which numba takes seconds to compile: rows that are set to
+# rows (it compiles the message of an error about their shapes, too), and integers that are written
+# down as arguments or first values (it compiles once for each, and for any).
+
 
 @_compiled
 def _middle(a: float, b: float, c: float) -> float:
@@ -21,17 +25,17 @@ def _middle(a: float, b: float, c: float) -> float:
 def _near_median(x: Any, first: int, stop: int) -> float:
     """Return a value near the median of x from `first` on: the median of three of three."""
     step = (stop - first) / 9
-    a = _of_three(x, first, step, 0)
-    b = _of_three(x, first, step, 3)
-    c = _of_three(x, first, step, 6)
+    a = _of_three(x, first, step, 0.5)
+    b = _of_three(x, first, step, 3.5)
+    c = _of_three(x, first, step, 6.5)
     return _middle(a, b, c)
 
 
 @_compiled
-def _of_three(x: Any, first: int, step: float, at: int) -> float:
-    a = x[first + int(step * (at + 0.5))]
-    b = x[first + int(step * (at + 1.5))]
-    c = x[first + int(step * (at + 2.5))]
+def _of_three(x: Any, first: int, step: float, at: float) -> float:
+    a = x[first + int(step * at)]
+    b = x[first + int(step * (at + 1))]
+    c = x[first + int(step * (at + 2))]
     return _middle(a, b, c)
 
 
@@ -156,6 +160,16 @@ def _fill_leaf(
 
 
 @_compiled
+def _copy(parts: Any, sides: Any, i: int, to_parts: Any, to_sides: Any, to: int) -> None:
+    """Set a part and its sides to others."""
+    for k in range(parts.shape[1]):
+        to_parts[to, k] = parts[i, k]
+    for side in range(2):
+        for j in range(sides.shape[2]):
+            to_sides[to, side, j] = sides[i, side, j]
+
+
+@_compiled
 def divide(
     boxes: Any, here: Any, there: Any, spare: Any, weights: Any, parts: Any, sides: Any, until: int,
     zeros: Any,
@@ -173,8 +187,9 @@ def divide(
     # Depth first, so that the rows of a box stay in the cache.
     pending = np.empty((len(parts) + 64, 4), np.int64)
     around = np.empty((len(parts) + 64, 2, d))
-    count, left = len(parts), 0
-    pending[:count], around[:count] = parts, sides
+    for count in range(len(parts)):
+        _copy(parts, sides, count, pending, around, count)
+    count, left = len(parts), np.int64(0)
     left_parts, left_sides = np.empty((until, 4), np.int64), np.empty((until, 2, d))
     while count:
         count -= 1
@@ -184,10 +199,10 @@ def divide(
             _fill_leaf(boxes, now, weights, box - leaves, start, stop, zeros)
             continue
         if box >= until:
-            left_parts[left], left_sides[left] = pending[count], around[count]
+            _copy(pending, around, count, left_parts, left_sides, left)
             left += 1
             continue
-        widest = 0
+        widest = np.int64(0)
         for j in range(1, d):
             if (
                 around[count, 1, j] - around[count, 0, j]
@@ -197,7 +212,7 @@ def divide(
         middle = (start + stop) >> 1
         if middle < stop:
             value = _divide(now, then, spare, start, stop, middle, widest, zeros)
-            around[count + 1] = around[count]
+            _copy(pending, around, count, pending, around, count + 1)
             around[count, 1, widest] = around[count + 1, 0, widest] = value
         for below, a, b in ((2 * box, start, middle), (2 * box + 1, middle, stop)):
             pending[count, 0], pending[count, 1], pending[count, 2] = below, a, b
