@@ -11,6 +11,7 @@ from entroloop.generators.pipeline import Pipeline
 from entroloop.generators.unet import checkpoint
 from entroloop.generators.unet.model import UNetDiffusion
 from entroloop.generators.unet.sampling import _clean
+from entroloop.generators.unet.settings import SIZES
 from entroloop.generators.unet.training import Training
 from entroloop.report.read import StudyView
 from entroloop.samples import SampleSet
@@ -52,6 +53,23 @@ def samples(model, n=8):
 def test_the_papers_networks_have_the_papers_sizes(size, count):
     unet = UNetDiffusion(size=size).network((32, 32, 3), 0)
     assert sum(p.numel() for p in unet.parameters()) == count
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("classes", [None, 10])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bytes_of_a_network_are_counted_without_building_it(size, classes, channels):
+    generator, shape = UNetDiffusion(size=size, classes=classes), (28, 28, channels)
+    with torch.device("meta"):
+        built = generator.network(shape, 0)
+    weights_and_checkpoint = 2 * 4 * sum(p.numel() for p in built.parameters())
+    assert generator.stored_bytes(shape, 100) == weights_and_checkpoint
+
+
+def test_a_pipeline_takes_the_bytes_of_the_given_network(foreign):
+    folder, given = foreign()
+    generator = Pipeline(path=str(folder), **SMALL)
+    assert generator.stored_bytes((8, 8, 3), 12) == 2 * 4 * len(given)
 
 
 def test_a_model_is_a_pipeline_of_plain_diffusers(images, tmp_path):

@@ -135,9 +135,9 @@ def test_bad_arrays_are_one_line_and_nothing_is_written(entroloop_here, tmp_path
 
 
 @pytest.mark.parametrize("out", ["/proc/nothing", "/dev/null/x", "file.txt", "file.txt/x"])
-def test_a_folder_that_cannot_be_written_is_one_line(entroloop, tmp_path, out):
+def test_a_folder_that_cannot_be_written_is_one_line(entroloop_here, tmp_path, out):
     (tmp_path / "file.txt").write_text("mine")
-    assert "choose another" in one_line(entroloop("run", *FAST, "--out", out))
+    assert "choose another" in one_line(entroloop_here("run", *FAST, "--out", out))
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 

@@ -83,6 +83,15 @@ class Pipeline(UNetDiffusion):
             torch.manual_seed(seed)
             return UNet2DModel.from_config(given.config)
 
+    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
+        """Return the size of the float32 weights and of a checkpoint during training.
+
+        Raises InputError for a pipeline that these settings do not fit, before a study begins.
+        """
+        if len(shape) != 3:
+            return 0
+        return 2 * 4 * sum(p.numel() for p in self._given(shape[2]).parameters())
+
     @property
     def given(self) -> str | None:
         """A hash of the given weights where every training starts from them; part of the keys."""

@@ -21,6 +21,7 @@ from entroloop.generators.unet.checkpoint import train
 from entroloop.generators.unet.sampling import in_halves, noise_scheduler, sampled
 from entroloop.generators.unet.settings import SIZES, DiffusionSettings, UNetSettings
 from entroloop.generators.unet.training import Training
+from entroloop.generators.unet.weight_count import weight_count
 from entroloop.samples import Array, SampleSet
 from entroloop.seeding import seed_for
 from entroloop.system.memory import freed_memory_kept
@@ -93,13 +94,10 @@ class UNetGenerator(UNetSettings):
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
         """Return the size of the float32 weights and of a checkpoint during training."""
-        import torch
-
         if len(shape) != 3:
             return 0
-        with torch.device("meta"):
-            count = int(sum(p.numel() for p in self.network(shape, 0).parameters()))
-        return 4 * count * 2
+        widths, layers, _ = SIZES[self.size]
+        return 2 * 4 * weight_count(widths, layers, self.attends, shape[2], self.classes)
 
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
         """Read a model that `UNetDiffusionModel.save` wrote."""
@@ -113,8 +111,7 @@ class UNetGenerator(UNetSettings):
         from diffusers import UNet2DModel
 
         widths, layers, groups = SIZES[self.size]
-        attends = len(widths) - (1 if self.size == "tiny" else 2)
-        down = ["AttnDownBlock2D" if i == attends else "DownBlock2D" for i in range(len(widths))]
+        down = ["AttnDownBlock2D" if i == self.attends else "DownBlock2D" for i in range(len(widths))]
         up = [kind.replace("Down", "Up") for kind in reversed(down)]
         height, width, channels = shape
         with torch.random.fork_rng(devices=[]):

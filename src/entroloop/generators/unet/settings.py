@@ -76,6 +76,11 @@ class UNetSettings(Remedies):
         return self.init == "finetune"
 
     @property
+    def attends(self) -> int:
+        """The level that has attention, of 0, 1, …."""
+        return len(SIZES[self.size][0]) - (1 if self.size == "tiny" else 2)
+
+    @property
     def stride(self) -> int:
         """Height and width are padded to a multiple of this."""
         return int(2 ** (len(SIZES[self.size][0]) - 1))
