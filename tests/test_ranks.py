@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -31,19 +32,48 @@ def study(rng, tmp_path):
     return content
 
 
-def together(tmp_path, *arguments):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-               "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
-               "-m", "entroloop", "run", "study.yaml", "--out", "two", *arguments]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+# What torchrun does for two processes, both of which have what is loaded here.
+FORKED = """
+import os, sys
+from diffusers import DDPMPipeline, DPMSolverMultistepScheduler, UNet2DModel
+from torch.nn.parallel import DistributedDataParallel
+from entroloop.cli import main
+
+children = []
+for rank in "01":
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.environ["RANK"] = os.environ["LOCAL_RANK"] = rank
+        main()
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+def by_torchrun():
+    options = {"nproc-per-node": 2, "rdzv-backend": "c10d", "rdzv-endpoint": "localhost:0"}
+    told = [f"--{name}={value}" for name, value in options.items()]
+    return ["-m", "torch.distributed.run", *told, "-m", "entroloop"], {}
+
+
+def forked():
+    with socket.create_server(("localhost", 0)) as free:
+        port = str(free.getsockname()[1])
+    return ["-c", FORKED], {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+
+
+def together(tmp_path, *arguments, launch=by_torchrun):
+    launcher, told = launch()
+    command = [sys.executable, *launcher, "run", "study.yaml", "--out", "two", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | told
     return subprocess.run(
         command, capture_output=True, text=True, cwd=tmp_path, timeout=280, env=environment
     )
 
 
-def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path):
+@pytest.mark.parametrize("launch", [forked, pytest.param(by_torchrun, marks=pytest.mark.slow)])
+def test_two_processes_make_the_same_study_with_one_writer(study, tmp_path, launch):
     alone = list(el.run_study(study, out=tmp_path / "one", device="cpu", engine=Here()))
-    answer = together(tmp_path, "--device", "cpu")
+    answer = together(tmp_path, "--device", "cpu", launch=launch)
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout.strip())["complete"]  # one object: one process speaks
     records = el.load_records(tmp_path / "two")

@@ -115,7 +115,7 @@ def test_images_of_any_size_are_padded_and_cropped_back(rng):
 
 def test_a_training_learns_what_it_is_shown(rng):
     dark = SampleSet.of_generation(rng.integers(0, 60, (32, 8, 8, 1), dtype=np.uint8), 0)
-    model = fit(settings(steps=100, warmup=10, sampler_steps=10), dark)
+    model = fit(settings(steps=60, warmup=5, sampler_steps=10), dark)
     assert samples(model, 32).mean() < 100  # noise has 127, the rows 30
 
 
@@ -129,7 +129,7 @@ class StopError(Exception):
 def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
     images, tmp_path, changes, threads
 ):
-    generator = settings(steps=12, checkpoint_every=4, **changes)
+    generator = settings(steps=6, checkpoint_every=2, **changes)
     whole = weights(fit(generator, images, threads=threads))
 
     def stop(done, total):
@@ -147,7 +147,7 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
         tmp_path / "scratch",
         threads,
     )
-    assert min(shares) > 8 / 12  # the first eight steps were not made again
+    assert min(shares) > 4 / 6  # the first four steps were not made again
     assert np.array_equal(weights(resumed), whole)
     assert not (tmp_path / "scratch").exists()
 
@@ -244,7 +244,7 @@ def test_classes_have_the_shares_of_the_training_set_and_belong_to_their_seed(la
 
 
 def test_guidance_depends_on_the_class_and_its_scale(labelled, tmp_path):
-    model = fit(settings(classes=3, steps=30), labelled)
+    model = fit(settings(classes=3, steps=12), labelled)
     model.save(tmp_path)
 
     def with_scale(w, label):

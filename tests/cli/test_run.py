@@ -184,7 +184,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_finishes(entroloop_here, tmp_
 
 
 def test_a_terminal_shows_bars_and_no_time_left_that_is_not_known(tmp_path, tiny):
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"generations": 8}))
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny | {"seeds": [0]}))
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "entroloop", "run", "my.yaml"],

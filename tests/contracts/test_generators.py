@@ -37,14 +37,16 @@ def silent(done, total):
     assert 0 <= done <= total
 
 
-@pytest.fixture(params=sorted(set(GENERATORS) - {"pipeline"}))  # tests/test_unet_diffusion.py
+@pytest.fixture(
+    scope="module", params=sorted(set(GENERATORS) - {"pipeline"})
+)  # tests/test_unet_diffusion.py
 def generator(request):
     settings = GENERATORS[request.param]
     raw = {"name": request.param, **SMALL.get(request.param, {})}
     return validate_settings(settings, raw, "test")
 
 
-@pytest.fixture(params=["float32", "float64", "uint8"])
+@pytest.fixture(scope="module", params=["float32", "float64", "uint8"])
 def training_set(request, generator):
     rng = np.random.default_rng(0)
     if generator.name in OF_IMAGES:
@@ -67,29 +69,31 @@ def fit(generator, training_set, seed=1):
     return generator.fit(training_set, seed=seed, device="cpu", threads=1, progress=silent)
 
 
-def test_samples_have_the_shape_and_dtype_of_the_training_rows(generator, training_set):
-    rows = draw(fit(generator, training_set), 0, 1, 0, 10, silent)
+@pytest.fixture(scope="module")
+def model(generator, training_set):
+    return fit(generator, training_set)
+
+
+def test_samples_have_the_shape_and_dtype_of_the_training_rows(model, training_set):
+    rows = draw(model, 0, 1, 0, 10, silent)
     assert rows.shape == (10, *training_set.data.shape[1:])
     assert rows.dtype == training_set.data.dtype
     assert np.isfinite(rows).all()
 
 
-def test_fewer_samples_are_a_prefix_of_more_bitwise(generator, training_set):
-    model = fit(generator, training_set)
+def test_fewer_samples_are_a_prefix_of_more_bitwise(model):
     many = draw(model, 0, 1, 0, 300, silent)
     assert np.array_equal(draw(model, 0, 1, 0, 7, silent), many[:7])
     assert np.array_equal(draw(model, 0, 1, 250, 300, silent), many[250:])
 
 
-def test_samples_of_another_seed_or_generation_differ(generator, training_set):
-    model = fit(generator, training_set)
+def test_samples_of_another_seed_or_generation_differ(model):
     rows = draw(model, 0, 1, 0, 5, silent)
     assert not np.array_equal(rows, draw(model, 1, 1, 0, 5, silent))
     assert not np.array_equal(rows, draw(model, 0, 2, 0, 5, silent))
 
 
-def test_a_saved_model_samples_as_the_model_itself(generator, training_set, tmp_path):
-    model = fit(generator, training_set)
+def test_a_saved_model_samples_as_the_model_itself(generator, model, tmp_path):
     model.save(tmp_path)
     again = generator.load(tmp_path, device="cpu", threads=1)
     assert np.array_equal(draw(again, 0, 1, 0, 9, silent), draw(model, 0, 1, 0, 9, silent))
@@ -98,9 +102,9 @@ def test_a_saved_model_samples_as_the_model_itself(generator, training_set, tmp_
     json.loads((tmp_path / "model.json").read_text())
 
 
-def test_the_same_seed_trains_the_same_model(generator, training_set):
-    one, two = fit(generator, training_set), fit(generator, training_set)
-    assert np.array_equal(draw(one, 0, 1, 0, 5, silent), draw(two, 0, 1, 0, 5, silent))
+def test_the_same_seed_trains_the_same_model(generator, training_set, model):
+    again = fit(generator, training_set)
+    assert np.array_equal(draw(again, 0, 1, 0, 5, silent), draw(model, 0, 1, 0, 5, silent))
 
 
 def test_training_leaves_its_rows_alone(generator, training_set):
