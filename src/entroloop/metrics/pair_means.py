@@ -13,7 +13,7 @@ import numpy as np
 from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
-BLOCK_VALUES = 2**19  # of K at once: they stay in the cache between passes
+ROWS, COLUMNS = 256, 512  # of K at once: they stay in the cache between passes
 Kernel = Callable[[Float64, Float64], Float64]  # of rows (m, d) and (p, d), all values (m, p)
 
 
@@ -21,23 +21,30 @@ Kernel = Callable[[Float64, Float64], Float64]  # of rows (m, d) and (p, d), all
 def pair_means(x: Array, y: Array, kernel: Kernel, of_x: Float64, of_y: Float64) -> Float64:
     """Return for each of h pairs of sets the mean of a function over its pairs.
 
-    x (m, d), y (p, d): rows; the same array: pairs of a row with itself are left out. of_x (h, m),
-    of_y (h, p): weights, 1 for the rows of each set and 0 for others.
+    x (m, d), y (p, d): rows; the same array: pairs of a row with itself are left out, and K is
+    symmetric: what lies above its diagonal counts twice. of_x (h, m), of_y (h, p): weights, 1 for
+    the rows of each set and 0 for others.
     """
-    block = max(1, BLOCK_VALUES // len(y))
-    starts = range(0, len(x), block)
-    sums = np.empty((len(starts), len(of_x)))
-    others = y.astype(np.float64)
+    same = x is y
+    rows = x.astype(np.float64)
+    others = rows if same else y.astype(np.float64)
+    starts = range(0, len(x), ROWS)
+    sums = np.zeros((len(starts), len(of_x)))
 
     def add(number: int) -> None:
-        part = slice(starts[number], starts[number] + block)
-        values = kernel(x[part].astype(np.float64), others)
-        if x is y:
-            own = np.arange(len(values))
-            values[own, part.start + own] = 0
-        sums[number] = np.einsum("hp,hp->h", of_x[:, part] @ values, of_y)
+        part = slice(starts[number], min(starts[number] + ROWS, len(x)))
+        own = of_x[:, part]
+        if same:
+            values = kernel(rows[part], rows[part])
+            np.fill_diagonal(values, 0)
+            sums[number] = np.einsum("hp,hp->h", own @ values, own)
+        for start in range(part.stop if same else 0, len(y), COLUMNS):
+            columns = slice(start, start + COLUMNS)
+            values = kernel(rows[part], others[columns])
+            found = np.einsum("hp,hp->h", own @ values, of_y[:, columns])
+            sums[number] += 2 * found if same else found
 
     in_threads(add, range(len(starts)), threads_here())
     left, right = of_x.sum(axis=1), of_y.sum(axis=1)
-    means: Float64 = sums.sum(axis=0) / (left * (right - (x is y)))
+    means: Float64 = sums.sum(axis=0) / (left * (right - same))
     return means

@@ -111,7 +111,8 @@ class UNetGenerator(UNetSettings):
         from diffusers import UNet2DModel
 
         widths, layers, groups = SIZES[self.size]
-        down = ["AttnDownBlock2D" if i == self.attends else "DownBlock2D" for i in range(len(widths))]
+        down = ["DownBlock2D"] * len(widths)
+        down[self.attends] = "AttnDownBlock2D"
         up = [kind.replace("Down", "Up") for kind in reversed(down)]
         height, width, channels = shape
         with torch.random.fork_rng(devices=[]):
