@@ -300,7 +300,7 @@ def pick_by_share(
             largest = max(largest, values[i])
         if (count and largest - error <= level) or largest <= error:
             break
-        first = np.int64(0)
+        first: Any = np.int64(0)
         while first < eligible and values[first] < share * largest - 2 * error:
             first += 1
         if first == eligible or values[first] <= share * largest + 2 * error:

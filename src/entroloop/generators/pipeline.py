@@ -90,7 +90,7 @@ class Pipeline(UNetDiffusion):
         """
         if len(shape) != 3:
             return 0
-        return 2 * 4 * sum(p.numel() for p in self._given(shape[2]).parameters())
+        return 2 * 4 * int(sum(p.numel() for p in self._given(shape[2]).parameters()))
 
     @property
     def given(self) -> str | None:

@@ -202,7 +202,7 @@ def divide(
             _copy(pending, around, count, left_parts, left_sides, left)
             left += 1
             continue
-        widest = np.int64(0)
+        widest: Any = np.int64(0)
         for j in range(1, d):
             if (
                 around[count, 1, j] - around[count, 0, j]
