@@ -272,7 +272,8 @@ def pick_above(
     """
     b = len(values)
     while count < most:
-        best, largest, rival = np.int64(0), -np.inf, -np.inf
+        best: Any = np.int64(0)
+        largest = rival = -np.inf
         for i in range(b):
             value = values[i]
             if value > largest:
