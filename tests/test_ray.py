@@ -13,15 +13,17 @@ import pytest
 import entroloop as el
 from entroloop.engines.job import Assignment
 from entroloop.engines.ray import make_step
+from entroloop.engines.ray_cluster import import_ray, start
 from entroloop.pools.hosts import LOST
 from entroloop.pools.rows import rows_of
 from entroloop.pools.shard import Shard
 from entroloop.study.config import load_config
 from here import Here
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on the loopback interface alone
-ray = pytest.importorskip("ray", reason="Ray is not installed")
+try:
+    ray = import_ray(local=True)
+except el.InputError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 STUDY = {
@@ -39,10 +41,9 @@ STUDY = {
 @pytest.fixture(scope="module")
 def cluster():
     """A local cluster that declares more processors than there may be: enough for five workers."""
-    ray.init(
-        "local", num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-        configure_logging=False,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 6)
+        start(ray, None, None, 1)
     yield ray
     ray.shutdown()
 
@@ -413,15 +414,14 @@ def test_ctrl_c_stops_a_study_on_ray_and_the_same_command_goes_on(tmp_path):
     assert len(el.load_records(tmp_path / "s")) == 27
 
 
-def test_the_local_cluster_listens_on_loopback_only(tmp_path):
-    code = (
-        "import entroloop as el, psutil, os, json\n"
-        "e = el.RayEngine(1)\n"
-        "below = psutil.Process().children(recursive=True) + [psutil.Process()]\n"
-        "print(json.dumps(sorted({c.laddr.ip for p in below for c in p.net_connections('inet')"
-        " if c.status == 'LISTEN'})))\n"
-        "e.close()"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    assert {ip.removeprefix("::ffff:") for ip in json.loads(answer.stdout)} == {"127.0.0.1"}
+def test_the_local_cluster_listens_on_loopback_only(cluster):
+    import psutil
+
+    processes = [psutil.Process(pid) for pid, _ in children(os.getpid())]
+    addresses = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
