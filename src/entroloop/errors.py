@@ -25,6 +25,15 @@ def one_line(error: object, length: int | None = None) -> str:
     return " ".join(str(error).split())[:length]
 
 
+def with_kind(error: BaseException, length: int | None = None) -> str:
+    """Return the kind and the text of an error in one line, the text cut to a length.
+
+    >>> with_kind(KeyError("row"))
+    "KeyError: 'row'"
+    """
+    return f"{type(error).__name__}: {one_line(error, length)}"
+
+
 def unknown_name(kind: str, name: object, valid: Iterable[str], where: str = "") -> InputError:
     """Return the error for a name that is in no table, with the nearest valid name, and all valid
     ones, or where they are many the nearest of them.

@@ -357,6 +357,24 @@ def test_the_error_of_ken_is_its_deviation_over_draws(frequencies, ratio, rng):
     assert 0.87 < np.mean(errors) / found < 1.18
 
 
+@pytest.mark.parametrize("ratio", [1.0, 3.0])
+def test_the_error_of_ken_is_what_a_reference_row_moves_it_by(ratio, rng):
+    # Of so many generated rows hardly any error is left. One more copy of row j among m copies of
+    # all n moves KEN by about 1/(n m) of the row's influence, whose deviation is the error's √n.
+    n, copies = 12, 400
+    g, r = rng.standard_normal((6_000, 3)), rng.standard_normal((n, 3))
+    g[::2] += 1
+    told = {"bandwidth": 3.0, "frequencies": 64, "ratio": ratio}
+    many = np.tile(r, (copies, 1))
+    before = ken(generated=g, reference=many, **told)
+    influence = [
+        (ken(generated=g, reference=np.vstack([many, row]), **told) - before) * (len(many) + 1)
+        for row in r
+    ]
+    expected = np.std(influence, ddof=1) / np.sqrt(n)
+    assert ken_error(generated=g, reference=r, **told) == pytest.approx(expected, rel=0.03)
+
+
 def test_spectra_without_anything_new_have_no_interval(rng):
     x = rng.standard_normal((50, 3))
     assert np.isnan(ken_error(generated=x, reference=x, bandwidth=1.0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entroloop.samples import Array, Float64
+from entroloop.system.memory import blocks
 
 BLOCK_BYTES = 16 * 2**20  # of rows read at once
 SAMPLE = 64  # rows of a set that tell where most of it lies
@@ -65,16 +66,15 @@ def extent(x: Array) -> Extent:
     """Return the extent of rows (m, d), read in blocks."""
     d = x.shape[1]
     total, low, high = np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf)
-    block = max(1, BLOCK_BYTES // (x.dtype.itemsize * max(1, d)))
-    for start in range(0, len(x), block):
+    for some in blocks(len(x), x.dtype.itemsize * d, BLOCK_BYTES):
         # Columns of their own: along few values a row NumPy reduces ten times slower.
-        columns = np.ascontiguousarray(x[start : start + block].T) if d <= 16 else None
-        part, axis = (x[start : start + block], 0) if columns is None else (columns, 1)
+        columns = np.ascontiguousarray(x[some].T) if d <= 16 else None
+        part, axis = (x[some], 0) if columns is None else (columns, 1)
         total += part.sum(axis=axis, dtype=np.float64)
         low = np.minimum(low, part.min(axis=axis))
         high = np.maximum(high, part.max(axis=axis))
-    some = np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)) if len(x) else slice(0)
-    return Extent(total, len(x), low, high, np.asarray(x[some], dtype=np.float64))
+    at = np.unique(np.linspace(0, len(x) - 1, SAMPLE).astype(np.int64)) if len(x) else slice(0)
+    return Extent(total, len(x), low, high, np.asarray(x[at], dtype=np.float64))
 
 
 def centre_and_reach(*sets: Array) -> tuple[Float64, float]:

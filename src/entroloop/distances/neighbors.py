@@ -20,6 +20,7 @@ from entroloop.distances.spaces import Euclidean, exact_pairs
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system.devices import device_for
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 TILE_BYTES = 16 * 2**20
@@ -118,16 +119,14 @@ class _Chunk:
         x = np.concatenate([-2 * x, np.ones((len(x), 1), dtype=dtype)], axis=1)
         slack = 2 * space.bound(own, float(sizes.max(initial=0)), dtype) / space.unit
         found: list[tuple[Index, Index]] = []
-        block = max(1, TILE_BYTES // (np.dtype(dtype).itemsize * len(rows)))
-        for start in range(0, len(x), block):
-            part = slice(start, start + block)
+        for part in blocks(len(x), np.dtype(dtype).itemsize * len(rows), TILE_BYTES):
             choose = _candidates_on_gpu if self.on_gpu else _candidates
             left_out = None if skip is None else skip[part]
             i, j = choose(on_device(x[part], self._device) @ rows.T, left_out, k, slack[part])
             if left_out is not None:
                 kept = j != left_out[i]
                 i, j = i[kept], j[kept]
-            found.append((i + start, j))
+            found.append((i + part.start, j))
         return [np.concatenate(both) for both in zip(*found, strict=True)]
 
 

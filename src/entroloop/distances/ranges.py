@@ -21,6 +21,7 @@ from entroloop.distances.neighbors import TILE_BYTES
 from entroloop.distances.spaces import Euclidean
 from entroloop.distances.within import Pairs
 from entroloop.samples import Array, Float64
+from entroloop.system.memory import blocks
 
 LEAF = 512  # rows of a leaf at most: the columns of a multiply
 DIRECTIONS = 16  # of the coordinates
@@ -77,8 +78,7 @@ class RangeIndex:
             self._columns[leaf.part], self._sizes[leaf.part] = self._prepared(leaf, np.float32)
 
     def _blocks(self, index: Index) -> Iterator[Index]:
-        block = max(1, BLOCK_BYTES // (8 * max(1, self._rows.shape[1])))
-        return (index[start : start + block] for start in range(0, len(index), block))
+        return (index[some] for some in blocks(len(index), 8 * self._rows.shape[1], BLOCK_BYTES))
 
     def _learn(self, kept: Index) -> tuple[Float64, Float64]:
         """Return the mean and the directions (d, k) of largest variance of a sample."""
@@ -173,9 +173,9 @@ class RangeIndex:
 
         numbers: of all queries; rows: of the leaf's. same: only rows after the query count.
         """
-        space, block = self._space(leaf), max(1, TILE_BYTES // (4 * LEAF))
-        for start in range(0, len(near), block):
-            lines = near[start : start + block]
+        space = self._space(leaf)
+        for some in blocks(len(near), 4 * LEAF, TILE_BYTES):
+            lines = near[some]
             # Rows of a leaf ascend, and so do the lines: what comes before all of them is left out.
             cut = int(np.searchsorted(rows, numbers[lines[0]])) if same else 0
             i, j = self._candidates(leaf, space, x[lines], cut)
@@ -187,7 +187,7 @@ class RangeIndex:
                 a, b = i[part : part + PAIRS], j[part : part + PAIRS]
                 distances = self._exact(space, x, a, self._at[leaf.part][b])
                 within = distances <= self._radius
-                share = (start + len(lines) * min(1.0, (part + PAIRS) / len(i))) / len(near)
+                share = (some.start + len(lines) * min(1.0, (part + PAIRS) / len(i))) / len(near)
                 yield a[within], b[within], distances[within], share
 
     def _candidates(
@@ -208,8 +208,6 @@ class RangeIndex:
         self, space: Euclidean, x: Float64, columns: Array, sizes: Float64
     ) -> tuple[Index, Index]:
         """Return the pairs whose product is small enough, by the bound of its dtype."""
-        if not len(columns):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         dtype = columns.dtype.type
         rows, own = space.prepare(x, dtype)
         # One product gives the squared distance less |x|²; |y|² is one more term of its sum.
@@ -224,9 +222,7 @@ class RangeIndex:
     def _exact(self, space: Euclidean, x: Float64, a: Index, b: Index) -> Float64:
         """Return the distances of pairs of queries and stored rows, by float64 differences."""
         out = np.empty(len(a))
-        block = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
-        for start in range(0, len(a), block):
-            part = slice(start, start + block)
+        for part in blocks(len(a), 8 * x.shape[1], BLOCK_BYTES):
             out[part] = np.sqrt(space.exact(x[a[part]], self._values(self._rows[b[part]])))
         return out
 

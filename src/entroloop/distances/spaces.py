@@ -24,6 +24,7 @@ from entroloop.distances.multipliers import (
 from entroloop.errors import InputError
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, threads_here
 
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
@@ -203,16 +204,15 @@ def _centred(
     """
     centred: Array = np.empty(rows.shape, dtype=dtype)
     sizes = np.empty(len(rows))
-    block = max(1, PAIR_BYTES // (32 * max(1, rows.shape[1])))
     narrow = centre.dtype == dtype == rows.dtype
 
-    def centre_block(start: int) -> None:
-        part = slice(start, start + block)
+    def centre_block(part: slice) -> None:
         difference = np.subtract(rows[part], centre, out=centred[part] if narrow else None)
         centred[part] = np.multiply(difference, scale, out=difference)
         sizes[part] = size(centred[part])
 
-    in_threads(centre_block, range(0, len(rows), block), threads_here())
+    parts = blocks(len(rows), 32 * rows.shape[1], PAIR_BYTES)
+    in_threads(centre_block, parts, threads_here())
     return centred, sizes
 
 
@@ -226,9 +226,7 @@ def _halves(lengths: Float64, handle: Any) -> Array:
 def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64:
     """Return the defining values of the pairs (a[i], b[j]); few rows are fetched at once."""
     values = np.empty(len(i))
-    at_once = max(1, GATHER_BYTES // (8 * max(1, a.shape[1])))
-    for start in range(0, len(i), at_once):
-        part = slice(start, start + at_once)
+    for part in blocks(len(i), 8 * a.shape[1], GATHER_BYTES):
         values[part] = space.exact(a[i[part]], b[j[part]])
     return values
 
@@ -236,9 +234,7 @@ def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64
 def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
     """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64."""
     out = np.empty(len(a))
-    block = max(1, PAIR_BYTES // (8 * max(1, a.shape[1])))
-    for start in range(0, len(a), block):
-        part = slice(start, start + block)
+    for part in blocks(len(a), 8 * a.shape[1], PAIR_BYTES):
         other = b if b.ndim == 1 else b[part]
         # Of one layout: sums along a row round by it.
         difference = np.subtract(

@@ -21,6 +21,7 @@ from entroloop.distances.multipliers import NumpyMultiplier
 from entroloop.distances.neighbors import SHORTLIST, TILE_BYTES, Index
 from entroloop.distances.spaces import Euclidean, exact_pairs
 from entroloop.samples import Array, Float64
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 
@@ -117,8 +118,8 @@ def _compare(queries: Array, rows: Array, radii: Float64, use: Callable[[_Part],
         i, j = np.nonzero(np.abs(value) <= slack)
         return value < -slack, (i, j)
 
-    def compare(first: int) -> None:
-        some = queries[first : first + block]
+    def compare(part: slice) -> None:
+        some = queries[part]
         certain, doubtful = sides(some, np.float32)
         if len(doubtful[0]) > SHORTLIST * len(some):
             certain, doubtful = sides(some, np.float64)
@@ -127,9 +128,9 @@ def _compare(queries: Array, rows: Array, radii: Float64, use: Callable[[_Part],
             distances: Float64 = np.sqrt(exact_pairs(space, some, i, rows, j))
             return distances
 
-        use(_Part(first, certain, doubtful, exact))
+        use(_Part(part.start, certain, doubtful, exact))
 
-    block = max(1, TILE_BYTES // (4 * max(1, len(rows))))
+    parts = blocks(len(queries), 4 * len(rows), TILE_BYTES)
     with products_in_one_thread():
         prepared(np.float32)  # once, before the threads ask for it
-        in_threads(compare, range(0, len(queries), block), threads_here())
+        in_threads(compare, parts, threads_here())

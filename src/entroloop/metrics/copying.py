@@ -14,6 +14,7 @@ from entroloop.metrics.moments import frechet_distance_of
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64
 from entroloop.seeding import rng_for, seed_for
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 CELL_ROWS = 50  # mean number of training rows per cell
@@ -197,11 +198,11 @@ def _variances(centres: Float64, rows: Float64) -> Float64:
 
     _in_blocks(rows, centres, nearest_centre)
     variances = np.full(k, max(float(smallest.mean()) / d, SMALLEST_VARIANCE))
-    starts = range(0, n, _block(k))
-    mass, new = np.empty((2, len(starts), k))  # of each block, so that sums have one order
+    number_at = {part.start: i for i, part in enumerate(blocks(n, k, BLOCK_VALUES))}
+    mass, new = np.empty((2, len(number_at), k))  # of each block, so that sums have one order
 
     def expect(part: slice, squares: Float64, share: Float64) -> None:
-        number = part.start // starts.step
+        number = number_at[part.start]
         share.sum(axis=0, out=mass[number])
         np.einsum("rk,rk->k", share, squares, out=new[number])
 
@@ -257,19 +258,13 @@ def _log_sums(
 def _in_blocks(x: Float64, centres: Float64, see: Callable[[slice, Float64], None]) -> None:
     """Hand over parts of rows with their squared distances to centres, in threads."""
     lengths = np.square(centres).sum(axis=1)
-    block = _block(len(centres))
 
-    def look(start: int) -> None:
-        part = slice(start, start + block)
+    def look(part: slice) -> None:
         squares = np.square(x[part]).sum(axis=1)[:, None] + lengths
         squares -= 2 * x[part] @ centres.T
         see(part, np.maximum(squares, 0, out=squares))
 
-    in_threads(look, range(0, len(x), block), threads_here())
-
-
-def _block(centres: int) -> int:
-    return max(1, BLOCK_VALUES // centres)
+    in_threads(look, blocks(len(x), len(centres), BLOCK_VALUES), threads_here())
 
 
 def mifid(*, generated: Array, train: Array, reference: Array) -> float:
@@ -301,11 +296,10 @@ def _cosine_distances(sets: Sets) -> Float64:
         for role in ("generated", "train_whole")
     )
     most = np.empty(len(g))
-    block = _block(len(t))
 
-    def look(start: int) -> None:
-        cosines = g[start : start + block] @ t.T
-        most[start : start + block] = np.abs(cosines, out=cosines).max(axis=1)
+    def look(part: slice) -> None:
+        cosines = g[part] @ t.T
+        most[part] = np.abs(cosines, out=cosines).max(axis=1)
 
-    in_threads(look, range(0, len(g), block), threads_here())
+    in_threads(look, blocks(len(g), len(t), BLOCK_VALUES), threads_here())
     return np.maximum(1 - most, 0)

@@ -7,6 +7,7 @@ import numpy as np
 from entroloop.errors import InputError
 from entroloop.metrics.sets import Sets
 from entroloop.samples import Array, Float64, check_rows
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 FINE = 0.25  # cycles a pixel, half of the finest that pixels can hold along an axis
@@ -37,16 +38,15 @@ def radial_power(images: Array) -> tuple[Float64, Float64]:
     order = np.argsort(ring, axis=None, kind="stable")
     rings, first = np.unique(ring.ravel()[order], return_index=True)
     found = np.zeros((len(images), len(rings)))
-    block = max(1, VALUES // images[0].size)
 
-    def transform(start: int) -> None:
-        part = images[start : start + block].astype(np.float64)
+    def transform(some: slice) -> None:
+        part = images[some].astype(np.float64)
         part = part[..., None] if part.ndim == 3 else part
         power = np.square(np.abs(np.fft.fft2(part, axes=(1, 2)))).mean(axis=3)
         power = power.reshape(len(power), -1)[:, order]
-        found[start : start + block] = np.add.reduceat(power, first, axis=1)
+        found[some] = np.add.reduceat(power, first, axis=1)
 
-    in_threads(transform, range(0, len(images), block), threads_here())
+    in_threads(transform, blocks(len(images), images[0].size, VALUES), threads_here())
     return rings[1:] / side, found[:, 1:]
 
 

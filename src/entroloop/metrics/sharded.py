@@ -19,6 +19,7 @@ from entroloop.pools.hosts import PoolEngine, ShardedRows
 from entroloop.pools.rows import Rows, is_rows, rows_of
 from entroloop.pools.shard import Shard
 from entroloop.samples import Array, Float64, as_vectors, invalid_rows
+from entroloop.system.memory import blocks
 
 Index = NDArray[np.int64]
 BLOCK_BYTES = 2**24  # of queries sent to every shard at once
@@ -41,9 +42,7 @@ class ShardedSet:
         """
         index = np.arange(queries.shape[0]) if of is None else of
         best = Neighbors(np.empty((len(index), k)), np.empty((len(index), k), dtype=np.int64))
-        block = max(1, BLOCK_BYTES // (queries.dtype.itemsize * queries.shape[1]))
-        for start in range(0, len(index), block):
-            some = slice(start, start + block)
+        for some in blocks(len(index), queries.dtype.itemsize * queries.shape[1], BLOCK_BYTES):
             first, last = int(index[some][0]), int(index[some][-1])
             rows = queries.between(first, last + 1).open()
             rows = np.asarray(rows if of is None else rows[index[some] - first])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from entroloop.errors import Notice, one_line
+from entroloop.errors import Notice, with_kind
 from entroloop.monitor.monitor import Monitor
 from entroloop.monitor.update import Update
 from entroloop.seeding import seed_for
@@ -34,8 +34,7 @@ def watch(monitor: Monitor, model: Any, sample: Sampler, step: int) -> Update | 
     except Exception as error:  # whatever a sampler of others raises
         monitor.interval.abandon(step)
         warnings.warn(
-            f"the monitor has no update at step {step}: {type(error).__name__}: "
-            f"{one_line(error, 300)}",
+            f"the monitor has no update at step {step}: {with_kind(error, 300)}",
             Notice,
             stacklevel=2,
         )

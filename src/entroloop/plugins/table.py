@@ -16,7 +16,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from entroloop.errors import InputError, one_line, unknown_name
+from entroloop.errors import InputError, one_line, unknown_name, with_kind
 
 KINDS = {
     "generators": "generator",
@@ -165,7 +165,7 @@ def blamed(plugin: Plugin | None) -> Iterator[None]:
             raise
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise PluginError(
-            f"{plugin} failed: {type(error).__name__}: {one_line(error, 200)} "
+            f"{plugin} failed: {with_kind(error, 200)} "
             f"({Path(last.filename).name}, line {last.lineno})"
         ) from error
 
@@ -184,8 +184,7 @@ def object_of(plugin: Plugin) -> Any:
     try:
         return imported(plugin.target)
     except (Exception, SystemExit) as error:
-        told = one_line(error, 200)
-        raise PluginError(f"{plugin} cannot be loaded: {type(error).__name__}: {told}") from error
+        raise PluginError(f"{plugin} cannot be loaded: {with_kind(error, 200)}") from error
 
 
 @cache

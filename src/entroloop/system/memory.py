@@ -30,6 +30,18 @@ def available_bytes() -> int | None:
     return min(found) if found else None
 
 
+def blocks(rows: int, each: int, at_once: int) -> list[slice]:
+    """Return parts of so many rows that take `at_once` at most, or hold a single row.
+
+    each: what a row takes, in the same unit.
+
+    >>> blocks(5, each=30, at_once=64)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    size = max(1, at_once // max(1, each))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
 def cache_bytes() -> int:
     """Return the size of the largest processor cache in bytes, 32 MiB if unknown."""
     sizes = []

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from entroloop.errors import Notice, one_line
+from entroloop.errors import Notice, with_kind
 from entroloop.store.records import GenerationRecord
 from entroloop.system.files import write_atomically
 from entroloop.trackers import TRACKERS
@@ -59,8 +59,7 @@ class TrackerLog:
         except Exception as error:  # whatever libraries of others raise
             self._trackers.pop(name, None)
             warnings.warn(
-                f"the tracker {name} failed and gets no more records: {type(error).__name__}: "
-                f"{one_line(error, 300)}",
+                f"the tracker {name} failed and gets no more records: {with_kind(error, 300)}",
                 Notice,
                 stacklevel=3,
             )

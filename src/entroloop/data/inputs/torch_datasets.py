@@ -12,7 +12,7 @@ from entroloop.data.inputs.arrays import as_array
 from entroloop.data.inputs.images import is_image, prepared
 from entroloop.data.inputs.type_names import is_a
 from entroloop.data.sets import LABEL, Asked, FileSet, named
-from entroloop.errors import InputError, one_line
+from entroloop.errors import InputError, with_kind
 from entroloop.samples import Array
 
 
@@ -36,10 +36,7 @@ def read_torch_dataset(thing: Any, asked: Asked) -> FileSet:
         try:
             given = thing[i]
         except Exception as error:  # of the user's own code
-            kind = type(error).__name__
-            raise InputError(
-                f"{where}: sample {i} failed: {kind}: {one_line(error, 120)}"
-            ) from None
+            raise InputError(f"{where}: sample {i} failed: {with_kind(error, 120)}") from None
         x, label = _sample_and_label(given, asked, where)
         labels.append(label)
         return _pixels(x, where)
