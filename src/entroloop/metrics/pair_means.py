@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from entroloop.samples import Array, Float64
+from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 ROWS, COLUMNS = 256, 512  # of K at once: they stay in the cache between passes
@@ -23,17 +24,16 @@ def pair_means(x: Array, y: Array, kernel: Kernel, of_x: Float64, of_y: Float64)
 
     x (m, d), y (p, d): rows; the same array: pairs of a row with itself are left out, and K is
     symmetric: what lies above its diagonal counts twice. of_x (h, m), of_y (h, p): weights, 1 for
-    the rows of each set and 0 for others.
+    the rows of each set and 0 for others; the same for the same array.
     """
     same = x is y
     rows = x.astype(np.float64)
     others = rows if same else y.astype(np.float64)
-    starts = range(0, len(x), ROWS)
-    sums = np.zeros((len(starts), len(of_x)))
+    parts = blocks(len(x), 1, ROWS)
+    sums = np.zeros((len(parts), len(of_x)))
 
     def add(number: int) -> None:
-        part = slice(starts[number], min(starts[number] + ROWS, len(x)))
-        own = of_x[:, part]
+        part, own = parts[number], of_x[:, parts[number]]
         if same:
             values = kernel(rows[part], rows[part])
             np.fill_diagonal(values, 0)
@@ -44,7 +44,7 @@ def pair_means(x: Array, y: Array, kernel: Kernel, of_x: Float64, of_y: Float64)
             found = np.einsum("hp,hp->h", own @ values, of_y[:, columns])
             sums[number] += 2 * found if same else found
 
-    in_threads(add, range(len(starts)), threads_here())
+    in_threads(add, range(len(parts)), threads_here())
     left, right = of_x.sum(axis=1), of_y.sum(axis=1)
     means: Float64 = sums.sum(axis=0) / (left * (right - same))
     return means
