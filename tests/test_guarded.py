@@ -453,3 +453,11 @@ def test_the_command_takes_a_guard_and_tells_what_it_decided(entroloop_here, tmp
         assert done.returncode == 2
         assert "--guard" in done.stderr
         assert not (tmp_path / "c").exists()
+
+
+def test_the_random_choice_comes_from_the_baseline_where_that_is_enough(rng):
+    x, baseline = rng.standard_normal((60, 3)), np.arange(60) % 3 == 0
+    chosen = el.select(x, 20, "guarded", baseline=baseline)  # nothing is known to be real
+    assert sorted(chosen.indices) == np.flatnonzero(baseline).tolist()
+    more = el.select(x, 21, "guarded", baseline=baseline)
+    assert len(set(more.indices.tolist())) == 21

@@ -95,6 +95,19 @@ def test_a_stage_that_is_damaged_there_is_made_again(tmp_path, machine, url):
     assert not any(missing(url).values())
 
 
+def test_what_is_damaged_there_is_kept_by_the_machine_that_finds_it(tmp_path, machine, url):
+    run(url)
+    [about] = (tmp_path / "bucket/study/stages/real").glob("*/stage.json")
+    rows = (about.parent / "data.npy").read_bytes()
+    about.write_text("{")
+    machine("b")  # which has none of it
+    run(url)
+    assert json.loads(about.read_text())["files"]
+    [kept] = (tmp_path / "cache-b").rglob("quarantine/real-*")
+    assert (kept / "stage.json").read_text() == "{"
+    assert (kept / "data.npy").read_bytes() == rows
+
+
 def test_what_a_stop_left_unsent_is_sent_by_the_next_run(tmp_path, machine, url):
     run(url)
     [record, *_] = (tmp_path / "bucket").rglob("record.json")

@@ -175,6 +175,12 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(f"{numpy}.picks_at_once", 7)
 
 
+def test_any_two_rows_of_a_pool_of_two_are_the_root_of_two_apart_by_mahalanobis(rng):
+    # Whitened by the covariance with divisor n − 1, the squared distance to the mean is 1/2 each.
+    chosen = el.select(rng.standard_normal((2, 5)) * [1, 2, 3, 4, 5], 2, metric="mahalanobis")
+    assert chosen.radii[1] == pytest.approx(np.sqrt(2))
+
+
 @pytest.mark.parametrize("metric", ["cosine", "mahalanobis"])
 def test_cosine_and_mahalanobis_are_euclidean_on_transformed_rows(metric, rng):
     x = rng.standard_normal((200, 6)) @ np.diag([1, 2, 3, 4, 5, 6.0])

@@ -115,6 +115,13 @@ def test_a_composable_coreset_takes_two_rounds_and_knows_how_good_it_is(rng, met
         assert found[0].radii[-1] <= radii[1] * (1 + 1e-9)
 
 
+def test_a_coreset_finds_all_that_is_far_apart_in_one_part(rng):
+    apart, near_the_first = 10.0 * np.arange(21), 1e-3 * rng.random(60)
+    x = np.concatenate([apart, near_the_first])[:, None]
+    found = el.select(x, 21, "composable_coreset", engine=Cuts(21))
+    assert found.coverage_radius < 0.01
+
+
 def test_a_coreset_of_few_distinct_rows_fills_up_with_copies():
     x = np.repeat(np.eye(4), 5, axis=0)
     found = el.select(x, 9, "composable_coreset", engine=Cuts(3, 11))
