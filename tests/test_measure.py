@@ -357,6 +357,12 @@ def test_pairs_are_those_that_trigger_their_metric(sets):
     assert "the first 100 of 150 pairs" in found["c_t"].note
 
 
+def test_the_pair_of_largest_ratio_of_distances_comes_first():
+    train, generated = [[0.0], [2.1], [100.0], [111.0]], [[101.0], [0.1]]  # d₂/d₁: 10 and 20
+    found = el.measure(generated=generated, train=train, metrics=["memorized_fraction"])
+    assert [pair[:2] for pair in found["memorized_fraction"].pairs] == [(1, 0), (0, 2)]
+
+
 def test_the_score_comes_with_that_of_held_out_rows(sets):
     found = el.measure(**sets, metrics=["generalization_score"])
     assert list(found) == ["generalization_score", "generalization_score_reference"]

@@ -116,6 +116,7 @@ def test_the_bandwidth_is_the_median_distance_to_others(rng):
 def test_what_fkea_cannot_use_is_refused(arguments, said):
     with pytest.raises(el.InputError, match=said):
         fkea(np.ones((5, 2)), **{"bandwidth": 1.0, **arguments})
+    assert fkea(np.ones((5, 2)), bandwidth=1.0, frequencies=2) == pytest.approx(0, abs=1e-9)
 
 
 def test_equal_rows_have_no_bandwidth_and_a_ratio_is_at_least_1():
@@ -196,6 +197,8 @@ def test_radial_power_holds_all_of_the_variance(rng):
     wave = np.cos(2 * np.pi * 3 * np.arange(16) / 16)[None, None] * np.ones((1, 16, 1))
     frequencies, power = radial_power(wave)
     assert frequencies[power[0].argmax()] == pytest.approx(3 / 16)
+    smallest = radial_power(np.array([[[1.0, 0.0], [0.0, 0.0]]]))  # all of its variance: 3/16
+    assert smallest[1].sum() == pytest.approx(3 / 16 * 16)
 
 
 def test_high_frequency_loss_of_filtered_noise_is_that_of_the_filter(rng):
