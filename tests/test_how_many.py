@@ -47,8 +47,8 @@ def test_other_numbers_are_refused_in_one_line(n):
         ({"until": "coverage=1.1", "min_distance": 1.0}, r"in \(0, 1\]"),
         ({"until": "coverage=0", "min_distance": 1.0}, r"in \(0, 1\]"),
         ({"until": "elbow"}, "'knee'"),
-        ({"until": "knee", "strategy": "random"}, "strategy greedy"),
-        ({"until": "knee", "groups": [0] * 12}, "without groups"),
+        ({"until": "knee", "strategy": "random"}, "got strategy random"),
+        ({"until": "knee", "groups": [0] * 12}, "got groups, which fix"),
         ({"min_distance": 99.0, "initial": [0]}, "none to choose"),
     ],
 )
