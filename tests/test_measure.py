@@ -357,6 +357,15 @@ def test_pairs_are_those_that_trigger_their_metric(sets):
     assert "the first 100 of 150 pairs" in found["c_t"].note
 
 
+def test_an_interval_of_halves_is_their_half_difference_over_twenty_splits(sets):
+    taker, metric = Taker(Sets(**sets, seed=3)), METRICS["rke"]
+    value, interval, note = taker.take(metric, asked_for=False)
+    assert "(20 splits in halves)" in note
+    halves = np.array([[metric.value(half) for half in split] for split in taker.halves])
+    width = 2.086 * np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean())
+    assert interval == pytest.approx((value - width, value + width))
+
+
 def test_the_pair_of_largest_ratio_of_distances_comes_first():
     train, generated = [[0.0], [2.1], [100.0], [111.0]], [[101.0], [0.1]]  # d₂/d₁: 10 and 20
     found = el.measure(generated=generated, train=train, metrics=["memorized_fraction"])

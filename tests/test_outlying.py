@@ -61,6 +61,8 @@ def test_the_distance_that_outliers_exceed_is_between_two_halves_of_the_real_row
 def test_too_few_real_rows_judge_nothing(rng):
     real = rows_like_real(rng, 99)
     assert outlying(real[:9], real, np.arange(9), DISTANCES["euclidean"], 0) is None
+    enough = np.concatenate([real, real + 0.5])[:100]
+    assert outlying(real[:9], enough, np.arange(9), DISTANCES["euclidean"], 0) is not None
 
 
 class ByValue:

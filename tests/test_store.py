@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from io import BytesIO
 
 import numpy as np
@@ -60,8 +61,9 @@ def test_a_stage_that_another_process_made_first_is_kept(store):
 
 def test_more_samples_extend_fewer(store):
     store.add_samples("k", lambda: np.arange(6.0).reshape(3, 2))
-    old = store.samples("k")
-    store.add_samples("k", lambda: np.full((2, 2), 9.0))
+    old, before = store.samples("k"), store.info("samples", "k").seconds
+    store.add_samples("k", lambda: time.sleep(0.1) or np.full((2, 2), 9.0))
+    assert store.info("samples", "k").seconds >= before + 0.1
     assert store.samples("k").tolist() == [[0, 1], [2, 3], [4, 5], [9, 9], [9, 9]]
     assert old.tolist() == [[0, 1], [2, 3], [4, 5]]  # a reader keeps what it opened
     assert store.intact("samples", "k")

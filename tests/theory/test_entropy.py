@@ -124,6 +124,7 @@ def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rn
         el.entropy_attenuation(x, np.ones((200, 5)))
     with pytest.raises(el.InputError, match="at least 3 rows"):
         el.entropy_attenuation(x[:2], x)
+    assert el.entropy_attenuation(x[:3], 0.1 * x[:3]).share == pytest.approx(1)
 
 
 @pytest.mark.parametrize("d", [2, 8, 64])
