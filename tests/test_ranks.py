@@ -1,4 +1,4 @@
-"""Two processes under torchrun make the study that one makes."""
+"""Two processes that are started together, as torchrun does, make the study that one makes."""
 
 import json
 import os
