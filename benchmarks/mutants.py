@@ -35,7 +35,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from importlib.util import cache_from_source, find_spec
@@ -388,7 +388,7 @@ def _is_function(code: CodeType) -> bool:
     return bool(code.co_flags & CO_OPTIMIZED) and code.co_name not in comprehensions
 
 
-def put_in(mutant: Mutant, functions: Sequence[FunctionType]) -> None:
+def put_in(mutant: Mutant, functions: list[FunctionType]) -> None:
     """Change functions of this process as a mutant has them."""
     new = {before: after for before, after in pairs_of_codes(mutant) if before != after}
     for function in functions:
@@ -423,11 +423,8 @@ class Session:
                 functions.setdefault(found.__code__.co_filename, []).append(found)
         gc.freeze()  # so that children copy less memory
 
-        def run(
-            names: list[str], mutant: Mutant | None = None, of: Sequence[FunctionType] = ()
-        ) -> int:
-            if mutant:
-                put_in(mutant, of)
+        def run(names: list[str], change: Callable[[], None] = lambda: None) -> int:
+            change()
             for i, name in enumerate(names):
                 after = items[names[i + 1]] if i + 1 < len(names) else None
                 hook = session.config.hook.pytest_runtest_protocol
@@ -438,8 +435,8 @@ class Session:
 
         for work in self.work:
             names = [name for test in work.tests for name in of_file.get(test, [test])]
-            of = functions[str(work.mutant.file)]
-            by = self.bench.judged(work.mutant, partial(run, names, work.mutant, of))
+            change = partial(put_in, work.mutant, functions[str(work.mutant.file)])
+            by = self.bench.judged(work.mutant, partial(run, names, change))
             self.bench.refuse_unsound(by, work.mutant, partial(run, [by or ""]))
             self.tell(work, by)
         return True

@@ -118,9 +118,10 @@ def test_near_duplicates_over_shards_are_those_of_one_machine(cluster, pool, mon
             hosts.ask = asked
             return hosts
 
-    spread = el.duplicates(pool, 1.6, engine=Unlucky(2))
-    for name in ("first", "second", "distances", "equal"):
-        assert np.array_equal(getattr(spread, name), getattr(alone, name))
+    for engine in (el.RayEngine(2), Unlucky(2)):
+        spread = el.duplicates(pool, 1.6, engine=engine)
+        for name in ("first", "second", "distances", "equal"):
+            assert np.array_equal(getattr(spread, name), getattr(alone, name))
     assert len(killed) == 2
     assert len(alone.first) > 1000
 
@@ -414,9 +415,15 @@ def test_ctrl_c_stops_a_study_on_ray_and_the_same_command_goes_on(tmp_path):
     assert len(el.load_records(tmp_path / "s")) == 27
 
 
-def test_the_local_cluster_listens_on_loopback_only(cluster):
+def test_the_local_cluster_listens_on_loopback_only(cluster, monkeypatch):
     import psutil
 
+    asked = []
+    monkeypatch.setattr(
+        "entroloop.engines.ray.import_ray", lambda *, local: asked.append(local) or ray
+    )
+    el.RayEngine(1)
+    assert asked == [True]  # as it was imported here: Ray reads its switch then
     processes = [psutil.Process(pid) for pid, _ in children(os.getpid())]
     addresses = {
         connection.laddr.ip.removeprefix("::ffff:")

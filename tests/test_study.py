@@ -47,9 +47,11 @@ def test_records_have_the_columns_of_the_contract_and_are_sorted(tiny, tmp_path)
 
 def test_workers_and_order_never_change_a_record(tiny, tmp_path):
     one = run(tiny, tmp_path / "one", workers=1)
-    tiny["arms"].reverse()
     two = run(tiny, tmp_path / "two", workers=2)
+    tiny["arms"].reverse()
+    reversed_arms = run(tiny, tmp_path / "three", workers=2)
     pd.testing.assert_frame_equal(comparable(one), comparable(two), check_exact=True)
+    pd.testing.assert_frame_equal(comparable(one), comparable(reversed_arms), check_exact=True)
 
 
 def test_arms_share_the_model_of_generation_1(tiny, tmp_path):

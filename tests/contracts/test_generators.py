@@ -37,9 +37,8 @@ def silent(done, total):
     assert 0 <= done <= total
 
 
-@pytest.fixture(
-    scope="module", params=sorted(set(GENERATORS) - {"pipeline"})
-)  # tests/test_unet_diffusion.py
+# A pipeline has its tests in tests/test_unet_diffusion.py.
+@pytest.fixture(scope="module", params=sorted(set(GENERATORS) - {"pipeline"}))
 def generator(request):
     settings = GENERATORS[request.param]
     raw = {"name": request.param, **SMALL.get(request.param, {})}

@@ -154,8 +154,6 @@ def _catch_up_block(
     return done, whole
 
 
-# Value by value: numba takes three seconds to compile a row that is set to a row, since it compiles
-# the message of an error about their shapes, too.
 @_compiled
 def _gather(rows: Any, at: Any, which: Any, start: int, stop: int, into: Any) -> None:
     """Set rows start … stop − 1 of `into` to rows[at[which]]."""

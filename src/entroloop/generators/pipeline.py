@@ -83,14 +83,12 @@ class Pipeline(UNetDiffusion):
             torch.manual_seed(seed)
             return UNet2DModel.from_config(given.config)
 
-    def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
-        """Return the size of the float32 weights and of a checkpoint during training.
+    def weights(self, channels: int) -> int:
+        """Return how many weights the given network has.
 
         Raises InputError for a pipeline that these settings do not fit, before a study begins.
         """
-        if len(shape) != 3:
-            return 0
-        return 2 * 4 * int(sum(p.numel() for p in self._given(shape[2]).parameters()))
+        return sum(int(p.numel()) for p in self._given(channels).parameters())
 
     @property
     def given(self) -> str | None:

@@ -11,10 +11,6 @@ from entroloop.system.compiled import compiled
 
 _compiled = compiled("nnan", "nsz")  # as in tree_kernels
 
-# Two ways of writing are left out, for which numba takes seconds to compile: rows that are set to
-# rows (it compiles the message of an error about their shapes, too), and integers that are written
-# down as arguments or first values (it compiles once for each, and for any).
-
 
 @_compiled
 def _middle(a: float, b: float, c: float) -> float:

@@ -10,7 +10,12 @@ from typing import Any
 
 
 def compiled(*allowed: str) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that compiles a function, with these of LLVM's liberties with floats."""
+    """Return a decorator that compiles a function, with these of LLVM's liberties with floats.
+
+    Two ways of writing take numba seconds to compile, and are left out of such functions: rows set
+    to rows (it compiles the message of an error about their shapes, too), and integers written down
+    as arguments or first values (it compiles once for each, and once for any): np.int64(0).
+    """
     import numba
 
     options: dict[str, Any] = {

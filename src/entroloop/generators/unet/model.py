@@ -94,10 +94,12 @@ class UNetGenerator(UNetSettings):
 
     def stored_bytes(self, shape: tuple[int, ...], rows: int) -> int:
         """Return the size of the float32 weights and of a checkpoint during training."""
-        if len(shape) != 3:
-            return 0
+        return 2 * 4 * self.weights(shape[2]) if len(shape) == 3 else 0
+
+    def weights(self, channels: int) -> int:
+        """Return how many weights a network for images of so many channels has."""
         widths, layers, _ = SIZES[self.size]
-        return 2 * 4 * weight_count(widths, layers, self.attends, shape[2], self.classes)
+        return weight_count(widths, layers, self.attends, channels, self.classes)
 
     def load(self, folder: Path, *, device: str, threads: int) -> UNetDiffusionModel:
         """Read a model that `UNetDiffusionModel.save` wrote."""
