@@ -174,10 +174,9 @@ def sketches(folder: Path) -> None:
     directions = np.linalg.svd(prepared.astype(np.float64), full_matrices=False)[2][:4].T
     sketch = Sketch(directions)
     rows, picks = slice(0, 120), slice(120, 160)
+    of_picks = sketch.of_picks(sketch.of_rows(prepared[picks], sizes[picks]), sizes[picks])
     lower = (
-        sketch.of_rows(prepared[rows], sizes[rows])
-        @ sketch.of_picks(prepared[picks], sizes[picks]).T
-        + np.square(sizes[rows])[:, None]
+        sketch.of_rows(prepared[rows], sizes[rows]) @ of_picks.T + np.square(sizes[rows])[:, None]
     )
     exact = np.square(
         prepared[rows][:, None].astype(np.float64) - prepared[picks][None].astype(np.float64)

@@ -23,7 +23,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # does: "floor", or a file for all that was found. SlipCover's plugin reads the settings.
 FLOOR = 90
 NEVER_RUN = ("if TYPE_CHECKING:", "if __name__ == .__main__.:", r"class .*\(Protocol")
-COMPILED = "*/pools/tree_kernels.py,*/pools/tree_division.py,*/distances/kernels.py"
+COMPILED = "*/pools/tree_kernels.py,*/pools/tree_division.py,*/distances/*kernels.py"
 if "ENTROLOOP_COVERAGE" in os.environ:
     os.environ |= {
         "SLIPCOVER_ENABLED": "1",

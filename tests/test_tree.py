@@ -70,17 +70,6 @@ def test_a_value_in_the_tree_is_the_definitions_to_the_last_bit(d, space, rng):
     np.testing.assert_array_equal(found.values, expected)
 
 
-@pytest.mark.parametrize("d", [1, 2, 6, 7, 8, 9])
-def test_a_value_is_numpys_own_sum_along_a_row_to_the_last_bit(d, rng):
-    a, b = rng.normal(size=(2, 5_000, d)) * 10.0 ** rng.integers(-6, 6, d)
-    space = Euclidean(np.zeros(d), 1.0, NumpyMultiplier())
-    np.testing.assert_array_equal(space.exact(a, b), ((a - b) ** 2).sum(axis=1))
-    np.testing.assert_array_equal(space.exact(a, b[0]), ((a - b[0]) ** 2).sum(axis=1))
-    np.testing.assert_array_equal(
-        Manhattan(np.zeros(d), 1.0).exact(a, b), np.abs(a - b).sum(axis=1)
-    )
-
-
 VALUES = {
     "normal": lambda rng, m: rng.normal(size=m),
     "equal": lambda rng, m: np.zeros(m),

@@ -46,7 +46,10 @@ def test_bounds_never_exceed_the_distance_by_more_than_the_doubt(kind, of_small_
         prepared, sizes = Euclidean(*centre_and_reach(x), NumpyMultiplier()).prepare(x, np.float32)
         sketch = sketches.sketch_for(*x.shape, prepared.__getitem__)
         assert sketch is not None
-        products = sketch.of_rows(prepared, sizes) @ sketch.of_picks(prepared, sizes).T
+        products = (
+            sketch.of_rows(prepared, sizes)
+            @ sketch.of_picks(sketch.of_rows(prepared, sizes), sizes).T
+        )
         bounds = products.astype(np.float64) + sizes[:, None] ** 2
         differences = prepared[:, None].astype(np.float64) - prepared[None]
         excess = bounds - np.square(differences).sum(axis=2)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  # what multiplies in compiled loops
 
+from entroloop.distances import defining_kernels  # noqa: F401  # loaded together: see spaces.py
 from entroloop.system.compiled import compiled
 
 LANES = 64  # columns that are looked at together: whole vectors of every processor

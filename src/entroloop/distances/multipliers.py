@@ -17,6 +17,7 @@ from entroloop.samples import Array
 from entroloop.system import compiled
 from entroloop.system.devices import device_for
 from entroloop.system.memory import cache_bytes
+from entroloop.system.threads import in_threads, threads_here
 
 KERNELS = "entroloop.distances.kernels"
 WORTH_KERNELS = 1e11  # multiplications and additions: a second
@@ -24,6 +25,7 @@ WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
+BANDS, FEWEST_IN_A_BAND = 4, 64  # of rows whose products with one another threads share
 LeastTwo = tuple[Array, Array, Array]
 
 
@@ -170,8 +172,19 @@ class NumpyMultiplier:
         return out
 
     def among(self, rows: Array) -> Array:
-        """See `Multiplier`."""
-        found: Array = rows @ rows.T
+        """See `Multiplier`; threads compute half of it, whose mirror image is the other half."""
+        if threads_here() == 1:
+            found: Array = rows @ rows.T
+            return found
+        found = np.empty((len(rows), len(rows)), rows.dtype)
+
+        def multiply(part: slice) -> None:
+            np.matmul(rows[part], rows[: part.stop].T, out=found[part, : part.stop])
+            found[: part.start, part] = found[part, : part.start].T
+
+        size = max(-(-len(rows) // BANDS), FEWEST_IN_A_BAND)
+        bands = [slice(max(stop - size, 0), stop) for stop in range(len(rows), 0, -size)]
+        in_threads(multiply, bands, threads_here())
         return found
 
 

@@ -27,6 +27,8 @@ from entroloop.system import compiled
 from entroloop.system.memory import blocks
 from entroloop.system.threads import in_threads, threads_here
 
+DEFINING_KERNELS = "entroloop.distances.defining_kernels"
+COMPILED_DTYPES = np.float32, np.float64, np.uint8  # each compiled for itself, when it is met
 WORTH = 2e9  # operations from which loading compiled loops is little: a second without them
 PAIR_BYTES = 16 * 2**20  # of one block of differences
 GATHER_BYTES = 2**20  # of rows fetched for pairs at once, so that a core's cache holds them
@@ -118,7 +120,7 @@ class Euclidean:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        return _sums_of(np.square, a, b)
+        return _sums_of(np.square, self.power, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the length of the centred, scaled row."""
@@ -226,14 +228,22 @@ def _halves(lengths: Float64, handle: Any) -> Array:
 def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64:
     """Return the defining values of the pairs (a[i], b[j]); few rows are fetched at once."""
     values = np.empty(len(i))
+    if _compiled_sums(space.power, a, i, b, j, values):
+        return values
     for part in blocks(len(i), 8 * a.shape[1], GATHER_BYTES):
         values[part] = space.exact(a[i[part]], b[j[part]])
     return values
 
 
-def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
-    """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64."""
+def _sums_of(function: np.ufunc, power: int, a: Array, b: Array) -> Float64:
+    """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64.
+
+    function: of the differences, their absolute value to a power.
+    """
     out = np.empty(len(a))
+    every = np.arange(len(a))
+    if _compiled_sums(power, a, every, np.atleast_2d(b), every if b.ndim > 1 else 0 * every, out):
+        return out
     for part in blocks(len(a), 8 * a.shape[1], PAIR_BYTES):
         other = b if b.ndim == 1 else b[part]
         # Of one layout: sums along a row round by it.
@@ -250,6 +260,21 @@ def _sums_of(function: np.ufunc, a: Array, b: Array) -> Float64:
         else:
             out[part] = terms.sum(axis=1)
     return out
+
+
+def _compiled_sums(power: int, a: Array, i: Array, b: Array, j: Array, out: Float64) -> bool:
+    """Set out to the defining values of the pairs (a[i], b[j]) if compiled loops are loaded, which
+    give the same ones to the last bit; return whether.
+    """
+    loops = compiled.loaded(DEFINING_KERNELS)
+    known = a.dtype == b.dtype and a.dtype in COMPILED_DTYPES
+    if loops is None or not (known and a.flags.c_contiguous and b.flags.c_contiguous):
+        return False
+    rows, others = (np.asarray(x)[:] for x in (a, b))
+    rows.flags.writeable = others.flags.writeable = False  # all of a dtype are one type to numba
+    i, j = np.ascontiguousarray(i), np.ascontiguousarray(j)
+    loops.sums_of_pairs(rows, i, others, j, (0,) * power, *loops.halving(a.shape[1]), out)
+    return True
 
 
 def _squared_lengths(rows: Array) -> Array:
@@ -299,7 +324,7 @@ class Manhattan:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        return _sums_of(np.abs, a, b)
+        return _sums_of(np.abs, self.power, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the Manhattan length of the centred, scaled row."""

@@ -26,8 +26,8 @@ from entroloop.samples import Array, Float64
 from entroloop.system.threads import in_threads, products_in_one_thread, threads_here
 
 ROWS_AT_ONCE = 2**17  # of which columns are held beside the pool's
-# Rows of a part, below which Python costs more than products; four times as many with sketches, or
-# where Python merges what products find.
+# Rows of a part, below which Python costs more than products; four times as many where it merges
+# what products find.
 FEWEST_ROWS = 256
 CORE_BYTES = 2**20  # of rows and products that a core's own cache holds beside other things
 
@@ -151,18 +151,21 @@ class NearestPicks:
         self.dtype = np.float32
         self._prepare()
 
-    def add(self, rows: Array) -> None:
-        """Append picks, as they are stored; nothing is computed yet."""
+    def add(self, rows: Array, own: NDArray[np.int64] | None = None) -> None:
+        """Append picks, as they are stored; nothing is computed yet. own: which rows they are."""
         new = slice(self.count, self.count + len(rows))
         self._picks[new] = rows
         if not self._ready:
             self.count += len(rows)
             return
-        prepared, sizes = self.space.prepare(rows, self.dtype)
+        if own is not None and self._has_copy and isinstance(self._handle, np.ndarray):
+            prepared, sizes = self._handle[own], self.sizes[own]
+        else:
+            prepared, sizes = self.space.prepare(rows, self.dtype)
         self._multiplier.write(self._held_picks, new, prepared)
         self._pick_sizes[new] = sizes
         if self._sketches is not None:
-            self._sketches.add(new, prepared, sizes)
+            self._sketches.add(new, prepared, sizes, own)
         self.count += len(rows)
         self._largest = max(self._largest, float(sizes.max(initial=0)))
 
@@ -216,8 +219,7 @@ class NearestPicks:
         """Return rows in parts, each of which fills a product with the picks that it misses."""
         most, threads = len(behind.index), self._threads
         if threads > 1:  # several for each thread, so that none waits long for the last one
-            plain = self._by_loops is not None and self._sketches is None
-            fewest = FEWEST_ROWS if plain else 4 * FEWEST_ROWS
+            fewest = FEWEST_ROWS if self._by_loops is not None else 4 * FEWEST_ROWS
             most = max(fewest, -(-most // (4 * threads)))
         parts, start = [], 0
         while start < len(behind.index):
@@ -344,8 +346,7 @@ class NearestPicks:
         values: Float64 = np.full(len(index), np.inf)
         if not self.count or not len(index):
             return values
-        near = self.picks[self.where[index]]
-        values = self.space.exact(self.rows[index], near)
+        values = exact_pairs(self.space, self.rows, index, self.picks, self.where[index])
         # Another pick can only be the nearest where its approximate value is as near as doubt.
         doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
         block = max(1, min(self._values_at_once // self.count, -(-len(doubt) // self._threads)))

@@ -177,11 +177,12 @@ class Shard:
 
     def add(self, rows: Array, index: Index) -> None:
         """Add picks of the pool; those of this shard can no longer be picked."""
-        self.bounds.add(rows)
+        own = self._own(index)
+        self.bounds.add(rows, own if len(own) == len(rows) else None)
         if self._tree is not None:
             self._tree.add(rows)
-        self._unpicked[self._own(index)] = False
-        self.exclude(index)
+        self._unpicked[own] = False
+        self.bounds.exclude(own)
 
     def exclude(self, index: Index) -> None:
         """Take those of these rows that are here out of what can be picked."""

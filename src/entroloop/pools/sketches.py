@@ -48,11 +48,14 @@ class Sketch:
         p, r = self._coordinates(rows, sizes)
         return np.concatenate([p, r[:, None], np.ones_like(r)[:, None]], axis=1)
 
-    def of_picks(self, rows: Array, sizes: Float64) -> Array:
-        """Return [−2p, −2r, |y|²], whose products with `of_rows`, plus |x|², are the bounds."""
-        p, r = self._coordinates(rows, sizes)
-        squares = np.square(sizes).astype(np.float32)
-        return np.concatenate([-2 * p, -2 * r[:, None], squares[:, None]], axis=1)
+    @staticmethod
+    def of_picks(sketched: Array, sizes: Float64) -> Array:
+        """Return [−2p, −2r, |y|²], whose products with `of_rows`, plus |x|², are the bounds, of
+        what `of_rows` returns for the picks.
+        """
+        of_picks = -2 * sketched
+        of_picks[:, -1] = np.square(sizes)
+        return of_picks
 
     def _coordinates(self, rows: Array, sizes: Float64) -> tuple[Array, Array]:
         p = np.empty((len(rows), self._directions.shape[1]), dtype=np.float32)
@@ -103,9 +106,10 @@ class Sketches:
         self._whole = self._done = 0.0
         self._noting = Lock()  # parts of a refresh run in threads
 
-    def add(self, new: slice, prepared: Array, sizes: Float64) -> None:
-        """Make sketches of picks."""
-        self._picks[new] = self._sketch.of_picks(prepared, sizes)
+    def add(self, new: slice, prepared: Array, sizes: Float64, own: Index | None = None) -> None:
+        """Make sketches of picks; own: which of the rows they are, if they are."""
+        known = self._sketch.of_rows(prepared, sizes) if own is None else self._rows[own]
+        self._picks[new] = self._sketch.of_picks(known, sizes)
         self._squares[new] = np.square(sizes)
 
     def near(

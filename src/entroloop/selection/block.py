@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entroloop.distances.multipliers import KERNELS
-from entroloop.distances.spaces import Space, exact_pairs
+from entroloop.distances.spaces import DEFINING_KERNELS, WORTH, Space, exact_pairs
 from entroloop.pools.bounds import LARGEST
 from entroloop.samples import Array, Float64
 from entroloop.system import compiled
@@ -55,7 +55,9 @@ class Block:
         self._defined = len(index) > LARGEST  # whether values are the defining ones
         self.error = 0.0
         self._subtracted: float = 0  # numbers so far, by `defining`, calls included
-        if not self._defined:
+        if self._defined:
+            self._load_loops()
+        else:
             self._matrix, error = space.matrix(rows)  # symmetric: a row of it is read at once
             if (weights != 1).any():
                 self._matrix *= weights
@@ -138,9 +140,14 @@ class Block:
         rivals = np.flatnonzero(values >= largest - 2 * self.error)
         return int(rivals[int(np.argmax([self.defining(int(r)) for r in rivals]))])
 
+    def _load_loops(self) -> None:
+        """Load the compiled loops for defining values, if those of all pairs are worth it."""
+        compiled.pays(DEFINING_KERNELS, self.rows.size * len(self.rows), WORTH)
+
     def _define_all(self) -> None:
         """Make all values the defining ones."""
         assert self._matrix is not None
+        self._load_loops()
         self._taken[: self.count] = self.radii()
         for i, row in enumerate(self.rows):  # by half: (a − b)² and (b − a)² are the same
             found = self._space.exact(self.rows[i:], row)

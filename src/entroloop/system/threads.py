@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -21,6 +21,8 @@ from entroloop.system.compiled import loaded
 COMPILED = "scipy.linalg.cython_blas"  # what compiled loops multiply by
 T = TypeVar("T")
 _threads: ContextVar[int] = ContextVar("threads", default=1)
+# Whether products run in one thread here: those of compiled loops, too (True), or NumPy's (False).
+_limited: ContextVar[bool | None] = ContextVar("limited", default=None)
 
 
 @contextmanager
@@ -28,13 +30,18 @@ def products_in_one_thread() -> Iterator[None]:
     """Let matrix products run in the thread that asks for them, and `in_threads` in as many threads
     as a product could use before.
     """
-    libraries = _libraries(loaded(COMPILED) is not None)
+    compiled = loaded(COMPILED) is not None
+    if _limited.get() in (compiled, True):  # already, one call within another
+        yield
+        return
+    libraries = _libraries(compiled)
     before = max((library.num_threads for library in libraries.lib_controllers), default=1)
-    token = _threads.set(max(before, _threads.get()))
+    token, limited = _threads.set(max(before, _threads.get())), _limited.set(compiled)
     try:
         with libraries.limit(limits=1):
             yield
     finally:
+        _limited.reset(limited)
         _threads.reset(token)
 
 
@@ -46,17 +53,34 @@ def threads_here() -> int:
 
 
 def in_threads(function: Callable[[T], None], parts: Sequence[T], threads: int) -> None:
-    """Call a function with each part, in so many threads (see `threads_here`).
+    """Call a function with each part, in so many threads (see `threads_here`), this one included.
 
     Which thread takes which part is left to chance: parts must not depend on each other.
     """
     threads = min(threads, len(parts))
+    left = iter(parts)
+
+    def work() -> None:
+        try:
+            for part in left:
+                function(part)
+        finally:  # after an error there is no use in the others
+            for _ in left:
+                pass
+
     if threads < 2:
-        for part in parts:
-            function(part)
+        work()
         return
-    for _ in _pool(threads).map(function, parts):
-        pass
+    others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    token = _threads.set(1)  # as in the other threads
+    try:
+        work()
+    finally:
+        _threads.reset(token)
+        wait(other for other in others if not other.cancel())
+    for other in others:
+        if not other.cancelled():
+            other.result()
 
 
 @contextmanager
