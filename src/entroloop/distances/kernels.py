@@ -116,15 +116,14 @@ def _catch_up_block(
                 tile = memory[: q * p].reshape(q, p)
                 np.dot(gathered_outlines[:q], pick_outlines[first:stop].T, tile)
                 for r in range(q):
-                    value = (least[r] + 2 * error[r]) / unit - sizes[r] ** 2 + doubt[r]
-                    limit[r] = value + 2e-7 * abs(value) + 1e-44  # rounded to no smaller number
+                    limit[r] = _limit(least[r], error[r], doubt[r], sizes[r], unit)
                 pairs, found = _count_at_most(tile, limit, near)
                 work, others = pairs * pair, found * (pair + p)
                 done += min(work, others)
                 whole += q * (pair + p)
                 if work < others:
                     _merge_pairs(
-                        tile, limit, seen, first, rows, at, sizes, picks[first:stop],
+                        tile, limit, seen, first, rows, at, sizes, error, doubt, picks[first:stop],
                         squares[first:stop], unit, least, second, where,
                     )  # fmt: skip
                     continue
@@ -197,11 +196,21 @@ def _count_at_most(tile: Any, limit: Any, near: Any) -> Any:
 
 
 @_compiled
+def _limit(least: float, error: float, doubt: float, size: float, unit: float) -> float:
+    """Return the largest product of sketches whose pick may be within doubt of a row's nearest."""
+    value = (least + 2 * error) / unit - size**2 + doubt
+    return value + 2e-7 * abs(value) + 1e-44  # in float32 it is rounded to no smaller number
+
+
+@_compiled
 def _merge_pairs(
-    tile: Any, limit: Any, seen: Any, first: int, rows: Any, at: Any, sizes: Any, picks: Any,
-    squares: Any, unit: float, least: Any, second: Any, where: Any,
+    tile: Any, limit: Any, seen: Any, first: int, rows: Any, at: Any, sizes: Any, error: Any,
+    doubt: Any, picks: Any, squares: Any, unit: float, least: Any, second: Any, where: Any,
 ) -> None:  # fmt: skip
-    """Merge the pairs whose value in a tile (q, p) is at most limit (q,), multiplied one by one."""
+    """Merge the pairs whose value in a tile (q, p) is at most limit (q,), multiplied one by one.
+
+    A limit falls with the values that are found.
+    """
     q, p = tile.shape
     zero = rows.dtype.type(0)
     for r in range(q):
@@ -220,7 +229,11 @@ def _merge_pairs(
                     for k in range(len(x)):
                         product += x[k] * y[k]
                     value = (own + squares[j] - 2.0 * product) * unit
+                    nearer = value < least[r]
                     _learn(r, value, first + j, least, second, where)
+                    if nearer:
+                        limit[r] = _limit(value, error[r], doubt[r], sizes[r], unit)
+                        most = limit[r]
 
 
 @_compiled

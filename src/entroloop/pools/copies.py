@@ -24,13 +24,23 @@ def copies_among(rows: Array, index: Index, weights: Float64 | None) -> Index:
         part = slice(start, start + BLOCK)
         with np.errstate(over="ignore", invalid="ignore"):
             marks[part] = rows[part].astype(np.float32, copy=False) @ directions
-    marks = marks[index]
+    keys = (marks + 0).view(np.uint64)[:, 0][index]  # 0 for −0, which equals it
+    repeated = _repeated(keys)  # few, mostly: to sort all by weight and index takes longer
+    index, keys = index[repeated], keys[repeated]
     own = np.zeros(len(index)) if weights is None else -weights[index]
-    order = np.lexsort((own, marks[:, 1], marks[:, 0]))  # stable
-    marks, index = marks[order], index[order]
-    same = np.flatnonzero((marks[1:] == marks[:-1]).all(axis=1))
+    order = np.lexsort((own, keys))  # stable
+    keys, index = keys[order], index[order]
+    same = np.flatnonzero(keys[1:] == keys[:-1])
     found = [np.empty(0, dtype=np.int64)]
     for start in range(0, len(same), BLOCK):
         first, second = (index[same[start : start + BLOCK] + k] for k in (0, 1))
         found.append(second[(rows[first] == rows[second]).all(axis=1)])
     return np.sort(np.concatenate(found))
+
+
+def _repeated(keys: NDArray[np.uint64]) -> Index:
+    """Return the positions of keys that are there more than once."""
+    order = keys.argsort()
+    equal, found = keys[order[1:]] == keys[order[:-1]], np.zeros(len(keys), dtype=bool)
+    found[order[1:][equal]] = found[order[:-1][equal]] = True
+    return np.flatnonzero(found)
