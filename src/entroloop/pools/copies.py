@@ -15,15 +15,16 @@ def copies_among(rows: Array, index: Index, weights: Float64 | None) -> Index:
     """Return those of some rows (their indices) that equal another of larger weight, or one of the
     same weight that comes before it in `index`. A few may be missed, none is wrong.
 
-    Equal rows have equal products with two fixed directions, unless a matrix product rounds them
-    differently at the edge of a block; rows with equal products are compared.
+    Equal rows have equal products with two fixed directions; rows with equal products are compared.
     """
-    directions = np.random.default_rng(0).standard_normal((rows.shape[1], 2)).astype(np.float32)
+    directions = np.random.default_rng(0).standard_normal((2, rows.shape[1])).astype(np.float32)
     marks = np.empty((len(rows), 2), dtype=np.float32)
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
         with np.errstate(over="ignore", invalid="ignore"):
-            marks[part] = rows[part].astype(np.float32, copy=False) @ directions
+            some = rows[part].astype(np.float32, copy=False)
+            for column, direction in zip(marks[part].T, directions, strict=True):
+                np.vecdot(some, direction, out=column)
     keys = (marks + 0).view(np.uint64)[:, 0][index]  # 0 for −0, which equals it
     repeated = _repeated(keys)  # few, mostly: to sort all by weight and index takes longer
     index, keys = index[repeated], keys[repeated]

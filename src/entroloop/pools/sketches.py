@@ -199,12 +199,14 @@ def sketch_for(m: int, d: int, prepared: Callable[[Array], Array]) -> Sketch | N
     largest = np.linalg.eigvalsh(some @ some.T)[-most:]
     if not largest.sum() >= LEAST_ENERGY * np.square(some).sum() > 0:
         return None
+    # One step of subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4): a second one
+    # finds directions that hold half a per cent more, in twice the time.
     start = np.random.default_rng(0).standard_normal((d, min(d, most + 8)))
-    for _ in range(2):  # subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4)
-        start = np.linalg.qr(sample.T @ (sample @ start))[0]
-    _, values, turned = np.linalg.svd(sample @ start, full_matrices=False)
-    energy = np.cumsum(values**2)[:most] / np.square(sample).sum()
+    start = np.linalg.qr(sample.T @ (sample @ start))[0]
+    along = sample @ start
+    values, turned = (found[..., ::-1] for found in np.linalg.eigh(along.T @ along))
+    energy = np.cumsum(values)[:most] / np.square(sample).sum()
     if not energy[-1] >= LEAST_ENERGY:
         return None
     kept = min(int(np.searchsorted(energy, ENERGY)) + 1, most)
-    return Sketch(start @ turned[:kept].T)
+    return Sketch(start @ turned[:, :kept])
