@@ -29,7 +29,7 @@ from entroloop.selection.stopping import Watch
 from entroloop.system.threads import products_in_one_thread
 
 BLOCK_ROWS = 320
-TREE_PICKS = 512  # made between two reports of progress
+TREE_PICKS = 2048  # made between two reports of progress
 WIDE, WIDE_BLOCK_ROWS = 1024, 768  # rows of so many values cost more to fetch: fetch them less
 
 
