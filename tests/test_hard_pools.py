@@ -11,8 +11,10 @@ from threadpoolctl import ThreadpoolController
 import entroloop as el
 from entroloop.distances import multipliers
 from entroloop.distances.extents import centre_and_reach
+from entroloop.distances.spaces import Euclidean
 from entroloop.pools import bounds, shard
 from entroloop.pools.copies import copies_among
+from entroloop.pools.nearest_picks import NearestPicks
 from entroloop.selection import block
 from entroloop.system import threads
 
@@ -168,3 +170,33 @@ def test_the_threads_of_products_are_given_back_after_an_error():
         assert 1 in numbers()  # NumPy's; the others are left alone
         threads.in_threads(lambda part: 1 / part, [1, 0, 1], threads.threads_here())
     assert numbers() == before
+
+
+def test_where_two_picks_alone_are_in_doubt_no_other_pick_is_looked_at(rng, monkeypatch):
+    pytest.importorskip("numba", reason="entroloop[fast] is not installed")
+    x = rng.standard_normal((500, 24)).astype(np.float32)
+    x[:, 0] = 0  # as far from a pick as from its mirror image
+    picks = np.repeat(rng.standard_normal((40, 24)).astype(np.float32), 2, axis=0)
+    picks[:, 0] = np.tile([1, -1], 40)
+    picks = picks[rng.permutation(80)]
+    values = np.square(x[:, None].astype(np.float64) - picks[None]).sum(axis=2)
+
+    multiplier = multipliers.CompiledMultiplier()
+    space = Euclidean(*centre_and_reach(x, picks), multiplier)
+    known = NearestPicks(x, space, capacity=80, multiplier=multiplier)
+    every = np.arange(500)
+    for start, stop in [(0, 1), (1, 2), (2, 9), (9, 40), (40, 80)]:
+        known.add(picks[start:stop])
+        known.refresh(every[rng.random(500) < 0.7])
+    known.refresh(every)
+    first, rival, *_ = np.sort(values.argsort(axis=1, kind="stable")[:, :2], axis=1).T
+    assert np.array_equal(np.sort([known.where, known.rival], axis=0), [first, rival])
+    assert (
+        known.third >= np.sort(values, axis=1)[:, 2] * (1 - 1e-4)
+    ).all()  # far ones are left out
+
+    monkeypatch.setattr(NearestPicks, "_scan", lambda *_: pytest.fail("all picks were looked at"))
+    nearest, where = known.nearest(every)
+    assert np.array_equal(nearest, values.min(axis=1))
+    assert np.array_equal(where, values.argmin(axis=1))
+    assert np.array_equal(known.unweighted(every), nearest)

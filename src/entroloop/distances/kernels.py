@@ -55,11 +55,12 @@ def city_block(rows: Any, picks: Any, out: Any) -> None:
 @_compiled
 def catch_up(
     rows: Any, at: Any, picks: Any, squares: Any, sizes: Any, error: Any, seen: Any,
-    least: Any, second: Any, where: Any, unit: float,
+    least: Any, second: Any, third: Any, where: Any, rival: Any, unit: float,
     outlines: Any, pick_outlines: Any, doubt: Any, sketched: bool, pair: float,
     again: int, at_once: int, gathered: Any, gathered_outlines: Any, memory: Any,
 ) -> Any:  # fmt: skip
-    """Merge the picks that rows miss into least, second and where (m,) of theirs (`NearestPicks`).
+    """Merge the picks that rows miss into what they know of their nearest (m,), least … rival
+    (`NearestPicks`).
 
     A row's value to a pick is (|x|² + |y|² − 2 x·y) · unit. Picks farther than least + 2 error may
     be left out. rows (·, d): prepared; at (m,): which of them; sizes, error, seen (m,): of those,
@@ -76,7 +77,8 @@ def catch_up(
         some = slice(start, start + len(gathered))
         work = _catch_up_block(
             rows, at[some], picks, squares, halves, sizes[some], error[some], seen[some],
-            least[some], second[some], where[some], unit, outlines, pick_outlines, doubt[some],
+            least[some], second[some], third[some], where[some], rival[some],
+            unit, outlines, pick_outlines, doubt[some],
             sketched, pair, again, at_once, gathered, gathered_outlines, memory,
         )  # fmt: skip
         done += work[0]
@@ -87,7 +89,7 @@ def catch_up(
 @_compiled
 def _catch_up_block(
     rows: Any, at: Any, picks: Any, squares: Any, halves: Any, sizes: Any, error: Any, seen: Any,
-    least: Any, second: Any, where: Any, unit: float,
+    least: Any, second: Any, third: Any, where: Any, rival: Any, unit: float,
     outlines: Any, pick_outlines: Any, doubt: Any, sketched: bool, pair: float,
     again: int, at_once: int, gathered: Any, gathered_outlines: Any, memory: Any,
 ) -> Any:  # fmt: skip
@@ -124,7 +126,7 @@ def _catch_up_block(
                 if work < others:
                     _merge_pairs(
                         tile, limit, seen, first, rows, at, sizes, error, doubt, picks[first:stop],
-                        squares[first:stop], unit, least, second, where,
+                        squares[first:stop], unit, least, second, third, where, rival,
                     )  # fmt: skip
                     continue
                 _gather(rows, at, near, 0, found, gathered)
@@ -148,7 +150,9 @@ def _catch_up_block(
                 unit,
                 least,
                 second,
+                third,
                 where,
+                rival,
             )
         begin = end
     return done, whole
@@ -205,7 +209,8 @@ def _limit(least: float, error: float, doubt: float, size: float, unit: float) -
 @_compiled
 def _merge_pairs(
     tile: Any, limit: Any, seen: Any, first: int, rows: Any, at: Any, sizes: Any, error: Any,
-    doubt: Any, picks: Any, squares: Any, unit: float, least: Any, second: Any, where: Any,
+    doubt: Any, picks: Any, squares: Any, unit: float,
+    least: Any, second: Any, third: Any, where: Any, rival: Any,
 ) -> None:  # fmt: skip
     """Merge the pairs whose value in a tile (q, p) is at most limit (q,), multiplied one by one.
 
@@ -230,7 +235,7 @@ def _merge_pairs(
                         product += x[k] * y[k]
                     value = (own + squares[j] - 2.0 * product) * unit
                     nearer = value < least[r]
-                    _learn(r, value, first + j, least, second, where)
+                    _learn(r, value, first + j, least, second, third, where, rival)
                     if nearer:
                         limit[r] = _limit(value, error[r], doubt[r], sizes[r], unit)
                         most = limit[r]
@@ -239,7 +244,7 @@ def _merge_pairs(
 @_compiled
 def _merge_gains(
     tile: Any, halves: Any, near: Any, seen: Any, first: int, sizes: Any, error: Any, unit: float,
-    least: Any, second: Any, where: Any,
+    least: Any, second: Any, third: Any, where: Any, rival: Any,
 ) -> None:  # fmt: skip
     """Merge the pairs of rows `near` that are within doubt of the nearest, by products (·, p)."""
     p = tile.shape[1]
@@ -258,17 +263,23 @@ def _merge_gains(
             for j in range(max(start, U(skip)), stop):
                 gain = line[j] - halves[j]
                 if gain >= low:
-                    _learn(r, (own - 2.0 * gain) * unit, first + j, least, second, where)
+                    value = (own - 2.0 * gain) * unit
+                    _learn(r, value, first + j, least, second, third, where, rival)
 
 
 @_compiled
-def _learn(r: int, value: float, pick: int, least: Any, second: Any, where: Any) -> None:
+def _learn(
+    r: int, value: float, pick: int,
+    least: Any, second: Any, third: Any, where: Any, rival: Any,
+) -> None:  # fmt: skip
     """Merge the value of one pick into what a row knows of its nearest."""
     if value < least[r]:
-        second[r] = min(second[r], least[r])
-        least[r], where[r] = value, pick
+        third[r], second[r], least[r] = second[r], least[r], value
+        rival[r], where[r] = where[r], pick
+    elif value < second[r]:
+        third[r], second[r], rival[r] = second[r], value, pick
     else:
-        second[r] = min(second[r], value)
+        third[r] = min(third[r], value)
 
 
 @_compiled

@@ -36,7 +36,8 @@ CORE_BYTES = 2**20  # of rows and products that a core's own cache holds beside 
 class Behind:
     """Rows that miss picks, sorted by how many they have seen; see `NearestPicks`.
 
-    largest: of the sizes of the picks whose rounding counts. least, second, where are written to.
+    largest: of the sizes of the picks whose rounding counts. The columns from `least` on are
+    written to.
     """
 
     index: NDArray[np.int64]
@@ -46,7 +47,9 @@ class Behind:
     error: Float64
     least: Float64
     second: Float64
+    third: Float64
     where: NDArray[np.int64]
+    rival: NDArray[np.int64]
 
     def part(self, start: int, stop: int) -> Behind:
         """Return some of the rows, views of their columns."""
@@ -61,7 +64,10 @@ class NearestPicks:
     row i knows the first seen_i of them, and
 
         least_i  ≈ min_{j ≤ seen_i} v(x_i, p_j), off by at most error_i, reached at j = where_i,
-        second_i ≤ any other v(x_i, p_j), j ≤ seen_i, by the same approximation.
+        second_i ≤ any other v(x_i, p_j), j ≤ seen_i, by the same approximation,
+        third_i  ≤ any but those at where_i and at rival_i, which is −1 where it is not known,
+
+    picks left out that were farther than least_i + 2 error_i: they cannot be the nearest.
 
     A row is *up to date* once seen_i = count. capacity, dtype: of the picks. centred_copy: keep a
     centred copy of the rows in memory; else they are read and centred anew for each use (memory
@@ -93,8 +99,9 @@ class NearestPicks:
         """
         self._ready = True
         m, d = self.rows.shape
-        self.least, self.second = np.full((2, m), np.inf)
+        self.least, self.second, self.third = np.full((3, m), np.inf)
         self.where, self.seen = np.zeros((2, m), dtype=np.int64)
+        self.rival = np.full(m, -1)
         self.error = np.zeros(m)
         if self._has_copy:
             prepared, self.sizes = self.space.prepare(self.rows, self.dtype)
@@ -186,15 +193,14 @@ class NearestPicks:
         error = self.space.bound(sizes, largest, self.dtype)
         behind = Behind(
             index, self.seen[index], sizes, largest, error,
-            least, self.second[index], self.where[index],
+            least, self.second[index], self.third[index], self.where[index], self.rival[index],
         )  # fmt: skip
         in_threads(self._merge_missing, self._parts(behind), self._threads)
         if behind.seen[0] == 0:  # rows that knew no pick had every pick's size in their error
             largest = self._largest_near(sizes, behind.least)
             error = self.space.bound(sizes, largest, self.dtype)
-        self.least[index], self.second[index], self.where[index] = (
-            behind.least, behind.second, behind.where,
-        )  # fmt: skip
+        for column in ("least", "second", "third", "where", "rival"):
+            getattr(self, column)[index] = getattr(behind, column)
         self.error[index], self.seen[index] = error, self.count
         self._brought_up_to_date(index)
 
@@ -317,7 +323,8 @@ class NearestPicks:
         memory = multiplier.workspaces(lines, rows.shape[1], outlines.shape[1], at_once)
         work = multiplier.kernels.catch_up(
             rows, at, self._held_picks[known], np.square(self._pick_sizes[known]),
-            behind.sizes, behind.error, behind.seen, behind.least, behind.second, behind.where,
+            behind.sizes, behind.error, behind.seen,
+            behind.least, behind.second, behind.third, behind.where, behind.rival,
             self.space.unit, outlines, of_picks, doubt, sketched, float(multiplier.pair),
             multiplier.again, at_once, *memory,
         )  # fmt: skip
@@ -348,12 +355,10 @@ class NearestPicks:
             return values
         values = exact_pairs(self.space, self.rows, index, self.picks, self.where[index])
         # Another pick can only be the nearest where its approximate value is as near as doubt.
-        doubt = np.flatnonzero(self.second[index] <= self.least[index] + 2 * self.error[index])
-        block = max(1, min(self._values_at_once // self.count, -(-len(doubt) // self._threads)))
+        limit = self.least[index] + 2 * self.error[index]
+        doubt = np.flatnonzero(self.second[index] <= limit)
 
-        def decide(start: int) -> None:
-            part = doubt[start : start + block]
-            i, j, found = self._scan(index[part])
+        def merge(part: NDArray[np.int64], i: Array, j: Array, found: Float64) -> None:
             best = values[part]
             np.minimum.at(best, i, found)
             if where is not None:
@@ -362,6 +367,17 @@ class NearestPicks:
                 np.minimum.at(first, i[tied], j[tied])
                 where[part] = first
             values[part] = best
+
+        alone = (self.rival[index[doubt]] >= 0) & (self.third[index[doubt]] > limit[doubt])
+        one, doubt = doubt[alone], doubt[~alone]
+        rival = self.rival[index[one]]
+        found = exact_pairs(self.space, self.rows, index[one], self.picks, rival)
+        merge(one, np.arange(len(one)), rival, found)
+        block = max(1, min(self._values_at_once // self.count, -(-len(doubt) // self._threads)))
+
+        def decide(start: int) -> None:
+            part = doubt[start : start + block]
+            merge(part, *self._scan(index[part]))
 
         in_threads(decide, range(0, len(doubt), block), self._threads)
         return values

@@ -113,7 +113,7 @@ def budget_for(
     item = 8 if transformed else dtype.itemsize
     picks = (n + initial) * d * (item + 4 + 8)  # as stored, in float32, and again in float64
     in_tree = shards == 1 and pays(m, d, n + initial)
-    state = m * (5 * 8 + 8 + 10) + in_tree * tree_bytes(m, d)
+    state = m * (7 * 8 + 8 + 10) + in_tree * tree_bytes(m, d)
     available = available_bytes()
     least = m * d * 8 * transformed + picks + state + WORKING_BYTES + copies * m * d * 8
     copy = m * d * 4 + sketch_bytes(m + n + initial, d)
