@@ -1,6 +1,7 @@
 """Guarded selection: what it compares, by how much, how surely, and what it takes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from entroloop.distances.table import DISTANCES
 from entroloop.seeding import seed_for
 from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import compare
-from entroloop.selection.realism import conformal_p, realism_weights
+from entroloop.selection.realism import conformal_of, conformal_p, realism_weights
 from entroloop.selection.variety import variety_of
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
@@ -249,6 +250,10 @@ def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence
     assert f"{number(np.exp(found.straying[0]))} times as far from real rows" in found.reason
     nothing = {"random without strays": (0.1, 0.1, 1.0)}  # every inner strategy was left out
     assert Decision("random", nothing, 1.0, 9, "energy").reason == ""
+    alone = Decision("greedy", {"greedy": (1.0, 0.2, 5.0)}, 1.0, 9, "energy")
+    assert alone.reason.endswith("(5.00 of its errors)")  # what was lost is not known
+    unknown = replace(alone, copying=(-np.inf, 0.1), straying=(0.5, 0.1))
+    assert unknown.reason == alone.reason
     # Known real rows in the pool do not hide that the others are copies.
     pool = np.concatenate([trained, copies])
     told = el.select(pool, 60, "guarded", guard=real, generations=np.repeat([0, 1], [250, 500]))
@@ -306,6 +311,7 @@ def test_realism_is_1_for_copies_and_falls_with_distance(rng):
         assert (weights[:5] == 1).all()
         assert (weights[5:] < 0.2).all()
         assert (weights > 0).all()
+    assert conformal_of(np.array([0.5, 2.0, 9.0]), np.arange(1.0, 5.0)).tolist() == [1, 0.8, 0.2]
     p = conformal_p(rng.standard_normal((4000, 3)), real)
     assert np.mean(p <= 0.1) == pytest.approx(0.1, abs=0.05)
     copies = np.zeros((20, 2))

@@ -328,3 +328,21 @@ def test_the_curve_halves_the_number_of_picks_down_to_2_or_3(rng):
     x = rng.standard_normal((40, 2))
     for n, expected in ((2, [2]), (3, [3]), (4, [2, 4]), (6, [3, 6]), (9, [3, 5, 9])):
         assert el.select(x, n).curve.n.tolist() == expected
+
+
+def test_rows_of_a_gpu_are_taken_by_a_list_and_others_by_an_array():
+    class Rows:
+        shape = (4, 1)
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return type(index)
+
+    class Held(Rows):  # CuPy takes no index from NumPy
+        __module__ = "cupy"
+
+    index = np.array([3, 1])
+    assert taken_from(Rows(), index, 4) is np.ndarray
+    assert taken_from(Held(), index, 4) is list

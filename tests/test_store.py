@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import entroloop as el
-from entroloop.samples import RealData
+from entroloop.samples import RealData, SampleSet
 from entroloop.store import stages
 from entroloop.store.folder import Store, write_atomically
 from entroloop.store.records import COLUMNS, from_json, load_records, to_json
@@ -209,3 +209,9 @@ def test_a_training_set_has_labels_where_each_of_its_rows_has_one(store, classes
     both = stages.read_training_set(store, "both", ["g1"])
     assert both.data.tolist() == [[6, 7], [-4, -5], [0, 1]]
     assert (both.labels.tolist() if classes else both.labels) == ([6, 1, 3] if classes else None)
+
+
+def test_a_training_set_without_picks_has_neither_ranks_nor_radii():
+    whole = stages.TrainingSet.whole(SampleSet(np.zeros((3, 2)), *np.zeros((2, 3), int)))
+    assert whole.pick_rank.tolist() == [-1, -1, -1]
+    assert np.isnan(whole.radius).all()

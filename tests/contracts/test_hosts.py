@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 import entroloop as el
 from cut_pools import Cuts
 from entroloop.data.embeddings import ParquetRows
+from entroloop.metrics import sharded
 from entroloop.metrics.entropy import duplicate_fraction
 from entroloop.pools.hosts import ATTEMPTS, LOST
 from entroloop.pools.rows import ArrayRows, JoinedRows, MappedRows, rows_of
@@ -250,7 +251,7 @@ def test_a_checkpoint_of_another_selection_is_not_used(rng, tmp_path):
 
 
 @pytest.mark.parametrize("cuts", [(), (400,), (0, 10, 799)], ids=len)
-def test_measures_over_parts_are_those_of_one_place(rng, cuts):
+def test_measures_over_parts_are_those_of_one_place(rng, cuts, monkeypatch):
     x = rng.standard_normal((800, 7)).astype(np.float32)
     x[500:560] = x[:60]
     x[3, 2], x[4] = 0.0, x[3]
@@ -260,6 +261,8 @@ def test_measures_over_parts_are_those_of_one_place(rng, cuts):
     for k in (1, 3):
         assert el.knn_entropy(x, k, engine=engine) == el.knn_entropy(x, k)
     assert el.knn_entropy(x, floor=1e-10, engine=engine) == el.knn_entropy(x, floor=1e-10)
+    monkeypatch.setattr(sharded, "BLOCK_BYTES", 1000)  # queries of many blocks
+    assert el.knn_entropy(x, 2, engine=engine) == el.knn_entropy(x, 2)
     assert duplicate_fraction(x, engine=engine) == duplicate_fraction(x) > 0
     score = el.generalization_score(generated=y, train=x, engine=engine)
     assert score == el.generalization_score(generated=y, train=x)

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.decomposition import PCA
 
 import entroloop as el
+from cut_pools import Cuts
 from entroloop.selection import STRATEGIES
 
 pools = arrays(
@@ -146,3 +147,24 @@ def test_covariance_matching_brings_the_sum_of_whitened_moments_nearest_to_0(of_
     arguments = {"reference": reference} if of_reference else {}
     found = el.select(x, 15, "covariance_matching", **arguments)
     assert found.indices.tolist() == picks
+
+
+def test_semdedup_drops_a_row_of_a_pair_that_points_the_same_way():
+    x = np.array([[10.0, 0.0], [12.0, 0.0], [-10.0, 1.0], [-10.0, -1.0]])
+    picks = el.select(x, 3, "semdedup", clusters=2).indices
+    assert sorted(picks.tolist())[1:] == [2, 3]  # of the others their angle tells them apart
+
+
+def test_a_coreset_of_all_rows_has_no_next_one(rng):
+    x = rng.standard_normal((30, 3))
+    found = el.select(x, 30, "composable_coreset", engine=Cuts(10))
+    assert sorted(found.indices.tolist()) == list(range(30))
+
+
+def test_weights_are_taken_up_to_where_their_squares_end(rng):
+    x = rng.standard_normal((5, 2))
+    ends = np.array([1e100, 1, 1, 1, 1e-100])
+    assert el.select(x, 2, weights=ends, first=1).indices.tolist() == [1, 0]
+    for beyond in (1.1e100, 0.9e-100):
+        with pytest.raises(el.InputError, match="must lie in 1e-100 … 1e100"):
+            el.select(x, 2, weights=np.array([1, beyond, 1, 1, 1]))

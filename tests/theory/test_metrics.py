@@ -6,6 +6,9 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, mannwhitneyu, multivariate_normal, skew
 
 import entroloop as el
+from entroloop.distances.extents import centre_and_reach
+from entroloop.distances.means import mean_to_others
+from entroloop.distances.spaces import Manhattan
 from entroloop.metrics import METRICS, Sets, kernels
 from entroloop.metrics.copying import Copying, _standardized, _variances, c_t, fld, fld_gap
 from entroloop.metrics.drift import (
@@ -15,7 +18,7 @@ from entroloop.metrics.drift import (
     hubness,
     spikiness,
 )
-from entroloop.metrics.entropy import intrinsic_dimension, knn_entropy
+from entroloop.metrics.entropy import _kth_gaps, entropy_of, intrinsic_dimension, knn_entropy
 from entroloop.metrics.kernels import inception_score, kernel_distance, rke, vendi_score
 from entroloop.metrics.manifold import density, precision
 from entroloop.metrics.moments import (
@@ -24,9 +27,9 @@ from entroloop.metrics.moments import (
     spectrum,
     total_variance,
 )
-from entroloop.metrics.neighbourhood import auth_rows, memorized_rows
+from entroloop.metrics.neighbourhood import auth_rows, memorized_rows, memorized_rows_of
 from entroloop.metrics.originals import OF_ORIGINALS
-from entroloop.metrics.sets import NEIGHBOURS
+from entroloop.metrics.sets import NEIGHBOURS, drawn_of
 from entroloop.metrics.sliced import sliced_wasserstein
 from entroloop.metrics.tails import tail_share
 
@@ -477,3 +480,55 @@ def test_drift_is_infinite_where_one_of_its_distances_is_0_and_the_other_is_not(
     assert drift_fidelity(generated=train, train=train, reference=train) == 0  # 0 of 0: no drift
     far = np.array([[0.0], [7.0]])  # distances of 1 and 2 to their nearest
     assert drift_novelty(generated=far, train=far + 2, reference=far + 1) == -np.log(2)
+
+
+def test_two_rows_have_a_variance_a_spectrum_and_an_entropy():
+    pair = np.array([[0.0, 0.0], [3.0, 4.0]])
+    assert total_variance(pair) == 12.5
+    assert spectrum(pair) == pytest.approx([12.5, 0])
+    assert np.isfinite(entropy_of(Sets(generated=pair, train=pair), "train").nats)
+
+
+def test_spikiness_takes_three_rows_and_counts_copies_once(rng):
+    three = np.array([[0.0, 0.0], [1.0, 3.0], [5.0, 1.0]])
+    assert np.isfinite(spikiness(three))
+    x = rng.standard_normal((200, 4)) * [4, 3, 2, 1]
+    copied = np.concatenate([x, np.repeat(x[7:8], 50, axis=0)])
+    assert spikiness(copied) == pytest.approx(spikiness(x))
+
+
+def test_spikiness_refuses_rows_on_a_line(rng):
+    line = rng.standard_normal((50, 1)) * [1.0, 2.0, -3.0]
+    with pytest.raises(el.InputError, match="vary in fewer than 2 directions"):
+        spikiness(line)
+
+
+def test_of_many_neighbours_on_a_line_the_kth_is_the_kth(rng):
+    x = rng.standard_normal(900)  # so many that a partition is not a sort
+    far = np.sort(np.abs(np.sort(x)[:, None] - x), axis=1)
+    assert np.array_equal(_kth_gaps(x, 300), far[:, 300])
+
+
+def test_a_row_is_memorized_below_a_third_of_the_distance_to_the_next():
+    train = np.array([[0.0], [10.0]])
+    found = memorized_rows_of(Sets(generated=np.array([[2.4], [2.6]]), train=train))
+    assert found.tolist() == [True, False]
+
+
+def test_drawn_rows_are_a_choice_of_all_and_all_where_all_are_asked_for(rng):
+    assert drawn_of(50, 50, rng).tolist() == list(range(50))
+    drawn = np.stack([drawn_of(50, 10, rng) for _ in range(200)])
+    assert (np.diff(drawn, axis=1) > 0).all()
+    assert np.bincount(drawn.ravel(), minlength=50).min() > 10
+
+
+def test_mean_manhattan_distances_between_near_rows_are_scipys(rng):
+    from scipy.spatial.distance import cdist
+
+    x = 1e-3 * rng.standard_normal((60, 4))
+    x[0] = 900  # one row far away makes the others near in the unit of the tiles
+    shares = np.full((1, 60), 1 / 60)
+    space = Manhattan(*centre_and_reach(x))
+    _, of_rows = mean_to_others(space, x, shares, x[1:], lambda _, tile: tile)
+    expected = cdist(x, x[1:], "cityblock").mean(axis=1)
+    assert of_rows == pytest.approx(expected, rel=0.05)
