@@ -202,20 +202,13 @@ def test_where_two_picks_alone_are_in_doubt_no_other_pick_is_looked_at(rng, monk
     assert np.array_equal(known.unweighted(every), nearest)
 
 
-KINDS_OF_PICKS = {
-    "pick_above": (),
-    "pick_by_share": (0.5, 6),  # the first of six rows that has half of the largest value
-}
-
-
-@pytest.mark.parametrize("kind", KINDS_OF_PICKS)
+@pytest.mark.parametrize(("kind", "more"), [("pick_above", ()), ("pick_by_share", (0.5, 6))])
 @pytest.mark.parametrize(("level", "picked"), [(2.5, 3), (2.85, 3), (2.95, 2), (3.2, 2)])
-def test_picks_in_a_compiled_block_end_where_a_row_beyond_it_could_come_next(kind, level, picked):
+def test_compiled_picks_end_where_a_row_outside_could_come_next(kind, more, level, picked):
     kernels = pytest.importorskip("entroloop.distances.kernels")
     values = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
     far = np.full((6, 6), 9.0)  # no pick lowers another row's value
     picks, taken = np.empty(6, dtype=np.int64), np.empty(6)
-    made = getattr(kernels, kind)(far, values, picks, taken, 0, 6, level, 0.1, *KINDS_OF_PICKS[kind])
-    made = made[0] if isinstance(made, tuple) else made
+    made = getattr(kernels, kind)(far, values, picks, taken, 0, 6, level, 0.1, *more)
     assert picks[:made].tolist() == list(range(picked))
     assert taken[:made].tolist() == [5.0, 4.0, 3.0][:picked]

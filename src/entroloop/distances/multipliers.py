@@ -25,7 +25,7 @@ WORTH_A_GPU = 5e11  # multiplications and additions: seconds of a CPU
 # One product of rows and picks stays in the cache, with the rows and picks that it is made of.
 TILE_BYTES = int(min(max(cache_bytes() // 8, 2**20), 8 * 2**20))
 PAIRS_AT_ONCE = 256  # whose rows stay in the cache between their copy and their product
-BANDS, FEWEST_IN_A_BAND = 4, 64  # of rows whose products with one another threads share
+FEWEST_IN_A_BAND = 64  # of rows whose products with one another threads share
 LeastTwo = tuple[Array, Array, Array]
 
 
@@ -182,9 +182,10 @@ class NumpyMultiplier:
             np.matmul(rows[part], rows[: part.stop].T, out=found[part, : part.stop])
             found[: part.start, part] = found[part, : part.start].T
 
-        size = max(-(-len(rows) // BANDS), FEWEST_IN_A_BAND)
+        threads = threads_here()
+        size = max(-(-len(rows) // (2 * threads)), FEWEST_IN_A_BAND)
         bands = [slice(max(stop - size, 0), stop) for stop in range(len(rows), 0, -size)]
-        in_threads(multiply, bands, threads_here())
+        in_threads(multiply, bands, threads)  # the longest first
         return found
 
 

@@ -120,7 +120,7 @@ class Euclidean:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        return _sums_of(np.square, self.power, a, b)
+        return _sums_of(self.power, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the length of the centred, scaled row."""
@@ -235,11 +235,8 @@ def exact_pairs(space: Space, a: Array, i: Array, b: Array, j: Array) -> Float64
     return values
 
 
-def _sums_of(function: np.ufunc, power: int, a: Array, b: Array) -> Float64:
-    """Return Σ function(a_i − b_i) of each pair, or Σ function(a_i − b) with one row b, float64.
-
-    function: of the differences, their absolute value to a power.
-    """
+def _sums_of(power: int, a: Array, b: Array) -> Float64:
+    """Return Σ |a_i − b_i|^power of each pair, or Σ |a_i − b|^power with one row b, float64."""
     out = np.empty(len(a))
     every = np.arange(len(a))
     if _compiled_sums(power, a, every, np.atleast_2d(b), every if b.ndim > 1 else 0 * every, out):
@@ -251,7 +248,7 @@ def _sums_of(function: np.ufunc, power: int, a: Array, b: Array) -> Float64:
             a[part].astype(np.float64, order="C", copy=False),
             other.astype(np.float64, order="C", copy=False),
         )
-        terms = function(difference, out=difference)
+        terms = (np.square if power == 2 else np.abs)(difference, out=difference)
         if terms.shape[1] < PAIRWISE:
             columns = iter(terms.T)
             out[part] = next(columns)
@@ -324,7 +321,7 @@ class Manhattan:
 
     def exact(self, a: Array, b: Array) -> Float64:
         """See `Space`."""
-        return _sums_of(np.abs, self.power, a, b)
+        return _sums_of(self.power, a, b)
 
     def prepare(self, rows: Array, dtype: Any) -> Prepared:
         """See `Space`; the size is the Manhattan length of the centred, scaled row."""
