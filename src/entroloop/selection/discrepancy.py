@@ -132,6 +132,8 @@ def compare(
     gains = h.mean(axis=1) - (within[base] - within[others])
     drawn = moved[:, [base]] - moved[:, others]
     covariance = np.atleast_2d(np.cov(h)) / h.shape[1] + drawn.T @ drawn
+    same = (shares[others] == shares[base]).all(axis=1)  # else rounding would tell them apart
+    gains[same] = covariance[same] = covariance[:, same] = 0
     return Comparisons([list(sets)[k] for k in others], gains, covariance)
 
 
