@@ -473,13 +473,14 @@ def test_the_random_choice_comes_from_the_baseline_where_that_is_enough(rng):
 def test_a_choice_of_the_same_rows_in_another_order_gains_nothing_at_all(count, rng):
     rows, guard = rng.standard_normal((41, 17)).astype(np.float32), rng.standard_normal((23, 17))
     other = np.arange(20)
-    sets = {"random": np.arange(41), "other": other}
-    sets |= {f"same {i}": rng.permutation(41) for i in range(count)}
+    different = {"random": np.arange(41), "other": other, "other, turned": other[::-1]}
+    sets = different | {f"same {i}": rng.permutation(41) for i in range(count)}
     found = compare("random", sets, rows, guard, DISTANCES["euclidean"])
-    assert (found.gains[1:] == 0).all()
-    assert (found.errors[1:] == 0).all()
-    assert (found.z[1:] == 0).all()
-    alone = compare("random", {"random": np.arange(41), "other": other}, rows, guard,
-                    DISTANCES["euclidean"])  # fmt: skip
+    assert found.gains[0] == found.gains[1] != 0
+    assert found.errors[0] == found.errors[1] > 0
+    assert (found.gains[2:] == 0).all()
+    assert (found.errors[2:] == 0).all()
+    assert (found.z[2:] == 0).all()
+    alone = compare("random", different, rows, guard, DISTANCES["euclidean"])
     assert found.gains[0] == pytest.approx(alone.gains[0], rel=1e-4)
     assert found.threshold(0.05) == pytest.approx(alone.threshold(0.05))

@@ -26,6 +26,7 @@ import numpy as np
 
 from entroloop.distances.extents import extent
 from entroloop.distances.means import Compared, mean_to_others, mean_to_sets
+from entroloop.distances.neighbors import distinct_rows
 from entroloop.distances.spaces import Space
 from entroloop.distances.table import Distance
 from entroloop.samples import Array, Float64
@@ -118,7 +119,8 @@ def compare(
     (m, d), m ≥ 2: real rows that took no part in choosing the sets, transformed as rows are.
     """
     used, shares = _shares(sets, len(rows))
-    taken = rows[used]
+    first, which = distinct_rows(shares)  # rounding would tell sets of the same rows apart
+    shares, taken = shares[first], rows[used]
     space, _ = distance.space_for(extent(taken) + extent(guard))
     compared = DISCREPANCIES[discrepancy](space, guard)
     to_guard, row_to_guard = mean_to_others(space, taken, shares, guard, compared)
@@ -126,15 +128,14 @@ def compare(
     within = (shares.T * row_to_set).sum(axis=0)
     moved = 2 * (row_to_guard[:, None] - row_to_set)  # φ of each row, for each set
     moved = shares.T * (moved - (shares.T * moved).sum(axis=0))
-    base = list(sets).index(baseline)
-    others = [k for k in range(len(sets)) if k != base]
+    names = [name for name in sets if name != baseline]
+    line = dict(zip(sets, which.tolist(), strict=True))
+    base, others = line[baseline], [line[name] for name in names]
     h = 2 * (to_guard[base] - to_guard[others])
     gains = h.mean(axis=1) - (within[base] - within[others])
     drawn = moved[:, [base]] - moved[:, others]
     covariance = np.atleast_2d(np.cov(h)) / h.shape[1] + drawn.T @ drawn
-    same = (shares[others] == shares[base]).all(axis=1)  # else rounding would tell them apart
-    gains[same] = covariance[same] = covariance[:, same] = 0
-    return Comparisons([list(sets)[k] for k in others], gains, covariance)
+    return Comparisons(names, gains, covariance)
 
 
 def _shares(sets: Mapping[str, Array], n: int) -> tuple[Array, Float64]:
