@@ -452,7 +452,7 @@ def test_a_visit_returns_every_row_above_its_level_up_to_its_frontier(count, pic
         )
     )  # fmt: skip
     order = rng.permutation(len(x))
-    shard.set_order(np.argsort(order))
+    shard.set_order(order, np.arange(len(order)))
     some = order[:picks]
     shard.add(x[some], some)
     values = np.full(len(x), np.inf)

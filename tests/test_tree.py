@@ -63,7 +63,7 @@ def test_a_value_in_the_tree_is_the_definitions_to_the_last_bit(d, space, rng):
     tree = Tree(x, np.arange(400), None, exact.power)
     tree.add(pick)
     tree.set_order(order)
-    found = tree.visit(0, -1.0, 400)  # each value to the pick and to those taken before
+    found = tree.visit(0, 0.0, 0.0, 400)  # each value to the pick and to those taken before
     expected = exact.exact(x[order], pick[0])
     for i in range(1, 400):
         expected[i:] = np.minimum(expected[i:], exact.exact(x[order[i:]], x[order[i - 1]]))
@@ -164,6 +164,14 @@ def test_all_rows_can_be_picked_and_copies_come_last_in_order(in_tree):
     chosen = same(in_tree, x, 20, first=3)
     assert chosen.indices[:1].tolist() == [3]
     assert chosen.duplicates == 15
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.95, 0.9999])
+def test_thresholds_fall_to_the_smallest_numbers_as_those_of_blocks_do(in_tree, decay):
+    x = np.array([[0.0, 0.0], [5e-324, 0.0], [1.0, 0.0], [1.0, 3e-310], [0.0, 0.0]])
+    order = [0, 4, 1, 3, 2]
+    chosen = same(in_tree, x, 5, "threshold_decay", metric="manhattan", order=order, decay=decay)
+    assert chosen.indices.tolist() == ([0, 1, 3, 2, 4] if decay == 0 else [0, 3, 2, 1, 4])
 
 
 def test_one_row_that_can_be_picked_is_picked(in_tree, rng):

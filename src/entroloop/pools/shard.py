@@ -242,16 +242,11 @@ class Shard:
             copies=copies,
         )
 
-    def set_order(self, rank: Index) -> None:
-        """Set the position of each row in the visiting order; −1 for rows that have none."""
-        index = np.flatnonzero(rank >= 0)
-        if rank.max(initial=-1) < len(rank):  # of the whole pool: no need to sort
-            place = np.full(len(rank), -1)
-            place[rank[index]] = index
-            self._order = place[place >= 0]
-        else:
-            self._order = index[np.argsort(rank[index])]  # ranks differ
-        self._rank = rank[self._order]
+    def set_order(self, index: Index, rank: Index) -> None:
+        """Set the visiting order: rows of the pool that are here, and the position of each in it,
+        ascending.
+        """
+        self._order, self._rank = index - self.start, rank
         if self._tree is not None:
             self._tree.set_order(self._order)
 

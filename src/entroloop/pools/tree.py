@@ -33,13 +33,13 @@ class PickedInTree:
     """Picks of a tree, in order.
 
     index: of the rows. values: weighted, when they were picked. position: in the visiting order, to
-    go on from. largest: the largest weighted value left; 0 or less where only copies are.
+    go on from, with a threshold.
     """
 
     index: Index
     values: Float64
-    position: int
-    largest: float
+    position: int = 0
+    threshold: float = 0.0
 
 
 def pays(m: int, d: int, picks: int) -> bool:
@@ -146,7 +146,7 @@ class Tree:
         leaf = self._kernels.LEAF
         self.add(boxes.rows[s // leaf, :, s % leaf][None])
         index, values = np.array([row]), np.array([value])
-        return PickedInTree(index=index, values=values, position=0, largest=float(boxes.top[-1]))
+        return PickedInTree(index=index, values=values)
 
     def farthest(self, count: int) -> PickedInTree:
         """Pick, up to `count` times, the row of largest value; the lowest index wins ties. Fewer
@@ -170,15 +170,19 @@ class Tree:
             upper=np.full(-(-groups // size), np.inf),
         )
 
-    def visit(self, position: int, level: float, count: int) -> PickedInTree:
-        """Pick up to `count` rows above a level, in visiting order from a position on."""
-        return self._picked(self._kernels.VISIT, count, position=position, level=level)
+    def visit(self, position: int, threshold: float, decay: float, count: int) -> PickedInTree:
+        """Pick, up to `count` times, the next row in visiting order that is farther than a
+        threshold from all picks, from a position on; after each pass the threshold is multiplied by
+        `decay`. Fewer where only copies are left.
+        """
+        how = self._kernels.VISIT
+        return self._picked(how, count, position=position, threshold=threshold, decay=decay)
 
     def by_share(self, share: float, count: int) -> PickedInTree:
         """Pick, up to `count` times, the first row in visiting order of at least `share` of the
         largest value; fewer where only copies are left.
         """
-        return self._picked(self._kernels.SHARE, count, level=share)
+        return self._picked(self._kernels.SHARE, count, share=share)
 
     def _picked(
         self,
@@ -187,16 +191,16 @@ class Tree:
         *,
         given: Array | None = None,
         position: int = 0,
-        level: float = 0,
+        threshold: float = 0.0,
+        decay: float = 0.0,
+        share: float = 0.0,
     ) -> PickedInTree:
         picks, values = np.empty(count, dtype=np.int64), np.empty(count)
-        made, position = self._kernels.pick(
+        made, position, threshold = self._kernels.pick(
             self._boxes, self._order, how, np.empty((0, 0)) if given is None else given, position,
-            float(level), self._weighted, picks, values, self._zeros, self._power,
+            float(threshold), float(decay), float(share), self._weighted, picks, values,
+            self._zeros, self._power,
         )  # fmt: skip
         return PickedInTree(
-            index=picks[:made],
-            values=values[:made],
-            position=position,
-            largest=float(self._boxes.top[-1]),
+            index=picks[:made], values=values[:made], position=position, threshold=threshold
         )

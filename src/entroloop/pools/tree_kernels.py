@@ -86,7 +86,9 @@ def _value_at(boxes: Any, s: int, weighted: bool) -> float:
 def _mark_above(boxes: Any, order: Any, level: float, weighted: bool) -> None:
     """Set the bits of the rows whose value is above a level."""
     order.above[:], order.marked[0] = 0, level
-    pending, leaves = np.empty(512, np.int64), len(boxes.own)
+    least, weights, own = boxes.least, boxes.weights, boxes.own
+    place, above = order.place, order.above
+    pending, leaves, size = np.empty(512, np.int64), len(own), np.uint64(least.shape[1])
     pending[0], count = boxes.first // 8, 1
     while count:
         count -= 1
@@ -97,12 +99,15 @@ def _mark_above(boxes: Any, order: Any, level: float, weighted: bool) -> None:
                 pending[count] = box
                 count += 1
                 continue
-            leaf = box - leaves
-            for k in range(LEAF):
-                if _value_at(boxes, leaf * LEAF + k, weighted) > level:
-                    at = order.place[boxes.own[leaf, k]]
-                    if at >= 0:
-                        order.above[at >> 6] |= np.uint64(1) << np.uint64(at & 63)
+            leaf, found = box - leaves, np.uint64(0)  # a bit for each row, by vectors
+            for k in range(size):
+                value = least[leaf, k] * weights[leaf, k] if weighted else least[leaf, k]
+                found |= np.uint64(value > level) << k
+            while found != 0:
+                at = place[own[leaf, np.int64(trailing_zeros(found))]]
+                if at >= 0:
+                    above[at >> 6] |= np.uint64(1) << np.uint64(at & 63)
+                found &= found - np.uint64(1)
 
 
 @_compiled
@@ -145,6 +150,20 @@ def _reaching(boxes: Any, order: Any, limit: float, weighted: bool) -> int:
             over = max(over, order.bound[g])
         order.upper[u] = over
     return -1
+
+
+@_compiled
+def _lowered(threshold: float, decay: float, largest: float, power: Any) -> float:
+    """Return the first of decay τ, decay² τ, … that a value up to `largest` may exceed, else 0.
+
+    Multiplied step by step, as passes that accept nothing would do.
+    """
+    while True:
+        before, threshold = threshold, threshold * decay
+        if threshold == before:  # the smallest numbers round to themselves: the limit is 0
+            return 0.0
+        if _term(threshold, power) < largest:
+            return threshold
 
 
 # How many values a row has, and the power of the space, are told by the lengths of tuples: numba
@@ -252,36 +271,40 @@ def _add(boxes: Any, p: Any, power: Any, weighted: bool, work: Any) -> None:
 
 @_compiled
 def pick(
-    boxes: Any, order: Any, how: int, given: Any, position: int, level: float, weighted: bool,
-    picks: Any, values: Any, zeros: Any, power: Any,
-) -> tuple[int, int]:  # fmt: skip
+    boxes: Any, order: Any, how: int, given: Any, position: int, threshold: float, decay: float,
+    share: float, weighted: bool, picks: Any, values: Any, zeros: Any, power: Any,
+) -> tuple[int, int, float]:  # fmt: skip
     """Make picks until there are enough, or no row is left that may be picked.
 
     how: GIVEN, rows from outside, `given` (k, d); FARTHEST, the row of largest value; VISIT, each
-    row above `level` in visiting order, from `position` on; SHARE, the first in visiting order of
-    at least `level` times the largest value. zeros: d of them; power: as many as the power of the
-    space.
-    Returns how many picks were made, and the position to go on from.
+    row farther than `threshold` in visiting order, from `position` on, and after each pass from the
+    first on with a threshold lowered by `decay`; SHARE, the first in visiting order of at least
+    `share` of the largest value. zeros: d of them; power: as many as the power of the space.
+    Returns how many picks were made, and the position and the threshold to go on from.
     """
     whole, p = len(boxes.reach) - 1, zeros
     work = (
         np.empty(512, np.int64), np.empty(len(boxes.low), np.int64), np.empty(8),
         np.empty(len(boxes.own), np.int64), np.empty(LEAF),
     )  # fmt: skip
+    level = _term(threshold, power)
     if how == VISIT and order.marked[0] != level:
         _mark_above(boxes, order, level, weighted)
     for made in range(len(picks)):
         top, row = boxes.top[whole], boxes.top_row[whole]
+        if how != GIVEN and top <= 0:
+            return made, position, threshold
         if how == VISIT:
             position = _next_above(boxes, order, position, level, weighted)
-            if position == len(order.rows):
-                return made, position
+            while position == len(order.rows):
+                threshold = _lowered(threshold, decay, top, power)
+                level = _term(threshold, power)
+                _mark_above(boxes, order, level, weighted)
+                position = _next_above(boxes, order, 0, level, weighted)
             row = order.rows[position]
             position += 1
-        elif how != GIVEN and top <= 0:  # FARTHEST or SHARE
-            return made, position
         elif how == SHARE:
-            row = _reaching(boxes, order, level * top, weighted)
+            row = _reaching(boxes, order, share * top, weighted)
         if how == GIVEN:
             for j in range(len(zeros)):
                 p = tuple_setitem(p, j, given[made, j])
@@ -292,4 +315,4 @@ def pick(
             for j in range(len(zeros)):
                 p = tuple_setitem(p, j, boxes.rows[leaf, j, k])
         _add(boxes, p, power, weighted, work)
-    return len(picks), position
+    return len(picks), position, threshold

@@ -88,10 +88,9 @@ class Pool:
 
     def set_order(self, order: Index) -> None:
         """Set the order in which `visit` goes: rows of the pool."""
-        rank = np.full(len(self), -1, dtype=np.int64)
-        rank[order] = np.arange(len(order))
-        bounds = self.sharded.bounds
-        self.sharded.tell_each(Shard.set_order, [(rank[a:b],) for a, b in pairwise(bounds)])
+        bounds = pairwise(self.sharded.bounds)
+        ranks = [np.flatnonzero((order >= a) & (order < b)) for a, b in bounds]
+        self.sharded.tell_each(Shard.set_order, [(order[rank], rank) for rank in ranks])
 
     def visit(self, position: int, level: float, count: int, *, strict: bool = True) -> Visited:
         """Return the next rows above a level, about `count` of them at most."""

@@ -86,6 +86,8 @@ def _passes(state: SelectionState, order: NDArray[np.int64], tau: float, decay: 
         tau = state.checkpoint.state.get("tau", tau)
         position = int(state.checkpoint.state.get("position", 0))
     _set_order(state, order)
+    if state.in_tree:
+        return _passes_in_tree(state, picks, order, tau, decay, position)
     while picks.missing:
         largest = _visit(state, picks, tau, position)
         if not picks.missing:
@@ -134,8 +136,6 @@ def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> fl
     """
     pool, largest = state.pool, np.inf
     level = float(pool.space.value_of(tau))
-    if state.in_tree:
-        return _visit_tree(state, picks, tau, position)
     while picks.missing and position < len(pool):
         found = pool.visit(position, level, BLOCK if len(pool.sharded) == 1 else SHARDED_BLOCK)
         position, largest = found.frontier + 1, found.largest
@@ -146,16 +146,23 @@ def _visit(state: SelectionState, picks: Picks, tau: float, position: int) -> fl
     return largest
 
 
-def _visit_tree(state: SelectionState, picks: Picks, tau: float, position: int) -> float:
-    """Make the same pass in the tree of a pool whose rows have few values."""
-    level = float(state.pool.space.value_of(tau))
-    while True:
+def _passes_in_tree(
+    state: SelectionState,
+    picks: Picks,
+    order: NDArray[np.int64],
+    tau: float,
+    decay: float,
+    position: int,
+) -> Picks:
+    """Make the same passes in the tree of a pool whose rows have few values."""
+    while picks.missing:
         count = min(picks.missing, TREE_PICKS)
-        found = state.pool.pick_in_tree(Tree.visit, position, level, count)
-        position = found.position
+        found = state.pool.pick_in_tree(Tree.visit, position, tau, decay, count)
+        position, tau = found.position, found.threshold
         state.accept_from_tree(picks, found, tau=tau, position=position)
-        if len(found.index) < count or not picks.missing:
-            return found.largest
+        if len(found.index) < count:
+            state.fill_with_duplicates(picks, order[state.pool.selectable[order]])
+    return picks
 
 
 def _accept_in_order(state: SelectionState, block: Block, level: float, missing: int) -> None:
