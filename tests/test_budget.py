@@ -1,5 +1,7 @@
 """What a selection is said to take: pairs, copies, bytes over the network, and the refusals."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,21 @@ def test_each_copy_of_a_strategy_takes_the_pool_in_float64(monkeypatch):
     assert np.diff(taken).tolist() == [1000 * 100 * 8] * 2
     per_pick = np.diff([budget_for(rows, n, "euclidean", initial=3).bytes for n in (50, 51)])
     assert per_pick >= 100 * (4 + 4 + 8)  # as stored, in float32 and in float64
+    per_initial = np.diff([budget_for(rows, 50, "euclidean", initial=k).bytes for k in (3, 4)])
+    assert per_initial == per_pick  # what counts as chosen is compared like a pick
+
+
+@pytest.mark.parametrize("initial", [[0, 5, 7], np.ones((3, 4))], ids=["of the pool", "outside"])
+def test_rows_that_count_as_chosen_are_in_the_plan_of_a_selection(initial, rng, monkeypatch):
+    asked = []
+
+    def plan(*args, **kwargs):
+        asked.append(kwargs["initial"])
+        return budget_for(*args, **kwargs)
+
+    monkeypatch.setattr(import_module("entroloop.selection.select"), "budget_for", plan)
+    el.select(rng.standard_normal((20, 4)), 5, initial=initial)
+    assert asked == [3]
 
 
 def test_each_row_has_its_bounds_and_their_places(monkeypatch):

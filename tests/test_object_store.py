@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -93,6 +94,25 @@ def test_a_stage_that_is_damaged_there_is_made_again(tmp_path, machine, url):
     assert samples.read_bytes() == good
     machine("c")
     assert not any(missing(url).values())
+
+
+def test_a_stage_that_was_replaced_meanwhile_is_fetched_as_it_is_now(tmp_path, machine, url):
+    run(url)
+    machine("b")
+    store = store_at(url)
+    there = tmp_path / "bucket" / "study" / "stages" / "samples"
+    key = next(there.iterdir()).name
+    now = store._info_there("samples", key)
+    before = replace(now, files={name: ["0" * 64] for name in now.files})
+    store._fetch("samples", key, before)
+    assert store._folder("samples", key).is_dir()
+    assert (there / key / "stage.json").is_file()  # nothing was taken for damaged
+
+
+def test_a_lock_of_this_very_second_is_held(url, machine, monkeypatch):
+    store = store_at(url)
+    monkeypatch.setattr(object_store.time, "time", lambda: 1e9)
+    assert store._lives({"time": 1e9})
 
 
 def test_what_is_damaged_there_is_kept_by_the_machine_that_finds_it(tmp_path, machine, url):

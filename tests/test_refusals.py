@@ -61,6 +61,10 @@ REFUSED = {
         lambda: el.measure(generated=X, probabilities=np.ones((12, 2)), metrics=ENTROPY),
         "must sum to 1 in each line",
     ),
+    "probabilities that sum to 0.99": (
+        lambda: el.measure(generated=X, probabilities=np.full((12, 2), 0.495), metrics=ENTROPY),
+        "must sum to 1 in each line",
+    ),
     "rows are no table": (lambda: Sets(generated=X).schema, "no table of columns"),
     "rows elsewhere have no features": (
         lambda: el.select(Elsewhere(), 2, features="pixels"), "take features raw; got pixels"

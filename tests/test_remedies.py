@@ -264,7 +264,9 @@ def test_a_verifier_refuses_strays_as_far_as_it_is_reliable(rng):
     assert same.tolist() == el.select(x, 100, "random", seed=3).indices.tolist()
 
 
-@pytest.mark.parametrize("bad", [{"reliability": 2}, {"level": -0.1}, {"known": 1}, {"known": "x"}])
+@pytest.mark.parametrize(
+    "bad", [{"reliability": 2}, {"level": -0.1}, {"known": 1}, {"known": "x"}, {"known": True}]
+)
 def test_a_verifier_refuses_arguments_out_of_range(rng, bad):
     x = rng.standard_normal((30, 2))
     with pytest.raises(el.InputError, match=next(iter(bad))):

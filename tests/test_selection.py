@@ -181,9 +181,11 @@ def test_any_two_rows_of_a_pool_of_two_are_the_root_of_two_apart_by_mahalanobis(
     assert chosen.radii[1] == pytest.approx(np.sqrt(2))
 
 
+@pytest.mark.parametrize("m", [200, 4_400])  # the second is read in two blocks
 @pytest.mark.parametrize("metric", ["cosine", "mahalanobis"])
-def test_cosine_and_mahalanobis_are_euclidean_on_transformed_rows(metric, rng):
-    x = rng.standard_normal((200, 6)) @ np.diag([1, 2, 3, 4, 5, 6.0])
+def test_cosine_and_mahalanobis_are_euclidean_on_transformed_rows(metric, m, rng):
+    x = rng.standard_normal((m, 6)) @ np.diag([1, 2, 3, 4, 5, 6.0])
+    x[4_000:, 0] *= 30
     if metric == "cosine":
         rows = x / np.linalg.norm(x, axis=1, keepdims=True)
     else:
@@ -472,6 +474,15 @@ def test_a_visit_returns_every_row_above_its_level_up_to_its_frontier(count, pic
     assert seen == np.count_nonzero(values > level)
 
 
+@pytest.mark.parametrize("groups", [None, [0, 0, 0, 0]])
+def test_a_share_of_the_largest_value_is_decided_by_the_definition(groups):
+    # Half of 2 is reached at 1 and not by the number below it, which no product tells from 1.
+    x = np.array([[0.0], [np.nextafter(1, 0)], [1.0], [2.0]])
+    quota = {} if groups is None else {"groups": groups, "quota": "equal"}
+    picked = el.select(x, 2, "threshold_decay", strength=0.5, order=[0, 1, 2, 3], **quota)
+    assert picked.indices.tolist() == [0, 2]
+
+
 def test_a_threshold_that_cannot_get_smaller_ends_the_passes():
     x = np.array([[0.0], [5e-324], [1.0]])
     picked = el.select(x, 3, "threshold_decay", metric="manhattan", order=[0, 1, 2])
@@ -513,6 +524,8 @@ def test_the_fallback_to_float64_is_told(rng, monkeypatch):
         ({"groups": [1, 2]}, "groups must name one group a row"),
         ({"initial": [9]}, "initial must lie in 0 … 3; got 9"),
         ({"candidates": [-1]}, "candidates must lie in 0 … 3; got -1"),
+        ({"candidates": [[0, 1]]}, "candidates must be a mask of 4 rows, or whole numbers"),
+        ({"candidates": [0.0, 1.0]}, "candidates must be a mask of 4 rows, or whole numbers"),
         ({"device": "tpu"}, "device must be auto, cpu or cuda"),
         ({"temperature": 1}, "unknown parameter of greedy 'temperature'; Valid: first"),
     ],

@@ -1,5 +1,7 @@
 """Metrics against closed forms and what theory says of them."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -350,6 +352,15 @@ def test_repeating_all_rows_leaves_entropy_as_it_was(sets):
     twice = knn_entropy(np.concatenate([sets["generated"]] * 2))
     assert twice.nats == once.nats
     assert twice.duplicate_fraction == 0.5
+
+
+def test_the_extrapolation_is_the_limit_of_a_line_in_one_over_n(rng, monkeypatch):
+    moments = import_module("entroloop.metrics.moments")
+    monkeypatch.setattr(moments, "_moments", len)
+    monkeypatch.setattr(moments, "_rooted", lambda n: n)
+    monkeypatch.setattr(moments, "_between", lambda n, goal: 3 + 50 / n + goal)
+    found = frechet_distance_infinity(generated=rng.random((200, 3)), reference=rng.random((70, 3)))
+    assert found == pytest.approx(73)
 
 
 def test_the_extrapolation_is_refused_where_it_is_no_line(rng):

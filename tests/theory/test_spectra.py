@@ -103,6 +103,16 @@ def test_the_bandwidth_is_the_median_distance_to_others(rng):
     others = np.sort(distances, axis=1)[:, :100]
     assert bandwidth(x) == pytest.approx(np.median(others[:, 49]))
     assert bandwidth(3 * x) == pytest.approx(3 * bandwidth(x))
+    # Three rows on a line, 1 and 2 apart: their nearest others are 1, 1 and 2 away.
+    assert bandwidth(np.array([[0.0], [1.0], [3.0]])) == 1
+    with pytest.raises(el.InputError, match="at least 3"):
+        bandwidth(x[:2])
+
+
+def test_fkea_takes_512_frequencies_unless_told(rng):
+    x = rng.standard_normal((60, 2))
+    assert fkea(x, bandwidth=1.0) == fkea(x, bandwidth=1.0, frequencies=512)
+    assert fkea(x, bandwidth=1.0) != fkea(x, bandwidth=1.0, frequencies=513)
 
 
 @pytest.mark.parametrize(
