@@ -363,6 +363,7 @@ def test_without_a_guard_others_stand_in_and_where_nothing_is_real_random_is_tak
     plain = el.select(x, 200, "guarded")
     assert plain.decision.taken == "random"
     assert "nothing is known to be real" in plain.decision.note
+    assert plain.decision.guard == 0
     assert plain.indices.tolist() == el.select(x, 200, "random").indices.tolist()
     born = np.repeat([0, 1], 300)
     found = el.select(x, 200, "guarded", generations=born)

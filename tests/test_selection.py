@@ -194,6 +194,11 @@ def test_cosine_and_mahalanobis_are_euclidean_on_transformed_rows(metric, m, rng
     assert picked.tolist() == greedy_fast(rows, 80, 3)
 
 
+def test_one_value_a_row_may_be_given_flat(rng):
+    x = rng.standard_normal(50)
+    assert el.select(x, 9).indices.tolist() == el.select(x[:, None], 9).indices.tolist()
+
+
 def test_a_permutation_of_the_pool_permutes_the_answer(rng):
     x, order = rng.standard_normal((120, 5)), rng.permutation(120)
     place = np.argsort(order)

@@ -168,3 +168,10 @@ def test_weights_are_taken_up_to_where_their_squares_end(rng):
     for beyond in (1.1e100, 0.9e-100):
         with pytest.raises(el.InputError, match="must lie in 1e-100 … 1e100"):
             el.select(x, 2, weights=np.array([1, beyond, 1, 1, 1]))
+
+
+def test_ds3_cuts_the_reference_into_as_many_clusters_as_the_root_of_n():
+    reference, pool = np.array([[0.0], [0], [10], [10]]), np.array([[0.0], [5], [10], [3]])
+    # One for two picks, so that those near the mean of all come first; two for three.
+    assert el.select(pool, 2, "ds3", reference=reference).indices.tolist() == [1, 3]
+    assert {0, 2} < set(el.select(pool, 3, "ds3", reference=reference).indices.tolist())

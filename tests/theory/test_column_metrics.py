@@ -55,6 +55,12 @@ def test_correlation_drift_is_0_for_the_same_rows_and_grows_as_columns_are_shuff
     assert correlation_drift(generated=apart, reference=rows, schema=schema) > 0.1
 
 
+def test_one_column_alone_has_no_correlation_to_drift(rng):
+    schema = Schema.of({"x": rng.standard_normal(9)}, [])
+    rows = rng.standard_normal((9, 1))
+    assert np.isnan(correlation_drift(generated=rows, reference=rows + 1, schema=schema))
+
+
 def test_rare_categories_are_those_below_5_percent():
     values = np.array(["a"] * 90 + ["b"] * 4 + ["c"] * 2 + ["d"] * 4)
     schema = Schema.of({"v": values}, ["v"])

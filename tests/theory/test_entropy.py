@@ -5,7 +5,7 @@ import pytest
 
 import entroloop as el
 from entroloop.metrics import Sets
-from entroloop.metrics.entropy import entropy_of
+from entroloop.metrics.entropy import entropy_of, has_near_copies
 
 
 def gaussian_entropy(d):
@@ -136,3 +136,11 @@ def test_near_copies_take_the_interval_of_entropy_away_and_chance_does_not(d, rn
     copied = el.measure(generated=x, metrics=["entropy_samples", "intrinsic_dimension"])
     assert all(m.interval is None for m in copied.values())
     assert "near-copies" in copied["entropy_samples"].note
+
+
+def test_near_copies_are_seen_among_rows_that_are_one_apart():
+    x = np.cumsum([0.0, *[1.0, 1.25] * 30])[:, None]  # the nearest at 1, the next at 1.25
+    x[-1] = x[-2] + 1e-12
+    assert has_near_copies(Sets(generated=x).own("generated"))
+    x[-1] = x[-2] + 0.9
+    assert not has_near_copies(Sets(generated=x).own("generated"))
