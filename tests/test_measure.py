@@ -325,6 +325,19 @@ def test_what_is_bounded_is_a_share_or_a_percentage():
     assert all(low == 0 for low, _ in bounded.values())
 
 
+def test_no_more_of_the_second_order_is_taken_off_than_there_is():
+    # A smooth function of moments has it whole (Hoeffding 1948); a quarter is what coverage asks.
+    assert {metric.smooth for metric in METRICS.values()} == {0.0, 0.25, 1.0}
+
+
+def test_measures_are_those_of_seed_0_unless_told(sets):
+    def drawn(**seed):
+        found = el.measure(**sets, metrics=["sliced_wasserstein"], **seed)
+        return found["sliced_wasserstein"].value
+
+    assert drawn() == drawn(seed=0) != drawn(seed=1)
+
+
 def test_the_interval_of_a_share_of_rows_is_no_narrower_than_that_of_counts(rng):
     # Equal sources far from each other: not one row lies near the other set, in no half of them.
     rows = {"generated": rng.standard_normal((64, 3)), "reference": rng.standard_normal((64, 3))}

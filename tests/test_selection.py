@@ -479,8 +479,11 @@ def test_a_visit_returns_every_row_above_its_level_up_to_its_frontier(count, pic
     assert seen == np.count_nonzero(values > level)
 
 
+@pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("groups", [None, [0, 0, 0, 0]])
-def test_a_share_of_the_largest_value_is_decided_by_the_definition(groups):
+def test_a_share_of_the_largest_value_is_decided_by_the_definition(groups, small, monkeypatch):
+    if small:
+        small_blocks(monkeypatch)
     # Half of 2 is reached at 1 and not by the number below it, which no product tells from 1.
     x = np.array([[0.0], [np.nextafter(1, 0)], [1.0], [2.0]])
     quota = {} if groups is None else {"groups": groups, "quota": "equal"}
