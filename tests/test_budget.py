@@ -26,6 +26,9 @@ def test_each_copy_of_a_strategy_takes_the_pool_in_float64(monkeypatch):
     per_pick = np.diff([budget_for(rows, n, "euclidean", initial=3).bytes for n in (50, 51)])
     assert per_pick >= 100 * (4 + 4 + 8)  # as stored, in float32 and in float64
     per_initial = np.diff([budget_for(rows, 50, "euclidean", initial=k).bytes for k in (3, 4)])
+    wide = [budget_for(rows_of(np.zeros((1000, 100))), n, "euclidean").bytes for n in (50, 51)]
+    transformed = [budget_for(rows, n, "cosine").bytes for n in (50, 51)]
+    assert np.diff(wide) == np.diff(transformed) == per_pick + 100 * 4  # stored in float64
     assert per_initial == per_pick  # what counts as chosen is compared like a pick
 
 

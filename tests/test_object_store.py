@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -107,6 +108,20 @@ def test_a_stage_that_was_replaced_meanwhile_is_fetched_as_it_is_now(tmp_path, m
     store._fetch("samples", key, before)
     assert store._folder("samples", key).is_dir()
     assert (there / key / "stage.json").is_file()  # nothing was taken for damaged
+
+
+def test_what_a_stage_lists_is_there_before_its_list(url, machine, monkeypatch):
+    put = []
+    put_file = ObjectStore._put_file
+    monkeypatch.setattr(
+        ObjectStore, "_put_file", lambda self, name: (put.append(name), put_file(self, name))
+    )
+    run(url)
+    stages = [name.rpartition("/") for name in put if name.startswith("stages/")]
+    for folder in {folder for folder, _, _ in stages}:
+        names = [name for of, _, name in stages if of == folder]
+        assert names[-1] == "stage.json"
+        assert all(a != b for a, b in pairwise(names))  # samples are put again, as they grow
 
 
 def test_a_lock_of_this_very_second_is_held(url, machine, monkeypatch):
