@@ -358,6 +358,16 @@ def test_what_cannot_be_compared_is_refused_in_one_line(arguments, message, rng)
     assert "\n" not in str(error.value)
 
 
+def test_strays_make_room_for_other_random_rows_none_of_which_is_a_copy(rng):
+    real = rng.standard_normal((300, 4))
+    x = np.concatenate([rng.standard_normal((500, 4)), 30 + rng.standard_normal((100, 4))])
+    found = el.select(x, 200, "guarded", guard=real, inner=["kmeans"])
+    assert found.decision.taken == "random without strays"
+    assert found.indices.max() < 500
+    assert len(np.unique(found.indices)) == 200
+    assert found.duplicates == 0
+
+
 def test_without_a_guard_others_stand_in_and_where_nothing_is_real_random_is_taken(rng):
     x = np.concatenate([rng.standard_normal((300, 4)), 0.5 * rng.standard_normal((300, 4))])
     plain = el.select(x, 200, "guarded")

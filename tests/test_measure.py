@@ -11,6 +11,7 @@ import entroloop as el
 from entroloop.metrics import METRICS, copying
 from entroloop.metrics.halves import Half
 from entroloop.metrics.intervals import WIDE, Taker, wilson
+from entroloop.metrics.measure import measure as of_rows
 from entroloop.metrics.sets import ROLES, Sets
 
 
@@ -330,9 +331,10 @@ def test_no_more_of_the_second_order_is_taken_off_than_there_is():
     assert {metric.smooth for metric in METRICS.values()} == {0.0, 0.25, 1.0}
 
 
-def test_measures_are_those_of_seed_0_unless_told(sets):
+@pytest.mark.parametrize("measure", [el.measure, of_rows])
+def test_measures_are_those_of_seed_0_unless_told(measure, sets):
     def drawn(**seed):
-        found = el.measure(**sets, metrics=["sliced_wasserstein"], **seed)
+        found = measure(**sets, metrics=["sliced_wasserstein"], **seed)
         return found["sliced_wasserstein"].value
 
     assert drawn() == drawn(seed=0) != drawn(seed=1)
