@@ -211,7 +211,7 @@ def _shape(
     select("greedy", first=0)  # compiled, tried out
     rows = []
     for _ in range(repeats):
-        greedy, rate = select("greedy", first=0), float("nan")
+        rate = float("nan")
         if against == "fpsample":
             theirs = _fpsample_seconds(x, n)
         elif against == "cdist":
@@ -219,7 +219,9 @@ def _shape(
         else:
             rate = multiply_rate(x)
             theirs = 2.0 * x.size * n / rate
-        decay, strength = select("threshold_decay"), select("threshold_decay", strength=0.5)
+        # Greedy beside both that it is held against: the machine's speed varies.
+        greedy, decay = select("greedy", first=0), select("threshold_decay")
+        strength = select("threshold_decay", strength=0.5)
         rows.append((greedy, greedy / theirs, rate / 1e9, decay / greedy, strength / greedy))
     seconds, ratio, rate, decay, strength = (list(column) for column in zip(*rows, strict=True))
     print(
