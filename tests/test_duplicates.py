@@ -196,6 +196,13 @@ def test_preferred_rows_represent_their_groups():
         found.groups(0.2)
 
 
+def test_parts_without_a_row_that_counts_refuse_nothing(rng):
+    x = rng.standard_normal((5, 3))
+    x = np.concatenate([x, x])
+    found = as_dict(el.duplicates(x, 1e-200, engine=Cuts(5)))
+    assert found == as_dict(el.duplicates(x, 1e-200)) == {(i, i + 5): 0.0 for i in range(5)}
+
+
 def test_thousands_of_equal_rows_are_one_pair_each():
     x = np.zeros((30_000, 4), dtype=np.uint8)
     x[7] = 1

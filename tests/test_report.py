@@ -283,6 +283,8 @@ def test_intervals_are_percentiles_over_runs_fitted_one_by_one(rng):
         )
     low, high = np.percentile(fits, [2.5, 97.5], axis=0)
     assert found.interval == pytest.approx((low[0], high[0]))
+    told = correlation(x, y, run=run, seed_of_run=run, draws=2000)
+    assert correlation(x, y, run=run, seed_of_run=run).interval == told.interval
     assert found.slope_interval == pytest.approx((low[1], high[1]))
     assert found.line.low == pytest.approx(low[2:])
     assert found.line.high == pytest.approx(high[2:])

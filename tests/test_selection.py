@@ -352,6 +352,7 @@ def test_a_result_tells_entropy_coverage_and_shares(rng, tmp_path):
     assert plain.coverage_radius <= plain.radii[-1]
     plain.save(tmp_path / "s.parquet")
     again = el.Selection.load(tmp_path / "s.parquet")
+    assert again.bytes_moved == plain.bytes_moved == 0  # in one process
     assert np.array_equal(again.indices, plain.indices)
     assert np.array_equal(again.radii, plain.radii)
     with pytest.raises(el.InputError, match="does not hold its pool"):
@@ -495,6 +496,10 @@ def test_a_threshold_that_cannot_get_smaller_ends_the_passes():
     x = np.array([[0.0], [5e-324], [1.0]])
     picked = el.select(x, 3, "threshold_decay", metric="manhattan", order=[0, 1, 2])
     assert sorted(picked.indices.tolist()) == [0, 1, 2]
+    x = np.zeros((300, 40))
+    x[7, 0] = 5e-324  # as large as a threshold that rounds to itself
+    picked = el.select(x, 2, "threshold_decay", metric="manhattan", order=np.arange(300))
+    assert picked.indices.tolist() == [0, 7]
 
 
 def test_coverage_speaks_of_candidates_in_the_metric_of_the_choice(rng):

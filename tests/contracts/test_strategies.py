@@ -155,6 +155,17 @@ def test_semdedup_drops_a_row_of_a_pair_that_points_the_same_way():
     assert sorted(picks.tolist())[1:] == [2, 3]  # of the others their angle tells them apart
 
 
+def test_semdedup_scores_the_first_row_of_a_cluster_as_one_that_is_alone():
+    x = np.array([[50, 50], [1, 0.1], [1, 0.2], [1, 0.3], [1, 0.4]])
+    assert el.select(x, 1, "semdedup", clusters=2).indices.tolist() == [0]
+
+
+def test_semdedup_compares_two_rows_alone_with_each_other():
+    x = np.array([[0.0, 1.0], [1.0, 0.0]])  # which is nearer to their centre the seed decides
+    kept = {int(el.select(x, 1, "semdedup", seed=seed).indices[0]) for seed in range(20)}
+    assert kept == {0, 1}
+
+
 def test_a_coreset_of_all_rows_has_no_next_one(rng):
     x = rng.standard_normal((30, 3))
     found = el.select(x, 30, "composable_coreset", engine=Cuts(10))

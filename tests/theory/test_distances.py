@@ -100,6 +100,16 @@ def test_a_copy_of_a_row_that_has_a_copy_is_not_authentic():
     assert auth_pct(generated=np.array([[0.1]]), train=train) == 100
 
 
+def test_the_bound_of_tiny_values_counts_what_each_product_loses():
+    d = 16_384
+    a = np.full((1, d), np.sqrt(0.49 * 2.0**-149), dtype=np.float32)  # whose square becomes 0
+    space = Euclidean(np.zeros(d), 0.9, NumpyMultiplier())
+    sizes = np.linalg.norm(a.astype(np.float64), axis=1)
+    off = 4 * np.square(a.astype(np.float64)).sum() - space.tile(a, sizes, -a)[0, 0]
+    assert off > 1e-41
+    assert off * space.unit <= space.bound(sizes, float(sizes[0]), np.float32)[0]
+
+
 @pytest.mark.parametrize("kind", ["euclidean", "manhattan"])
 @pytest.mark.parametrize(("d", "dtype"), [(2, np.float64), (384, np.float32), (3072, np.float32)])
 @pytest.mark.parametrize("unit", [1.0, 2.0**20])

@@ -65,7 +65,8 @@ class RangeIndex:
         self._centre, self._directions = self._learn(kept)
         reach = max((self._reach(some) for some in self._blocks(kept)), default=0.0)
         self._reach_of_all = 4 * reach + 4 * radius  # of rows that come near a box, from its centre
-        Euclidean(self._centre, self._reach_of_all, NumpyMultiplier())  # refuses too large ones
+        if len(kept):
+            Euclidean(self._centre, self._reach_of_all, NumpyMultiplier())  # refuses too large ones
         largest = max(reach, radius)
         self._unit = float(np.ldexp(1.0, int(np.frexp(largest)[1]))) if largest else 1.0
         points = self._points_of(values(rows[some]) for some in self._blocks(kept))
@@ -137,6 +138,8 @@ class RangeIndex:
         once, with the row after the query. Stops once there are more than `most` pairs. Second: how
         much of the work is done, 1 unless it stopped.
         """
+        if not len(self._at):  # no row counts, whatever the queries are
+            return _together([]), 1.0
         same = self.first <= first < self.first + len(self._rows)
         found: list[Pairs] = []
         total, done, all_of_it = 0, 0, max(1, len(self._at))
