@@ -216,10 +216,10 @@ def test_compiled_picks_end_where_a_row_outside_could_come_next(kind, more, leve
 
 @pytest.mark.parametrize("scale", [2.0**-30, 2.0**30])
 def test_picks_among_ties_do_not_depend_on_the_scale_of_the_rows(scale, rng):
-    x = rng.integers(0, 3, (200, 24)).astype(np.float64)
-    assert el.select(x * scale, 60, first=0).indices.tolist() == (
-        el.select(x, 60, first=0).indices.tolist()
-    )
+    for x in (rng.integers(0, 3, (200, 24)).astype(np.float64), rng.standard_normal((200, 24))):
+        plain, scaled = (el.select(rows, 60, first=0) for rows in (x, x * scale))
+        assert scaled.indices.tolist() == plain.indices.tolist()
+        assert scaled.radii.tolist() == (plain.radii * scale).tolist()
 
 
 def test_a_compiled_limit_is_no_smaller_than_what_it_limits_at_any_scale():
