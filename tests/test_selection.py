@@ -288,6 +288,8 @@ def test_a_multiplier_computes_what_its_interface_says(name, rng):
     i, j = multiplier.within(multiplier.gather(held, rows), y, limit)
     assert np.array_equal(np.stack([i, j]), np.nonzero(products <= limit[:, None]))
     assert np.array_equal(multiplier.products(held, rows[i], y, j), products[i, j])
+    i, j = rng.integers(0, 25, 40_000), rng.integers(0, 9, 40_000)  # more than go at once
+    assert np.array_equal(multiplier.products(held, rows[i], y, j), products[i, j])
     wide = x.astype(np.float64)
     assert np.array_equal(multiplier.among(wide), wide @ wide.T)
     assert multiplier.among(wide).dtype == np.float64

@@ -248,3 +248,9 @@ def test_a_small_selection_does_not_wait_for_a_tree_of_a_width_that_is_not_compi
     Tree(rng.normal(size=(100, 2)), np.arange(100), None, 2)
     assert pays(2_000, 2, 1_000)
     assert not pays(2_000, 3, 1_000)
+
+
+def test_strength_0_takes_the_order_from_a_tree_too(in_tree):
+    x = np.array([0.0, 0, 0, 1, 2, 2, 3])[:, None]
+    chosen = same(in_tree, x, 3, "threshold_decay", strength=0.0, order=np.arange(7))
+    assert chosen.indices.tolist() == [0, 1, 2]

@@ -266,8 +266,18 @@ def test_measures_over_parts_are_those_of_one_place(rng, cuts, monkeypatch):
     assert duplicate_fraction(x, engine=engine) == duplicate_fraction(x) > 0
     score = el.generalization_score(generated=y, train=x, engine=engine)
     assert score == el.generalization_score(generated=y, train=x)
-    distance = el.frechet_distance(generated=y, reference=x + 100, engine=engine)
-    assert distance == pytest.approx(el.frechet_distance(generated=y, reference=x + 100), rel=1e-9)
+    for far in (100, 10_000):  # from 0, where sums of squares would leave nothing of a variance
+        sets = {"generated": y.astype(np.float64) + far, "reference": x.astype(np.float64)}
+        plain = el.frechet_distance(**sets)
+        assert el.frechet_distance(**sets, engine=engine) == pytest.approx(plain, rel=1e-9)
+
+
+def test_moments_over_equal_parts_far_from_0_are_those_of_one_process(rng):
+    x, y = rng.standard_normal((2, 2_000, 2)) + 1e4
+    found = el.frechet_distance(generated=x, reference=2 * y, engine=Cuts(1_000))
+    assert found == pytest.approx(el.frechet_distance(generated=x, reference=2 * y), rel=1e-9)
+    near = el.frechet_distance(generated=x, reference=y, engine=Cuts(1_000))
+    assert near == pytest.approx(el.frechet_distance(generated=x, reference=y), abs=1e-9)
 
 
 def test_entropy_of_equal_rows_over_parts_is_minus_infinity():

@@ -141,3 +141,9 @@ def test_an_empty_index_has_no_pairs(rng):
     x = rng.standard_normal((5, 2))
     index = RangeIndex(x, 1.0, kept=np.arange(0), values=as_float64)
     assert len(index.pairs(x, 5, np.arange(5), 10)[0].rows) == 0
+
+
+def test_a_search_of_one_row_tells_how_much_of_it_is_done():
+    index = RangeIndex(np.zeros((1, 2)), 1.0, kept=np.array([0]), values=as_float64)
+    _, done = index.pairs(np.zeros((5, 2)), 10, np.arange(5), 3)
+    assert done == 1

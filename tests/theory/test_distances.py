@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 import entroloop as el
 from entroloop.distances.multipliers import NumpyMultiplier, rounding
 from entroloop.distances.spaces import Euclidean, Manhattan
+from entroloop.distances.transforms import unit_rows
 from entroloop.metrics.moments import total_variance
 from entroloop.metrics.neighbourhood import auth_pct, coverage_distance
 
@@ -129,3 +130,8 @@ def test_beyond_its_reach_a_pick_is_farther_than_the_nearest_whatever_rounding_d
     assert (reach <= much * (sizes + (least / space.unit) ** (1 / space.power)) + 1e-12).all()
     if d > 2:
         assert space.reach(sizes, least, np.float16) == np.inf  # too coarse to tell anything
+
+
+def test_rows_too_short_for_their_squares_are_left_as_they_are():
+    x = np.array([[1e-200, 0.0], [0.0, 0.0], [3.0, 4.0]])
+    assert unit_rows(x, refused="").tolist() == [[1e-200, 0.0], [0.0, 0.0], [0.6, 0.8]]

@@ -543,3 +543,15 @@ def test_mean_manhattan_distances_between_near_rows_are_scipys(rng):
     _, of_rows = mean_to_others(space, x, shares, x[1:], lambda _, tile: tile)
     expected = cdist(x, x[1:], "cityblock").mean(axis=1)
     assert of_rows == pytest.approx(expected, rel=0.05)
+
+
+def test_two_training_rows_are_enough_to_tell_a_row_that_is_its_own():
+    assert auth_rows(generated=np.array([[0.3]]), train=np.array([[0.0], [1.0]])).tolist() == [
+        False
+    ]
+
+
+def test_beside_one_distinct_training_row_no_row_is_memorized():
+    nearness = METRICS["memorized_fraction"].pairs
+    sets = Sets(generated=np.array([[1.0], [2.0]]), train=np.zeros((3, 1)))
+    assert nearness(sets).max() <= 1
