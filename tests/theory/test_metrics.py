@@ -560,6 +560,4 @@ def test_beside_one_distinct_training_row_no_row_is_memorized():
 def test_pairs_are_kept_up_to_so_many_a_row():
     sets = Sets(generated=np.zeros((30, 1)), train=np.zeros((20, 1)))
     assert sets.pairs("generated", "train", np.ones(20), 20) is not None  # 600 pairs of 30 rows
-    assert Sets(generated=np.zeros((30, 1)), train=np.zeros((20, 1))).pairs(
-        "generated", "train", np.ones(20), 19
-    ) is None  # fmt: skip
+    assert sets.pairs("generated", "train", np.ones(20), 19) is None

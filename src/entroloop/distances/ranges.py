@@ -142,7 +142,7 @@ class RangeIndex:
             return _together([]), 1.0
         same = self.first <= first < self.first + len(self._rows)
         found: list[Pairs] = []
-        total, done, all_of_it = 0, 0, max(1, len(self._at))
+        total, done, all_of_it = 0, 0, len(self._at)
         x, numbers = self._values(queries[kept]), first + kept
         points = self._points_of([x])
         for leaf, near in _near(self._root, points, np.arange(len(kept)), self._limit()):

@@ -288,19 +288,19 @@ def pick(
         np.empty(len(boxes.own), np.int64), np.empty(LEAF),
     )  # fmt: skip
     level = _term(threshold, power)
-    if how == VISIT and order.marked[0] != level:
-        _mark_above(boxes, order, level, weighted)
     for made in range(len(picks)):
         top, row = boxes.top[whole], boxes.top_row[whole]
         if how != GIVEN and top <= 0:
             return made, position, threshold
         if how == VISIT:
-            position = _next_above(boxes, order, position, level, weighted)
-            while position == len(order.rows):
-                threshold = _lowered(threshold, decay, top, power)
+            while True:
+                if order.marked[0] != level:
+                    _mark_above(boxes, order, level, weighted)
+                position = _next_above(boxes, order, position, level, weighted)
+                if position < len(order.rows):
+                    break
+                position, threshold = 0, _lowered(threshold, decay, top, power)
                 level = _term(threshold, power)
-                _mark_above(boxes, order, level, weighted)
-                position = _next_above(boxes, order, 0, level, weighted)
             row = order.rows[position]
             position += 1
         elif how == SHARE:
