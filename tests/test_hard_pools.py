@@ -1,6 +1,7 @@
 """Greedy's picks are the definition's on pools that float32, bounds and threads find hard."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from entroloop.pools import bounds, shard
 from entroloop.pools.copies import copies_among
 from entroloop.pools.nearest_picks import NearestPicks
 from entroloop.selection import block
-from entroloop.system import threads
+from entroloop.selection.strategies.threshold_decay import _pick_by_share
+from entroloop.system import compiled, threads
 
 
 def squares(differences):
@@ -212,6 +214,126 @@ def test_compiled_picks_end_where_a_row_outside_could_come_next(kind, more, leve
     made = getattr(kernels, kind)(far, values, picks, taken, 0, 6, level, 0.1, *more)
     assert picks[:made].tolist() == list(range(picked))
     assert taken[:made].tolist() == [5.0, 4.0, 3.0][:picked]
+
+
+@pytest.mark.parametrize(
+    ("values", "picked"),
+    [
+        ([100.0, 99.75, 1.0], [0, 1]),
+        ([99.75, 100.0, 1.0], [1, 0]),
+        ([100.0, 99.85, 1.0], []),
+        ([99.85, 100.0, 1.0], []),
+        ([0.1, -np.inf, -np.inf], []),  # perhaps a copy of a pick
+    ],
+)
+def test_compiled_picks_end_where_a_rival_is_within_twice_the_error(values, picked):
+    kernels = pytest.importorskip("entroloop.distances.kernels")
+    picks, taken, far = np.empty(3, dtype=np.int64), np.empty(3), np.full((3, 3), 900.0)
+    made = kernels.pick_above(far, np.array(values), picks, taken, 0, 2, -1.0, 0.1)
+    assert picks[:made].tolist() == picked
+
+
+@pytest.mark.parametrize(
+    ("values", "picked"),
+    [
+        ([60.0, 100.0, 49.0], [0]),
+        ([49.75, 50.25, 100.0], [1]),
+        ([49.85, 100.0, 60.0], []),  # perhaps half of the largest
+        ([50.15, 100.0, 60.0], []),
+        ([0.1, -np.inf, -np.inf], []),
+    ],
+)
+def test_compiled_picks_by_share_end_where_a_share_is_within_twice_the_error(values, picked):
+    kernels = pytest.importorskip("entroloop.distances.kernels")
+    picks, taken, far = np.empty(3, dtype=np.int64), np.empty(3), np.full((3, 3), 900.0)
+    made = kernels.pick_by_share(far, np.array(values), picks, taken, 0, 1, -1.0, 0.1, 0.5, 3)
+    assert picks[:made].tolist() == picked
+
+
+@pytest.fixture
+def as_far_off_as_stated(monkeypatch):
+    """Blocks whose values are off by all of their error, one up and the next down."""
+    error = 2.0
+
+    def matrix(self, rows):
+        found = np.array([self.exact(rows, row) for row in rows])
+        off = np.triu(np.random.default_rng(5).choice([-error, error], found.shape), 1)
+        return found + off + off.T, error
+
+    monkeypatch.setattr(Euclidean, "matrix", matrix)
+
+
+def block_of(rows):
+    known = block.Block(
+        index=np.arange(len(rows)),
+        rows=rows,
+        values=np.full(len(rows), 1e4),
+        weights=np.ones(len(rows)),
+        space=Euclidean(*centre_and_reach(rows), multipliers.NumpyMultiplier()),
+    )
+    known._subtracted = -np.inf  # defining all of them is never less work
+    return known
+
+
+def test_picks_and_radii_of_a_block_are_exact_however_its_errors_fall(rng, as_far_off_as_stated):
+    rows = rng.standard_normal((120, 400)).astype(np.float32)
+    known = block_of(rows)
+    picks, near = [], np.full(120, 1e4)
+    radii = []
+    for _ in range(40):
+        picks.append(known.best())
+        radii.append(near[picks[-1]])
+        assert picks[-1] == near.argmax()
+        known.take(picks[-1])
+        near = np.minimum(near, squares(rows.astype(np.float64) - rows[picks[-1]]))
+        near[picks] = -np.inf
+    assert known.error == 2  # not all of them were defined
+    assert known.radii().tolist() == radii
+    left = np.setdiff1d(np.arange(120), picks)
+    assert [known.defining(row) for row in left] == near[left].tolist()
+
+
+@pytest.mark.parametrize("by_loops", [True, False])
+def test_rows_of_a_share_are_exact_however_the_errors_of_a_block_fall(
+    by_loops, rng, as_far_off_as_stated, monkeypatch
+):
+    if by_loops:
+        pytest.importorskip("numba", reason="entroloop[fast] is not installed")
+        compiled.pays(multipliers.KERNELS, 1, 0)
+    else:
+        monkeypatch.setattr(block.Block, "_kernels", lambda _: None)
+    rows = rng.standard_normal((120, 400)).astype(np.float32)
+    known = block_of(rows)
+    state = SimpleNamespace(groups=None, take=lambda known, position: known.take(position))
+    share, eligible = 0.95, 90
+    _pick_by_share(state, known, share, -1.0, eligible, 40)
+    assert known.error == 2
+    near, expected = np.full(120, 1e4), []
+    for _ in range(known.count):
+        expected.append(int(np.flatnonzero(near[:eligible] >= share * near.max())[0]))
+        near = np.minimum(near, squares(rows.astype(np.float64) - rows[expected[-1]]))
+        near[expected] = -np.inf
+    assert known.picks.tolist() == expected
+    assert known.count > 20
+    assert known.count == 40 or not (near[:eligible] >= share * near.max()).any()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-40, 1e-30, 1e-9, -1e-9, 0.3, -7.0])
+def test_the_limit_of_a_compiled_gain_is_rounded_to_no_larger_number(value):
+    kernels = pytest.importorskip("entroloop.distances.kernels")
+    own, least = 4.0, np.array([4.0 - 2 * value])
+    exact = (own - least[0]) / 2
+    gain = np.float32(exact)
+    if gain > exact:
+        gain = np.nextafter(gain, np.float32(-np.inf))
+    infinite, none = np.full(1, np.inf), np.full(1, -1)
+    second, third, where, rival = infinite.copy(), infinite.copy(), none.copy(), none.copy()
+    kernels._merge_gains(
+        np.array([[gain]]), np.zeros(1, np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64),
+        0, np.array([2.0]), np.zeros(1), 1.0, least, second, third, where, rival,
+    )  # fmt: skip
+    assert second[0] == pytest.approx(4.0 - 2 * value)
+    assert rival[0] == 0 or where[0] == 0
 
 
 @pytest.mark.parametrize("scale", [2.0**-30, 2.0**30])

@@ -20,8 +20,8 @@ Whole = NDArray[np.int64]
 class Passages:
     """The longest passage that each of n texts shares with others.
 
-    length: in bytes, 0 for none. start: where it begins in the text. row, row_start: the other text
-    that holds it, and where it begins there; the first of several in the order of their bytes.
+    length: in bytes, 0 for none. row, row_start: the other text that holds it, and where it begins
+    there. start: where it begins in the text. Of several the first by (row, row_start, start).
     """
 
     length: Whole
@@ -35,7 +35,7 @@ def shared_passages(texts: Array, others: Array) -> Passages:
 
     texts (n, length), others (m, length): uint8 rows, zeros after the end. All suffixes of the
     others are sorted, block by block; of a suffix of a text the neighbours in that order share the
-    most of its beginning.
+    most of its beginning, and all that share as much stand together.
     """
     n = len(texts)
     best = Passages(*(np.zeros(n, dtype=np.int64) for _ in range(4)))
@@ -62,17 +62,42 @@ def _improve(
     if not len(queries):
         return
     above = np.searchsorted(suffixes, queries).clip(max=len(suffixes) - 1)
-    for neighbour in (np.maximum(above - 1, 0), above):
-        common = _common(queries, suffixes[neighbour], width)
-        # The longest of each text, its first occurrence: sorted by text, then from long to short.
-        order = np.lexsort((at[:, 1], -common, at[:, 0]))
-        rows, head = np.unique(at[order, 0], return_index=True)
-        chosen = order[head]
-        longer = common[chosen] > best.length[start + rows]
-        into, chosen = start + rows[longer], chosen[longer]
-        best.length[into], best.start[into] = common[chosen], at[chosen, 1]
-        best.row[into] = first + places[neighbour[chosen], 0]
-        best.row_start[into] = places[neighbour[chosen], 1]
+    neighbours = (np.maximum(above - 1, 0), above)
+    common = np.maximum(*(_common(queries, suffixes[i], width) for i in neighbours))
+    longest = best.length[start:stop].copy()
+    np.maximum.at(longest, at[:, 0], common)
+    # Blocks come in the order of their rows: what an earlier one has of this length comes first.
+    longer = longest > best.length[start:stop]
+    chosen = np.flatnonzero(longer[at[:, 0]] & (common == longest[at[:, 0]]))
+    if not len(chosen):
+        return
+    row, row_start = _first_places(suffixes, places, queries[chosen], common[chosen], width)
+    order = np.lexsort((at[chosen, 1], row_start, row, at[chosen, 0]))
+    of, head = np.unique(at[chosen[order], 0], return_index=True)
+    into, taken = start + of, order[head]
+    best.length[into], best.start[into] = common[chosen[taken]], at[chosen[taken], 1]
+    best.row[into], best.row_start[into] = first + row[taken], row_start[taken]
+
+
+def _first_places(
+    suffixes: Array, places: Whole, queries: Array, lengths: Whole, width: int
+) -> tuple[Whole, Whole]:
+    """Return the first row, and place in it, where the first bytes of each query stand.
+
+    suffixes: sorted; places (m, 2) of them. At least one of them begins with these bytes.
+    """
+    begin = np.frombuffer(queries.tobytes(), np.uint8).reshape(len(queries), width).copy()
+    beyond = np.arange(width) >= lengths[:, None]
+    begin[beyond] = 0
+    low = np.searchsorted(suffixes, begin.view(f"S{width}")[:, 0])
+    begin[beyond] = 255
+    high = np.searchsorted(suffixes, begin.view(f"S{width}")[:, 0], side="right")
+    # The least of places low … high − 1. `reduceat` also reduces what lies between two stretches,
+    # hence each once and in order; one more code, since an end must lie within.
+    stretches, which = np.unique(np.column_stack([low, high]), axis=0, return_inverse=True)
+    codes = np.append(places[:, 0] * width + places[:, 1], 0)
+    least = np.minimum.reduceat(codes, stretches.ravel())[::2][which.ravel()]
+    return least // width, least % width
 
 
 def _suffixes(texts: Array, width: int) -> tuple[Array, Whole]:
