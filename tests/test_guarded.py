@@ -63,6 +63,14 @@ def test_a_gain_and_its_error_are_those_of_the_definition(discrepancy, rng):
         assert found.errors[k] == pytest.approx(expected[1], rel=1e-4)
 
 
+def test_the_kernel_of_a_guard_of_equal_rows_is_as_wide_as_1(rng):
+    rows, guard = rng.standard_normal((60, 3)), np.full((9, 3), 0.5)
+    sets = {"random": np.arange(30), "other": np.arange(30, 60)}
+    found = compare("random", sets, rows, guard, DISTANCES["euclidean"], "kernel")
+    gain, _ = by_definition(rows[30:], rows[:30], guard, lambda d: -np.exp(-(d**2) / 2))
+    assert found.gains == pytest.approx([gain], abs=1e-5)
+
+
 def test_rows_that_both_sets_have_leave_the_error(rng):
     rows, guard = rng.standard_normal((300, 4)), rng.standard_normal((80, 4)) + 0.5
     base = np.arange(200)

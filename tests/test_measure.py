@@ -12,6 +12,7 @@ from entroloop.metrics import METRICS, copying
 from entroloop.metrics.halves import Half
 from entroloop.metrics.intervals import WIDE, Taker, wilson
 from entroloop.metrics.measure import measure as of_rows
+from entroloop.metrics.metric import Metric
 from entroloop.metrics.sets import ROLES, Sets
 
 
@@ -379,6 +380,20 @@ def test_an_interval_of_halves_is_their_half_difference_over_twenty_splits(sets)
     halves = np.array([[metric.value(half) for half in split] for split in taker.halves])
     width = 2.086 * np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean())
     assert interval == pytest.approx((value - width, value + width))
+
+
+def test_halves_of_a_metric_given_train_have_all_of_the_training_set(sets):
+    seen = []
+
+    def farthest(given):
+        seen.append((len(given["generated"]), len(given["train"])))
+        return float(cdist(given["generated"], given["train"]).max())
+
+    metric = Metric(("generated", "train"), farthest, "the largest distance")
+    _, interval, note = Taker(Sets(**sets)).take(metric, asked_for=True)
+    assert interval is not None
+    assert "the expectation at this n, given train" in note
+    assert seen == [(150, 150)] + 40 * [(75, 150)]
 
 
 def test_the_pair_of_largest_ratio_of_distances_comes_first():

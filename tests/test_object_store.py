@@ -130,6 +130,15 @@ def test_a_lock_of_this_very_second_is_held(url, machine, monkeypatch):
     assert store._lives({"time": 1e9})
 
 
+def test_a_lock_whose_stamp_is_old_is_watched_for_more_than_two_beats(url, machine, monkeypatch):
+    store, waited = store_at(url), []
+    monkeypatch.setattr(object_store.time, "sleep", waited.append)
+    monkeypatch.setattr(store, "_holder", lambda: {"time": 0})
+    assert not store._lives({"time": 0})
+    assert 2 * object_store.BEAT < sum(waited) < 3 * object_store.BEAT
+    assert max(waited) < object_store.BEAT
+
+
 def test_what_is_damaged_there_is_kept_by_the_machine_that_finds_it(tmp_path, machine, url):
     run(url)
     [about] = (tmp_path / "bucket/study/stages/real").glob("*/stage.json")

@@ -15,6 +15,7 @@ from entroloop.metrics import sharded
 from entroloop.metrics.entropy import duplicate_fraction
 from entroloop.pools.hosts import ATTEMPTS, LOST
 from entroloop.pools.rows import ArrayRows, JoinedRows, MappedRows, rows_of
+from entroloop.pools.shard import Shard
 
 lattice = arrays(
     np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=16),
@@ -262,9 +263,15 @@ def test_measures_over_parts_are_those_of_one_place(rng, cuts, monkeypatch):
         assert el.knn_entropy(x, k, engine=engine) == el.knn_entropy(x, k)
     assert el.knn_entropy(x, floor=1e-10, engine=engine) == el.knn_entropy(x, floor=1e-10)
     monkeypatch.setattr(sharded, "BLOCK_BYTES", 1000)  # queries of many blocks
+    sent, search = [], Shard.nearest
+    monkeypatch.setattr(
+        Shard, "nearest",
+        lambda self, rows, *more: (sent.append(rows.nbytes), search(self, rows, *more))[1],
+    )  # fmt: skip
     assert el.knn_entropy(x, 2, engine=engine) == el.knn_entropy(x, 2)
     assert duplicate_fraction(x, engine=engine) == duplicate_fraction(x) > 0
     score = el.generalization_score(generated=y, train=x, engine=engine)
+    assert max(sent) == 1000 // 28 * 28  # 35 rows at a time
     assert score == el.generalization_score(generated=y, train=x)
     distance = el.frechet_distance(generated=y, reference=x + 100, engine=engine)
     assert distance == pytest.approx(el.frechet_distance(generated=y, reference=x + 100), rel=1e-9)
@@ -299,8 +306,6 @@ def test_bad_input_to_parts_is_told(rng, call, message):
 
 
 def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatch):
-    from entroloop.pools.shard import Shard
-
     x = rng.standard_normal((100, 4))
     monkeypatch.setattr(Shard, "memory", lambda self: ("here", 700 * 2**20))
     el.select(x, 5, engine=Cuts(50))

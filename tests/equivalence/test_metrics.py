@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from entroloop.metrics import METRICS
 from entroloop.metrics.correlation import partial_correlation
 from entroloop.metrics.drift import hubness
 from entroloop.metrics.entropy import intrinsic_dimension
@@ -114,6 +115,16 @@ def test_entropy_is_that_of_infomeasure_up_to_its_constants(rng, k):
     theirs = [im.entropy(z, approach="kl", k=k, noise_level=0, minkowski_p=2) for z in (x, y)]
     ours = [el.knn_entropy(z, k=k).nats for z in (x, y)]
     assert ours[1] - ours[0] == pytest.approx(theirs[1] - theirs[0], abs=1e-9)
+
+
+def test_sliced_wasserstein_as_it_is_measured_is_along_256_lines(sets):
+    found = el.measure(**sets, metrics=["sliced_wasserstein"], seed=4)["sliced_wasserstein"]
+    common = {role: rows[:250] for role, rows in sets.items()}
+    drawn = el.measure(**common, metrics=["sliced_wasserstein"], seed=4)["sliced_wasserstein"]
+    lines = sliced_wasserstein(**common, directions=256, seed=4)
+    assert drawn.value == pytest.approx(lines, rel=1e-12)
+    assert "256" in METRICS["sliced_wasserstein"].says
+    assert found.value == pytest.approx(lines, rel=0.05)
 
 
 def test_sliced_wasserstein_in_one_dimension_is_the_transport_distance(rng):

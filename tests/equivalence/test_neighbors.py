@@ -82,14 +82,18 @@ def test_distinct_rows_keep_the_first_copy_in_order():
     assert inverse.tolist() == [0, 1, 0, 2, 2]
 
 
+@pytest.mark.parametrize("chunk", [4 * 3 * 11, 1])  # of 11 rows, or of one more than neighbours
+@pytest.mark.parametrize("k", [1, 7])
 @pytest.mark.parametrize("same", [True, False])
-def test_rows_searched_in_chunks_give_the_same_neighbours(same, rng, monkeypatch, tmp_path):
+def test_rows_searched_in_chunks_give_the_same_neighbours(
+    chunk, k, same, rng, monkeypatch, tmp_path
+):
     q, r = pair("lattice", rng)
     q = r if same else q
-    whole = nearest(q, r, 7, exclude_same_index=same)
+    whole = nearest(q, r, k, exclude_same_index=same)
     np.save(tmp_path / "r.npy", r)
-    monkeypatch.setattr(neighbors, "CHUNK_BYTES", 4 * 3 * 11)
-    chunked = nearest(q, np.load(tmp_path / "r.npy", mmap_mode="r"), 7, exclude_same_index=same)
+    monkeypatch.setattr(neighbors, "CHUNK_BYTES", chunk)
+    chunked = nearest(q, np.load(tmp_path / "r.npy", mmap_mode="r"), k, exclude_same_index=same)
     assert np.array_equal(chunked.indices, whole.indices)
     assert np.array_equal(chunked.distances, whole.distances)
 

@@ -6,8 +6,10 @@ import pytest
 import entroloop as el
 from entroloop.metrics import METRICS, Sets
 from entroloop.metrics.originals import OF_ORIGINALS
+from entroloop.metrics.text import distinct_n
 from entroloop.modalities.table import Schema
 from entroloop.modalities.text import rows_of
+from entroloop.seeding import rng_for
 
 # Against the same sets with generated and train exchanged, each metric must be larger (+) or
 # smaller (−), or has nothing to do with them (=):
@@ -49,6 +51,17 @@ def test_a_metric_that_swaps_generated_and_train_is_found(name):
     swapped = sets | {"generated": sets["train"], "train": sets["generated"]}
     one, two = (METRICS[name].value(Sets(originals=own, **more)) for own in (sets, swapped))
     assert {1: "+", 0: "=", -1: "-"}[int(np.sign(one - two))] == DIRECTIONS[name]
+
+
+def test_of_more_texts_than_the_other_set_has_one_draw_is_taken():
+    words = [f"w{i} w{i // 3}" for i in range(60)]
+    sets = Sets(originals={"generated": rows_of(words, 8), "reference": rows_of(words[:20], 8)})
+    drawn = np.sort(rng_for(0, 0, "texts").choice(60, 20, replace=False))
+    taken = rows_of([words[i] for i in drawn], 8)
+    assert METRICS["distinct_1"].value(sets) == distinct_n(taken, 1)
+    assert METRICS["distinct_1"].value(sets) != distinct_n(rows_of(words[:20], 8), 1)
+    assert METRICS["distinct_1"].note(sets) == "taken on 20, as many as both sets have"
+    assert METRICS["distinct_1_floor"].note(sets) == ""
 
 
 @pytest.mark.parametrize("numbers", [(400, 100), (100, 400)])
