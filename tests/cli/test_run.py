@@ -220,7 +220,14 @@ def test_help_is_fast_and_lists_the_commands(entroloop):
 
 def test_presets_lists_and_prints(entroloop):
     assert "digits" in entroloop("presets").stdout
-    assert yaml.safe_load(entroloop("presets", "digits").stdout)["generations"] == 6
+    digits, small = (
+        yaml.safe_load(entroloop("presets", name).stdout) for name in ("digits", "digits-small")
+    )
+    assert digits["generations"] == 6
+    for key, value in digits.items():  # the same study, smaller
+        if key not in ("name", "data", "generator"):
+            assert small[key] == value
+    assert small["data"] == digits["data"] | {"n_train": 128}
 
 
 def test_doctor_finds_damage_and_clears_what_is_not_listed(entroloop_here, tmp_path, tiny):
