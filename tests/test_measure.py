@@ -320,6 +320,54 @@ def test_a_value_with_its_interval_is_that_of_the_metric_on_equal_sets(name, rng
         assert metric.bounds[0] <= interval[0] <= value <= interval[1] <= metric.bounds[1]
 
 
+# Rows of each set that a value takes, and its interval; None: it has no interval. Others: 1 and 8.
+FEWEST = {
+    **dict.fromkeys(
+        ["entropy_train", "entropy_samples", "generalization_ratio", "auth_pct", "c_t",
+         "c_t_unselected", "mifid", "frechet_distance", "kernel_distance", "total_variance",
+         "effective_rank"], (2, 8),
+    ),
+    **dict.fromkeys(
+        ["frechet_distance_floor", "kernel_distance_floor", "generalization_ratio_real"], (2, None)
+    ),
+    **dict.fromkeys(
+        ["entropy_train_intrinsic", "entropy_samples_intrinsic", "ken", "ken_lost", "spikiness"],
+        (3, 8),
+    ),
+    **dict.fromkeys(["intrinsic_dimension", "intrinsic_dimension_mle", "ken_floor"], (3, None)),
+    **dict.fromkeys(["precision", "recall", "density", "coverage"], (6, 12)),
+    **dict.fromkeys(["coverage_floor", "tail_coverage", "tail_coverage_floor"], (6, None)),
+    **dict.fromkeys(["fkea", "fkea_rke"], (3, 40)),
+    **dict.fromkeys(["fld", "fld_gap"], (8, None)),
+    "frechet_distance_infinity": (20, None),  # of 5 features
+    "hubness": (40, None),
+    "duplicate_fraction": (1, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(n for n, m in METRICS.items() if {*m.needs} <= {*ROLES}))
+def test_a_value_and_an_interval_take_no_fewer_rows_than_they_need(name, rng):
+    metric = METRICS[name]
+    rows = {role: rng.standard_normal((45, 5)) for role in {*metric.needs, "generated"}}
+
+    def taken(n):
+        sets = Sets(**{role: own[:n] for role, own in rows.items()})
+        return Taker(sets).take(metric, asked_for=False)
+
+    fewest, of_interval = FEWEST.get(name, (1, 8))
+    assert np.isfinite(taken(fewest)[0])
+    if fewest > 1:
+        value, interval, note = taken(fewest - 1)
+        assert np.isnan(value)
+        assert interval is None
+        assert note
+    if of_interval is None:
+        assert taken(45)[1] is None
+    else:
+        assert taken(of_interval)[1] is not None
+        assert taken(of_interval - 1)[1] is None
+
+
 def test_what_is_bounded_is_a_share_or_a_percentage():
     bounded = {name: m.bounds for name, m in METRICS.items() if np.isfinite(m.bounds[1])}
     assert {name for name, (_, high) in bounded.items() if high != 1} == {"auth_pct"}
