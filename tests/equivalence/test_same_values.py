@@ -1,7 +1,8 @@
-"""The values and intervals of every metric of rows are those that were written down.
+"""Values of metrics, their intervals, and guarded decisions are those that were written down.
 
 `values.json` holds [value, low, high] of each metric on two seeded groups of sets, and the metric's
-version: records are found again by it, so that a value may only change together with it.
+version: records are found again by it, so that a value may only change together with it. And what
+guarded selection compared on some pools: a study that goes on must decide as it did.
 `python tests/equivalence/test_same_values.py` writes the file anew.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import entroloop as el
 from entroloop.metrics import METRICS
 from entroloop.metrics.intervals import Taker
 from entroloop.metrics.sets import ROLES, Sets
@@ -72,6 +74,54 @@ def test_values_and_intervals_are_those_that_were_written_down(group):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@cache
+def pools() -> dict[str, tuple[np.ndarray, dict[str, object]]]:
+    """Return pools for guarded selection, each with its arguments."""
+    rng = np.random.default_rng(22)
+    spectrum = np.linspace(0.5, 2, 6)
+    real = rng.standard_normal((160, 6)) * spectrum
+    trained = rng.standard_normal((150, 6)) * spectrum
+    copies = np.tile(trained, (2, 1)) + 0.03 * rng.standard_normal((300, 6)) * spectrum
+    blurred = trained * 0.6 + 0.3 * rng.standard_normal((150, 6))
+    born = np.repeat([0, 1, 2], [150, 300, 150])
+    mixed = np.concatenate([trained, copies, blurred])
+    return {
+        "copies": (copies, {"guard": real}),
+        "blurred": (blurred, {"guard": real, "discrepancy": "kernel"}),
+        "mixed": (mixed, {"guard": real, "generations": born, "reference": real[::-1] + 0.01}),
+        "no guard": (mixed, {"generations": born, "level": 0.3}),
+        "groups": (mixed, {"guard": real, "groups": np.arange(600) % 3, "seed": 4}),
+        "strengths": (mixed, {"guard": real, "initial": trained[:20], "inner": [
+            {"strategy": "threshold_decay", "strength": "adaptive"},
+            {"strategy": "greedy", "weights": "tail", "within": 1.0},
+            {"strategy": "greedy", "weights": "conformal"}, "covariance_matching",
+        ], "generations": born}),
+    }  # fmt: skip
+
+
+def decided(pool: str) -> dict[str, object]:
+    """Return what guarded selection compared, without words, and the sum of the chosen rows."""
+    x, arguments = pools()[pool]
+    found = el.select(x, 60, "guarded", **arguments)
+    told = found.decision.to_dict()
+    columns = {"threshold": told["threshold"], "threshold_widening": told["threshold_widening"]}
+    columns |= {name: told[name] or () for name in ("copying", "straying")}
+    columns |= {name: tuple(values.values()) for name, values in told["compared"].items()}
+    numbers = {name: np.atleast_1d(values).tolist() for name, values in columns.items()}
+    return {"taken": told["taken"], "guard": told["guard"], "chosen": int(found.indices.sum()),
+            "numbers": numbers}  # fmt: skip
+
+
+@pytest.mark.parametrize("pool", pools())
+def test_decisions_of_guarded_selection_are_those_that_were_written_down(pool):
+    written, now = json.loads(FILE.read_text())["decisions"][pool], decided(pool)
+    numbers, before = now.pop("numbers"), written.pop("numbers")
+    assert now == written
+    assert list(numbers) == list(before)
+    for name, values in numbers.items():
+        np.testing.assert_allclose(values, before[name], rtol=1e-4, atol=3e-5, err_msg=name)
+
+
 def test_a_metric_that_computes_something_else_has_another_version():
     written = json.loads(FILE.read_text())["versions"]
     assert {name: METRICS[name].version for name in NAMES} == written
@@ -79,5 +129,9 @@ def test_a_metric_that_computes_something_else_has_another_version():
 
 if __name__ == "__main__":
     versions = {name: METRICS[name].version for name in NAMES}
-    written = {"versions": versions, "values": {group: taken(group) for group in GROUPS}}
+    written = {
+        "versions": versions,
+        "values": {group: taken(group) for group in GROUPS},
+        "decisions": {pool: decided(pool) for pool in pools()},
+    }
     FILE.write_text(json.dumps(written, indent=0) + "\n")
