@@ -64,13 +64,14 @@ TESTS = {
         "tests/theory/test_originals.py", "tests/theory/test_spectra.py", "tests/test_halves.py",
         "tests/equivalence/test_metrics.py", "tests/test_measure.py", "tests/test_report.py",
         "tests/test_refusals.py", "tests/contracts/test_hosts.py",
+        "tests/equivalence/test_same_values.py",
     ],
     "distances": [
         "tests/theory/test_distances.py", "tests/equivalence/test_neighbors.py",
         "tests/equivalence/test_ranges.py", "tests/test_selection.py",
         "tests/equivalence/test_sketches.py", "tests/test_city_block.py",
         "tests/equivalence/test_same_picks.py", "tests/test_defining_values.py",
-        "tests/test_duplicates.py",
+        "tests/test_duplicates.py", "tests/test_hard_pools.py", "tests/test_tree.py",
     ],
     "selection": [
         "tests/test_selection.py", "tests/contracts/test_strategies.py", "tests/test_how_many.py",
@@ -78,7 +79,7 @@ TESTS = {
         "tests/test_guarded.py", "tests/test_answer.py", "tests/test_estimators.py", "tests/test_outlying.py",
         "tests/test_hard_pools.py", "tests/test_city_block.py",
         "tests/equivalence/test_same_picks.py", "tests/test_budget.py", "tests/test_tree.py",
-        "tests/test_remedies.py", "tests/test_refusals.py",
+        "tests/test_remedies.py", "tests/test_refusals.py", "tests/equivalence/test_same_values.py",
     ],
     "store": [
         "tests/test_store.py", "tests/hostile/test_stores.py", "tests/test_stored.py",

@@ -17,7 +17,7 @@ from entroloop.seeding import seed_for
 from entroloop.selection.decision import Decision
 from entroloop.selection.discrepancy import compare
 from entroloop.selection.realism import conformal_of, conformal_p, realism_weights
-from entroloop.selection.variety import variety_of
+from entroloop.selection.variety import _ln_ratio, variety_of
 from entroloop.store.folder import Store
 from entroloop.store.stages import read_decision, read_table
 from entroloop.study.history import History
@@ -229,6 +229,12 @@ def test_copies_alone_and_rows_that_the_pool_holds_itself_are_told_apart(rng):
     own = variety_of(real, 20, real[20:], real[20:], count=20, in_pool=True)
     assert abs(own.copying) < 4 * own.copying_error
     assert variety_of(real, 20, real[20:], real[20:], count=20).copying == np.inf
+
+
+def test_rows_that_all_lie_on_others_are_as_far_as_those():
+    assert _ln_ratio(np.zeros(3), np.zeros(4)) == (0.0, 0.0)
+    assert _ln_ratio(np.zeros(3), np.ones(4)) == (-np.inf, 0.0)
+    assert _ln_ratio(np.ones(3), np.zeros(4)) == (np.inf, 0.0)
 
 
 def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence(rng):

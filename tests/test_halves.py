@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from entroloop.distances.neighbors import nearest
 from entroloop.distances.within import count_within, pairs_within
 from entroloop.errors import InputError
 from entroloop.metrics import METRICS
@@ -76,6 +77,15 @@ def test_a_row_whose_list_lies_in_the_other_half_is_searched_for_itself(rng):
     np.testing.assert_array_equal(far.distances, own.distances)
     np.testing.assert_array_equal(far.indices, own.indices)
     assert far.distances.min() > 5
+
+
+def test_a_half_that_is_asked_for_more_neighbours_than_lists_hold_searches_for_them(rng):
+    sets = Sets(generated=rng.standard_normal((90, 3)), train=rng.standard_normal((90, 3)))
+    half = halvings(sets, rng, 1)[0][0]
+    found = half.nearest("generated", "train", BETWEEN + 5)
+    alone = nearest(half["generated"], half["train"], BETWEEN + 5)
+    np.testing.assert_array_equal(found.indices, alone.indices)
+    np.testing.assert_array_equal(found.distances, alone.distances)
 
 
 @settings(deadline=None, max_examples=40)

@@ -17,7 +17,7 @@ from entroloop.pools import bounds, shard
 from entroloop.pools.copies import copies_among
 from entroloop.pools.nearest_picks import NearestPicks
 from entroloop.selection import block
-from entroloop.selection.strategies.threshold_decay import _pick_by_share
+from entroloop.selection.strategies.threshold_decay import _eligible, _pick_by_share
 from entroloop.system import compiled, threads
 
 
@@ -316,6 +316,15 @@ def test_rows_of_a_share_are_exact_however_the_errors_of_a_block_fall(
     assert known.picks.tolist() == expected
     assert known.count > 20
     assert known.count == 40 or not (near[:eligible] >= share * near.max()).any()
+
+
+@pytest.mark.parametrize(("level", "first"), [(4.8, 0), (4.95, None), (5.2, None)])
+def test_no_share_is_known_where_a_row_outside_a_block_may_have_the_largest_value(level, first):
+    known = SimpleNamespace(
+        values=np.array([3.0, 5.0]), error=0.1, count=1, best=lambda: 1, defining=lambda _: 5.0
+    )
+    found = _eligible(known, 0.5, level, 2)
+    assert (None if found is None else found[0]) == first
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-40, 1e-30, 1e-9, -1e-9, 0.3, -7.0])

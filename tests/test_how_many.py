@@ -118,6 +118,13 @@ def test_the_knee_of_a_reciprocal_curve_lies_at_the_square_root():
     assert knee_of(np.concatenate([[np.inf], 1 / np.arange(1.0, n)])) == 21
 
 
+def test_three_radii_have_a_knee_and_two_are_kept_whole():
+    assert knee_of(np.array([8.0, 1.0, 0.5])) == 2
+    assert knee_of(np.array([np.inf, 8.0, 1.0, 0.5])) == 3
+    assert knee_of(np.array([8.0, 0.5])) == 2
+    assert knee_of(np.array([np.inf, 8.0, 0.5])) == 3
+
+
 def test_the_knee_is_the_one_of_the_library_kneed():
     kneed = pytest.importorskip("kneed")
     curves = [np.arange(1.0, 300) ** -power for power in (0.5, 1.0, 2.0)]
@@ -148,6 +155,14 @@ def test_until_knee_keeps_the_first_picks_and_describes_these_alone(engine, rng)
     assert found.indices.tolist() == whole.indices[:k].tolist()
     assert found.coverage_radius == el.select(x, k, first=0).coverage_radius
     assert np.array_equal(found.curve.radius, whole.radii)
+
+
+def test_two_picks_have_an_entropy_and_one_has_none(rng):
+    x = rng.standard_normal((30, 3))
+    found = el.select(x, 2)
+    assert found.entropy == el.knn_entropy(x[found.indices])
+    assert found.entropy_random is not None
+    assert el.select(x, 1).entropy is None
 
 
 def test_the_curve_ends_with_the_entropy_of_the_choice_and_its_null(rng):

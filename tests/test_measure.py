@@ -1,5 +1,7 @@
+import inspect
 import json
 import threading
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -428,6 +430,19 @@ def test_an_interval_of_halves_is_their_half_difference_over_twenty_splits(sets)
     halves = np.array([[metric.value(half) for half in split] for split in taker.halves])
     width = 2.086 * np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean())
     assert interval == pytest.approx((value - width, value + width))
+
+
+def test_a_metric_without_pairs_lists_none(sets):
+    assert Taker(Sets(**sets)).pairs(METRICS["rke"]) == ([], 0)
+
+
+@pytest.mark.parametrize("module", sorted({m.value.__module__ for m in METRICS.values()}))
+def test_the_seed_of_every_metric_is_0_unless_it_is_given(module):
+    functions = [
+        f for f in vars(import_module(module)).values() if inspect.isfunction(f)
+    ]  # fmt: skip
+    seeds = [inspect.signature(f).parameters.get("seed") for f in functions]
+    assert {seed.default for seed in seeds if seed is not None} <= {0, inspect.Parameter.empty}
 
 
 def test_halves_of_a_metric_given_train_have_all_of_the_training_set(sets):

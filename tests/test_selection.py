@@ -295,6 +295,16 @@ def test_a_multiplier_computes_what_its_interface_says(name, rng):
     assert multiplier.among(wide).dtype == np.float64
 
 
+@pytest.mark.parametrize("n", range(1, 14))
+def test_products_that_threads_share_are_those_of_all_rows(n, rng, monkeypatch, in_three_threads):
+    from entroloop.distances import multipliers
+
+    in_three_threads()
+    monkeypatch.setattr(multipliers, "FEWEST_IN_A_BAND", 1)
+    x = rng.integers(-4, 5, (n, 7)).astype(np.float64)
+    assert np.array_equal(multipliers.NumpyMultiplier().among(x), x @ x.T)
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_choice(rng):
     import torch
@@ -308,7 +318,8 @@ def test_a_gpu_gives_the_same_choice(rng):
 
 def test_progress_is_told_and_can_cancel(rng):
     told = []
-    el.select(rng.standard_normal((2000, 2)), 1500, progress=lambda a, b: told.append((a, b)))
+    x = rng.standard_normal((2000, 12))  # no tree, which makes 2,048 picks before it tells of them
+    el.select(x, 1500, progress=lambda a, b: told.append((a, b)))
     assert told[-1] == (1500, 1500)
     assert len(told) > 3
 
@@ -320,7 +331,7 @@ def test_progress_is_told_and_can_cancel(rng):
             raise StopError
 
     with pytest.raises(StopError):
-        el.select(rng.standard_normal((2000, 2)), 1500, progress=stop)
+        el.select(x, 1500, progress=stop)
 
 
 def test_strength_raises_the_entropy_of_the_choice_on_the_mean_over_20_orders():

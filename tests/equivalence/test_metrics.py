@@ -139,6 +139,11 @@ def test_sliced_wasserstein_in_one_dimension_is_the_transport_distance(rng):
 
 
 @pytest.mark.parametrize("estimator", ["two_nn", "maximum_likelihood"])
+def test_the_dimension_of_rows_that_are_all_as_far_apart_is_infinite(estimator):
+    assert intrinsic_dimension(np.eye(6), estimator) == np.inf
+
+
+@pytest.mark.parametrize("estimator", ["two_nn", "maximum_likelihood"])
 @pytest.mark.parametrize("d", [2, 5])
 def test_intrinsic_dimension_of_a_cube_in_a_larger_space(rng, estimator, d):
     turned = np.linalg.qr(rng.standard_normal((20, d)))[0]

@@ -34,6 +34,13 @@ def searched(x, radius, block=None):
     return found
 
 
+def test_of_no_rows_all_of_the_work_is_done_at_once(rng):
+    x = rng.standard_normal((5, 3))
+    index = RangeIndex(x, 1.0, kept=np.empty(0, np.int64), values=as_float64)
+    pairs, share = index.pairs(x, 0, np.arange(5), 10)
+    assert (len(pairs.queries), share) == (0, 1)
+
+
 def rows(kind, rng):
     x = rng.standard_normal((300, 24))
     if kind == "clusters":

@@ -55,6 +55,21 @@ def test_correlation_drift_is_0_for_the_same_rows_and_grows_as_columns_are_shuff
     assert correlation_drift(generated=apart, reference=rows, schema=schema) > 0.1
 
 
+def test_correlation_drift_is_the_mean_over_all_pairs_of_columns(rng):
+    ours, theirs = rng.standard_normal((2, 50, 3))
+    schema = Schema.of(dict(zip("xyz", ours.T, strict=True)), [])
+    apart = np.abs(np.corrcoef(ours.T) - np.corrcoef(theirs.T))
+    found = correlation_drift(generated=ours, reference=theirs, schema=schema)
+    assert found == pytest.approx(np.mean([apart[0, 1], apart[0, 2], apart[1, 2]]))
+
+
+def test_a_column_of_one_number_shares_nothing(rng):
+    rows = rng.standard_normal((9, 2))
+    schema = Schema.of({"x": rows[:, 0], "y": rows[:, 1]}, [])
+    rows[:, 1] = 3
+    assert associations(rows, schema)[0, 1] == 0
+
+
 def test_one_column_alone_has_no_correlation_to_drift(rng):
     schema = Schema.of({"x": rng.standard_normal(9)}, [])
     rows = rng.standard_normal((9, 1))

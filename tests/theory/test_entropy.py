@@ -6,6 +6,7 @@ import pytest
 import entroloop as el
 from entroloop.metrics import Sets
 from entroloop.metrics.entropy import entropy_of, has_near_copies
+from entroloop.seeding import rng_for
 
 
 def gaussian_entropy(d):
@@ -113,6 +114,19 @@ def test_a_fall_of_small_directions_is_seen_in_part_as_much_as_for_normal_sets(n
     assert low < found.share < high
     # One draw of the estimate varies by about a nat.
     assert abs(found.estimated - found.seen) < 1.5
+
+
+def test_an_attenuation_is_that_of_seeded_normal_rows_cut_to_equally_many(rng):
+    x, y = rng.standard_normal((40, 3)), rng.standard_normal((60, 3)) * [1, 0.5, 0.2]
+    found = el.entropy_attenuation(x, y)
+    draw = rng_for(0, 0, "attenuation")
+    a, b = (z[np.sort(draw.choice(len(z), 40, replace=False))] for z in (x, y))
+    assert found.estimated == el.knn_entropy(b).nats - el.knn_entropy(a).nats
+    noise = draw.standard_normal((40, 3))
+    spectra = [np.linalg.eigvalsh(np.cov(z.T))[::-1] for z in (a, b)]
+    seen = [el.knn_entropy(noise * np.sqrt(values)).nats for values in spectra]
+    assert found.seen == pytest.approx(seen[1] - seen[0], abs=0.3)  # the first of its draws
+    assert (found.n, found.d) == (40, 3)
 
 
 def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rng):

@@ -72,6 +72,14 @@ def test_the_dimension_of_maximum_likelihood_is_its_equation(rng):
     assert intrinsic_dimension(x, "maximum_likelihood") == pytest.approx(1 / np.mean(inverse))
 
 
+def test_cells_of_training_rows_that_repeat_are_as_few_as_differ(recwarn):
+    train = np.repeat(np.eye(3), 200, axis=0)
+    noise = 0.1 * np.random.default_rng(0).standard_normal((600, 3))
+    value = c_t(generated=train + noise, train=train, reference=train + noise[::-1])
+    assert np.isfinite(value)
+    assert not [w for w in recwarn if "distinct clusters" in str(w.message)]
+
+
 def test_intrinsic_dimension_needs_three_distinct_rows():
     x = np.array([[0.0], [1.0], [3.0]])  # nearest distances 1, 1, 2; the next 3, 2, 3
     expected = 2 / np.log([3, 2, 1.5]).sum()

@@ -79,6 +79,15 @@ def test_both_ways_to_the_spectrum_agree(rng, order):
     assert many == pytest.approx(few)
 
 
+def test_both_ways_to_what_is_new_agree(rng):
+    x, y = rng.standard_normal((2, 16, 3)) + 0.4 * np.array([0, 1])[:, None, None]
+    told = {"bandwidth": 1.0, "frequencies": 16, "ratio": 1.5}
+    few = ken(generated=x, reference=y, **told)
+    many = ken(generated=np.tile(x, (3, 1)), reference=np.tile(y, (3, 1)), **told)
+    assert many == pytest.approx(few)
+    assert few > 0.1
+
+
 def test_blocks_and_memory_maps_change_nothing(rng, tmp_path, monkeypatch):
     x = rng.standard_normal((300, 3)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
