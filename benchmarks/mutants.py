@@ -14,7 +14,8 @@ an exact 95 % interval.
 With `--lines` only the tests that run the changed line are run, those of few lines first. What changes
 within functions is then changed in a process that has imported all tests, which takes a second where
 a start takes ten. Some mutants count as survivors though a test may notice them: on lines that no test
-runs in its own process, and, with `--most`, those that only the tests left out would notice.
+runs in its own process, and, with `--most`, those that only the tests left out would notice. What is
+made as a file is imported (tables, constants, defaults) is judged by all tests of its room.
 
 Whatever test fails must pass without the mutant.
 
@@ -522,6 +523,9 @@ def main() -> None:
             if lines is not None and not asked.tests and lines.knows(file):
                 tests, imported = lines.tests_of(mutant)
                 tests = tests[: asked.most]
+                if imported and tests:  # what a file holds is seen by tests that run none of it
+                    room = TESTS[file.relative_to(source).parts[0]]
+                    tests += [test for test in room if test not in tests]
             work = Work(number, mutant, tests)
             if not tests:
                 tell(work, None)

@@ -432,6 +432,15 @@ def test_an_interval_of_halves_is_their_half_difference_over_twenty_splits(sets)
     assert interval == pytest.approx((value - width, value + width))
 
 
+@pytest.mark.parametrize(("hubness", "told"), [(1.4, False), (1.41, True)])
+def test_metrics_of_neighbours_warn_of_a_hubness_above_1_4(hubness, told, sets, monkeypatch):
+    monkeypatch.setattr(Taker, "hubness", lambda _: hubness)
+    found = el.measure(**sets, metrics=["density", "total_variance"])
+    assert ("hubness 1.41: few rows are everyone's neighbours" in found["density"].note) == told
+    assert (found["density"].interval is None) == told
+    assert "hubness" not in found["total_variance"].note
+
+
 def test_a_metric_without_pairs_lists_none(sets):
     assert Taker(Sets(**sets)).pairs(METRICS["rke"]) == ([], 0)
 

@@ -185,6 +185,12 @@ def test_one_seed_gives_no_interval():
     assert entropy_and_score(records()).interval is not None
 
 
+def test_one_point_has_no_line_and_no_correlation():
+    one = np.ones(1)
+    found = correlation(one, one, run=np.zeros(1, int), seed_of_run=np.zeros(1, int))
+    assert np.isnan([found.r, found.slope]).all()
+
+
 def test_generation_1_is_left_out_of_the_correlation():
     table = records()
     table.loc[table["generation"] == 1, "entropy_train"] = -1e6
