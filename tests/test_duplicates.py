@@ -203,6 +203,12 @@ def test_parts_without_a_row_that_counts_refuse_nothing(rng):
     assert found == as_dict(el.duplicates(x, 1e-200)) == {(i, i + 5): 0.0 for i in range(5)}
 
 
+def test_pairs_are_found_up_to_where_squares_leave_float64():
+    assert len(el.duplicates(np.array([[0.0], [1e144]]), 1.0).first) == 0
+    with pytest.raises(el.InputError, match="rescale"):
+        el.duplicates(np.array([[0.0], [6e-146]]), 0.0)
+
+
 def test_thousands_of_equal_rows_are_one_pair_each():
     x = np.zeros((30_000, 4), dtype=np.uint8)
     x[7] = 1

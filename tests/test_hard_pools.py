@@ -327,6 +327,15 @@ def test_no_share_is_known_where_a_row_outside_a_block_may_have_the_largest_valu
     assert (None if found is None else found[0]) == first
 
 
+@pytest.mark.parametrize(("defining", "found"), [(0.04, [0]), (0.0, None)])
+def test_rows_within_the_error_of_a_pick_are_looked_at_by_the_definition(defining, found):
+    known = SimpleNamespace(
+        values=np.array([0.05]), error=0.1, count=1, best=lambda: 0, defining=lambda _: defining
+    )
+    told = _eligible(known, 0.5, -1.0, 1)
+    assert (None if told is None else told.tolist()) == found
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-40, 1e-30, 1e-9, -1e-9, 0.3, -7.0])
 def test_the_limit_of_a_compiled_gain_is_rounded_to_no_larger_number(value):
     kernels = pytest.importorskip("entroloop.distances.kernels")
@@ -343,6 +352,26 @@ def test_the_limit_of_a_compiled_gain_is_rounded_to_no_larger_number(value):
     )  # fmt: skip
     assert second[0] == pytest.approx(4.0 - 2 * value)
     assert rival[0] == 0 or where[0] == 0
+
+
+@pytest.mark.parametrize("reach", [np.nextafter(2.0**480, 0), 2.0**-481, 0.0])
+def test_rows_whose_squares_float64_holds_are_taken(reach):
+    space = Euclidean(np.zeros(2), reach, multipliers.NumpyMultiplier())
+    assert 0 < space.unit < np.inf
+    assert 0 <= reach**2 < np.inf
+
+
+def test_a_last_row_far_away_does_not_leave_float64():
+    x = np.zeros((6, 2))
+    x[:, 0] = [0, 1, 2, 3, 4, 3.5e144]
+    assert el.select(x, 2, first=0).indices.tolist() == [0, 5]
+    assert np.isfinite(el.knn_entropy(x).nats)
+
+
+@pytest.mark.parametrize("reach", [2.0**480, np.nextafter(2.0**-481, 0), np.inf])
+def test_rows_whose_squares_may_leave_float64_are_refused(reach):
+    with pytest.raises(el.InputError, match="leave the range of float64; rescale them"):
+        Euclidean(np.zeros(2), reach, multipliers.NumpyMultiplier())
 
 
 @pytest.mark.parametrize("scale", [2.0**-30, 2.0**30])

@@ -12,6 +12,8 @@ from scipy.spatial.distance import cdist
 
 import entroloop as el
 from cut_pools import Cuts
+from entroloop.distances.spaces import Euclidean
+from entroloop.selection import stopping
 from entroloop.selection.stopping import knee_of, number_of
 from entroloop.selection.taking import taken_from
 
@@ -90,6 +92,26 @@ def test_coverage_is_decided_pick_by_pick_within_a_block(metric, rng):
         expected = covered_by(x, whole.indices, radius, metric)
         assert len(found) == 1 + int((expected >= share).argmax())
         assert found.stopped_by == "coverage"
+
+
+def test_no_more_distances_are_held_at_once_than_a_tile_holds(rng, monkeypatch):
+    x, held, tile = rng.standard_normal((3000, 3)), [], Euclidean.tile
+    expected = el.select(x, 400, min_distance=0.2, until="coverage=0.9").indices
+
+    def noted(self, rows, sizes, picks):
+        held.append(len(rows) * len(picks))
+        return tile(self, rows, sizes, picks)
+
+    monkeypatch.setattr(stopping, "TILE_VALUES", 5000)
+    monkeypatch.setattr(Euclidean, "tile", noted)
+    found = el.select(x, 400, min_distance=0.2, until="coverage=0.9").indices
+    assert np.array_equal(found, expected)
+    assert max(held) <= 5000 + 400  # parts differ by a row
+
+
+def test_one_row_alone_is_assigned_to_itself():
+    found = el.select(np.ones((1, 3)), 1).assignment
+    assert (found.pick.tolist(), found.weight.tolist()) == ([0], [1])
 
 
 def test_a_stopped_selection_with_a_checkpoint_stops_at_the_same_pick(rng, tmp_path):

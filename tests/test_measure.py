@@ -441,8 +441,18 @@ def test_metrics_of_neighbours_warn_of_a_hubness_above_1_4(hubness, told, sets, 
     assert "hubness" not in found["total_variance"].note
 
 
-def test_a_metric_without_pairs_lists_none(sets):
+def test_a_metric_without_pairs_or_a_floor_has_none(sets):
     assert Taker(Sets(**sets)).pairs(METRICS["rke"]) == ([], 0)
+    assert Taker(Sets(**sets)).floor(METRICS["rke"]) == (None, 0)
+    few = Sets(**sets | {"reference": sets["reference"][:15]})
+    assert Taker(few).floor(METRICS["coverage"]) == (None, 0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 77, 1000])
+def test_an_interval_of_a_share_stays_within_0_and_1(n):
+    for hits in {0, 1, n - 1, n}:
+        low, high = wilson(hits / n, n)
+        assert 0 <= low <= hits / n <= high <= 1
 
 
 @pytest.mark.parametrize("module", sorted({m.value.__module__ for m in METRICS.values()}))

@@ -1,5 +1,7 @@
 """Nearest neighbours and rows within radii, against brute force and scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import entroloop as el
 from entroloop.distances import neighbors, within
 from entroloop.distances.neighbors import distinct_rows, nearest
 from entroloop.distances.within import count_within, pairs_within
+from entroloop.system import compiled
 
 KINDS = ["plain", "lattice", "offset", "far clusters", "uint8", "tiny"]
 
@@ -96,6 +99,17 @@ def test_rows_searched_in_chunks_give_the_same_neighbours(
     chunked = nearest(q, np.load(tmp_path / "r.npy", mmap_mode="r"), k, exclude_same_index=same)
     assert np.array_equal(chunked.indices, whole.indices)
     assert np.array_equal(chunked.distances, whole.distances)
+
+
+def test_few_rows_are_gathered_at_a_time(rng, monkeypatch):
+    x = rng.standard_normal((600, 600))
+    monkeypatch.setattr(compiled, "loaded", lambda _: None)
+    monkeypatch.setattr(compiled, "pays", lambda *_, **__: False)
+    tracemalloc.start()
+    nearest(x, x, 20, exclude_same_index=True)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 * x.nbytes
 
 
 @pytest.mark.parametrize("kind", ["plain", "lattice", "offset", "far clusters"])

@@ -89,6 +89,7 @@ def pools() -> dict[str, tuple[np.ndarray, dict[str, object]]]:
         "copies": (copies, {"guard": real}),
         "blurred": (blurred, {"guard": real, "discrepancy": "kernel"}),
         "mixed": (mixed, {"guard": real, "generations": born, "reference": real[::-1] + 0.01}),
+        "two generations": (mixed, {"guard": real, "generations": np.minimum(born, 1)}),
         "no guard": (mixed, {"generations": born, "level": 0.3}),
         "groups": (mixed, {"guard": real, "groups": np.arange(600) % 3, "seed": 4}),
         "strengths": (mixed, {"guard": real, "initial": trained[:20], "inner": [

@@ -70,6 +70,13 @@ def test_a_column_of_one_number_shares_nothing(rng):
     assert associations(rows, schema)[0, 1] == 0
 
 
+def test_categories_of_which_one_is_left_share_nothing():
+    values = {"s": np.array(["a", "b"] * 4), "t": np.array(["p", "p", "q", "q"] * 2)}
+    schema = Schema.of(values, ["s", "t"])
+    rows = schema.encoded(values | {"s": np.array(["a"] * 8)})
+    assert associations(rows, schema)[0, 1] == 0
+
+
 def test_one_column_alone_has_no_correlation_to_drift(rng):
     schema = Schema.of({"x": rng.standard_normal(9)}, [])
     rows = rng.standard_normal((9, 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import entroloop as el
+from cut_pools import Cuts
 from entroloop.metrics import Sets
 from entroloop.metrics.entropy import entropy_of, has_near_copies
 from entroloop.seeding import rng_for
@@ -127,6 +128,20 @@ def test_an_attenuation_is_that_of_seeded_normal_rows_cut_to_equally_many(rng):
     seen = [el.knn_entropy(noise * np.sqrt(values)).nats for values in spectra]
     assert found.seen == pytest.approx(seen[1] - seen[0], abs=0.3)  # the first of its draws
     assert (found.n, found.d) == (40, 3)
+
+
+def test_directions_without_a_share_of_the_largest_variance_are_left_out(rng):
+    x = rng.standard_normal((50, 3)) * [1e6, 1, 1]
+    assert el.entropy_attenuation(x, 0.5 * x).d == 1
+    assert el.entropy_attenuation(x / [10, 1, 1], x).d == 1
+    assert el.entropy_attenuation(x / [100, 1, 1], x / [200, 1, 1]).d == 3
+
+
+@pytest.mark.parametrize("engine", [None, Cuts(2)])
+def test_equal_rows_count_as_one(engine):
+    found = el.knn_entropy(np.ones((6, 2)), engine=engine)
+    assert (found.nats, found.n, found.d, found.k) == (-np.inf, 1, 2, 1)
+    assert found.duplicate_fraction == 1 - 1 / 6
 
 
 def test_a_change_of_scale_is_seen_in_full_and_equal_rows_have_no_attenuation(rng):

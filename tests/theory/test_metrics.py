@@ -4,15 +4,26 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from scipy.stats import chi2, mannwhitneyu, multivariate_normal, skew
+from sklearn.cluster import KMeans
 
 import entroloop as el
 from entroloop.distances.extents import centre_and_reach
 from entroloop.distances.means import mean_to_others
 from entroloop.distances.spaces import Manhattan
 from entroloop.metrics import METRICS, Sets, kernels
-from entroloop.metrics.copying import Copying, _standardized, _variances, c_t, fld, fld_gap
+from entroloop.metrics.copying import (
+    Copying,
+    _standardized,
+    _variances,
+    c_t,
+    c_t_of,
+    fld,
+    fld_gap,
+    mifid,
+)
 from entroloop.metrics.drift import (
     drift_coverage,
     drift_fidelity,
@@ -25,6 +36,7 @@ from entroloop.metrics.kernels import inception_score, kernel_distance, rke, ven
 from entroloop.metrics.manifold import density, precision
 from entroloop.metrics.moments import (
     effective_rank,
+    frechet_distance,
     frechet_distance_infinity,
     spectrum,
     total_variance,
@@ -34,6 +46,7 @@ from entroloop.metrics.originals import OF_ORIGINALS
 from entroloop.metrics.sets import NEIGHBOURS, drawn_of
 from entroloop.metrics.sliced import sliced_wasserstein
 from entroloop.metrics.tails import tail_share
+from entroloop.seeding import seed_for
 
 
 def normal(seed, n=400, d=6):
@@ -70,6 +83,23 @@ def test_the_dimension_of_maximum_likelihood_is_its_equation(rng):
     r = np.sort(np.linalg.norm(x[:, None] - x, axis=2), axis=1)[:, 1:21]
     inverse = [np.mean([np.log(row[-1] / row[j]) for j in range(19)]) for row in r]
     assert intrinsic_dimension(x, "maximum_likelihood") == pytest.approx(1 / np.mean(inverse))
+
+
+def test_mifid_of_copies_alone_is_the_frechet_distance_over_1e_14(rng):
+    train, reference = rng.standard_normal((60, 3)), rng.standard_normal((60, 3)) + 1
+    plain = frechet_distance(generated=train, reference=reference)
+    found = mifid(generated=train, train=train, reference=reference)
+    cosines = (train * train).sum(1) / np.square(np.linalg.norm(train, axis=1))
+    assert found == pytest.approx(plain / (np.maximum(1 - cosines, 0).mean() + 1e-14), rel=0.1)
+    assert found > 1e12
+
+
+def test_cells_of_c_t_are_those_of_one_start_of_kmeans(rng):
+    sets = Sets(**{role: rng.random((800, 2)) for role in ("generated", "train", "reference")})
+    seed = seed_for(0, 0, "cells") % 2**32
+    centres = KMeans(16, n_init=1, random_state=seed).fit(sets["train"]).cluster_centers_
+    cells = cdist(sets["generated"], centres).argmin(axis=1)
+    assert np.array_equal(c_t_of(sets).cells, cells)
 
 
 def test_cells_of_training_rows_that_repeat_are_as_few_as_differ(recwarn):

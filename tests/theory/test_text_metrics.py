@@ -10,6 +10,7 @@ from torchmetrics.functional.text import bleu_score
 import entroloop as el
 from entroloop.metrics import passages
 from entroloop.metrics.text import (
+    _closest_lengths,
     copied_share,
     distinct_n,
     perplexity,
@@ -51,6 +52,12 @@ def test_self_bleu_does_not_depend_on_the_order_of_texts():
                 for order in ((0, 1, 2), (0, 2, 1)))  # fmt: skip
     assert one.tolist() == two[[0, 2, 1]].tolist()
     assert one[0] == 1  # no penalty beside the shorter one
+
+
+def test_the_length_closest_to_a_texts_own_is_that_of_the_shorter_of_two_as_close():
+    assert _closest_lengths(np.array([5, 9, 10])).tolist() == [9, 10, 9]
+    assert _closest_lengths(np.array([4, 6, 8, 1])).tolist() == [6, 4, 6, 4]
+    assert _closest_lengths(np.array([3, 3, 9])).tolist() == [3, 3, 3]
 
 
 def test_self_bleu_needs_another_text():
