@@ -81,10 +81,11 @@ TESTS = {
         "tests/test_hard_pools.py", "tests/test_city_block.py",
         "tests/equivalence/test_same_picks.py", "tests/test_budget.py", "tests/test_tree.py",
         "tests/test_remedies.py", "tests/test_refusals.py", "tests/equivalence/test_same_values.py",
+        "tests/test_loading.py", "tests/test_plugins.py",
     ],
     "store": [
         "tests/test_store.py", "tests/hostile/test_stores.py", "tests/test_stored.py",
-        "tests/test_object_store.py", "tests/test_study.py",
+        "tests/test_object_store.py", "tests/test_notebook.py", "tests/test_study.py",
     ],
 }  # fmt: skip  # those of a room, the quick ones first
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.csv")

@@ -7,7 +7,7 @@ import pytest
 
 import entroloop as el
 from entroloop.pools.rows import rows_of
-from entroloop.selection.budget import Budget, budget_for, cost, rounds
+from entroloop.selection.budget import Budget, Cost, budget_for, cost, rounds
 
 GIB = 2**30
 
@@ -30,6 +30,17 @@ def test_each_copy_of_a_strategy_takes_the_pool_in_float64(monkeypatch):
     transformed = [budget_for(rows, n, "cosine").bytes for n in (50, 51)]
     assert np.diff(wide) == np.diff(transformed) == per_pick + 100 * 4  # stored in float64
     assert per_initial == per_pick  # what counts as chosen is compared like a pick
+
+
+def test_a_plan_is_told_in_gib_rounds_and_seconds():
+    plan = Budget(
+        bytes=3 * 2**29, operations=2.5e12, centred_copy=False, available=None, shards=4,
+        cost=Cost(rounds=20, network_bytes=5 * 2**28, seconds=61.7),
+    )  # fmt: skip
+    assert str(plan) == (
+        "1.50 GiB beyond the pool, at most 2.5e+12 operations, rows read anew for each use, in each "
+        "of 4 shards; greedily about 20 rounds, 1.2 GiB over the network, 62 s"
+    )
 
 
 @pytest.mark.parametrize("initial", [[0, 5, 7], np.ones((3, 4))], ids=["of the pool", "outside"])

@@ -235,6 +235,7 @@ def test_rows_that_all_lie_on_others_are_as_far_as_those():
     assert _ln_ratio(np.zeros(3), np.zeros(4)) == (0.0, 0.0)
     assert _ln_ratio(np.zeros(3), np.ones(4)) == (-np.inf, 0.0)
     assert _ln_ratio(np.ones(3), np.zeros(4)) == (np.inf, 0.0)
+    assert _ln_ratio(np.ones(1), np.ones(4)) == (0.0, np.inf)  # of one distance nothing is known
 
 
 def test_where_variety_was_lost_choices_that_raise_the_spread_need_less_evidence(rng):

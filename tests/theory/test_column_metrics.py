@@ -77,6 +77,14 @@ def test_categories_of_which_one_is_left_share_nothing():
     assert associations(rows, schema)[0, 1] == 0
 
 
+def test_a_number_that_a_category_tells_whole_shares_no_more_than_1():
+    group = np.arange(90) % 7
+    schema = Schema.of({"x": group / 3.0, "s": group.astype(str)}, ["s"])
+    for scale in (1.0, 0.1, 1 / 3, 7.7):
+        rows = schema.encoded({"x": group * scale, "s": group.astype(str)})
+        assert 0.999 < associations(rows, schema)[0, 1] <= 1
+
+
 def test_one_column_alone_has_no_correlation_to_drift(rng):
     schema = Schema.of({"x": rng.standard_normal(9)}, [])
     rows = rng.standard_normal((9, 1))

@@ -221,6 +221,21 @@ def test_radial_power_holds_all_of_the_variance(rng):
     assert smallest[1].sum() == pytest.approx(3 / 16 * 16)
 
 
+def test_images_of_one_channel_have_frequencies_and_those_of_one_line_have_none(rng):
+    images = rng.standard_normal((5, 6, 4))
+    assert np.array_equal(radial_power(images[..., None])[1], radial_power(images)[1])
+    for flat in (images[:, :1], images[:, :, :1]):
+        with pytest.raises(el.InputError, match="at least 2 × 2 pixels"):
+            radial_power(flat)
+
+
+def test_the_share_of_fine_detail_does_not_depend_on_contrast(rng):
+    real, reference = rng.standard_normal((2, 9, 8, 8))
+    loss = high_frequency_loss(generated=real, reference=reference)
+    faint = high_frequency_loss(generated=1e-4 * real, reference=1e-5 * reference)
+    assert faint == pytest.approx(loss)
+
+
 def test_high_frequency_loss_of_filtered_noise_is_that_of_the_filter(rng):
     # Of white noise every frequency has the same power; after a filter H the share of the fine
     # ones is Σ_fine |H|²/Σ |H|².
