@@ -38,8 +38,8 @@ def test_a_plan_is_told_in_gib_rounds_and_seconds():
         cost=Cost(rounds=20, network_bytes=5 * 2**28, seconds=61.7),
     )  # fmt: skip
     assert str(plan) == (
-        "1.50 GiB beyond the pool, at most 2.5e+12 operations, rows read anew for each use, in each "
-        "of 4 shards; greedily about 20 rounds, 1.2 GiB over the network, 62 s"
+        "1.50 GiB beyond the pool, at most 2.5e+12 operations, rows read anew for each use, in "
+        "each of 4 shards; greedily about 20 rounds, 1.2 GiB over the network, 62 s"
     )
 
 

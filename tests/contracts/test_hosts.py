@@ -293,6 +293,10 @@ def test_entropy_of_equal_rows_over_parts_is_minus_infinity():
     ("call", "message"),
     [
         (lambda x, e: el.select(x, 5, "kmeans", engine=e), "needs the pool in one process"),
+        (
+            lambda x, e: el.select(ArrayRows(x), 5, groups="colour", engine=e),
+            "the pool has no column 'colour'; give one value a row",
+        ),
         (lambda x, e: el.select(np.where(x > 2, np.nan, x), 5, engine=e), "NaN or infinite"),
         (lambda x, e: el.select(np.vstack([x, 0 * x[:1]]), 5, metric="cosine", engine=e), "zero"),
         (lambda x, e: el.knn_entropy(x, 0, engine=e), "between 1 and n − 1 = 89; got 0"),

@@ -78,7 +78,7 @@ class Given:
         """Return a column of the pool by its name, and what is no name as it is."""
         if not isinstance(given, str):
             return given
-        if self.pool is None or given not in self.pool.columns:
+        if self.pool is None:  # rows that lie elsewhere; where columns are read, this one was
             raise InputError(f"the pool has no column '{given}'; give one value a row")
         return self.pool.columns[given]
 
