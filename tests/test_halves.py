@@ -1,5 +1,7 @@
 """Halves of sets find their neighbours in the lists of the whole, and find the same."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -86,6 +88,15 @@ def test_a_half_that_is_asked_for_more_neighbours_than_lists_hold_searches_for_t
     alone = nearest(half["generated"], half["train"], BETWEEN + 5)
     np.testing.assert_array_equal(found.indices, alone.indices)
     np.testing.assert_array_equal(found.distances, alone.distances)
+
+
+def test_pairs_beyond_the_most_that_are_wanted_are_not_collected(rng):
+    x = rng.standard_normal((3000, 8)).astype(np.float32)
+    tracemalloc.start()
+    assert pairs_within(x, x, np.full(3000, 100.0), 10 * 3000) is None
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 * 2**20  # all pairs take 216 MB
 
 
 @settings(deadline=None, max_examples=40)

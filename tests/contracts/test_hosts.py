@@ -309,6 +309,14 @@ def test_bad_input_to_parts_is_told(rng, call, message):
         call(rng.standard_normal((90, 4)) + 1, Cuts(30))
 
 
+def test_rows_of_one_value_that_lie_elsewhere_are_chosen(rng):
+    x = rng.standard_normal((50, 1))
+    found = el.select(ArrayRows(x), 3, first=0, engine=Cuts(20))
+    assert found.indices.tolist() == el.select(x, 3, first=0).indices.tolist()
+    with pytest.raises(el.InputError, match=r"numeric rows \(n, d\); got shape \(50, 0\)"):
+        el.select(ArrayRows(x[:, :0]), 3, engine=Cuts(20))
+
+
 def test_parts_that_do_not_fit_on_a_machine_together_are_refused(rng, monkeypatch):
     x = rng.standard_normal((100, 4))
     monkeypatch.setattr(Shard, "memory", lambda self: ("here", 700 * 2**20))
