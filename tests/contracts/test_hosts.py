@@ -117,6 +117,16 @@ def test_a_composable_coreset_takes_two_rounds_and_knows_how_good_it_is(rng, met
         assert found[0].radii[-1] <= radii[1] * (1 + 1e-9)
 
 
+def test_a_coreset_takes_no_more_rows_of_a_part_than_are_wanted_unless_it_is_asked_to(rng):
+    x = rng.standard_normal((600, 4))
+    plain, one, two = (
+        el.select(x, 40, "composable_coreset", engine=Cuts(200, 400), **more).indices
+        for more in ({}, {"oversample": 1.0}, {"oversample": 2.0})
+    )
+    assert np.array_equal(plain, one)
+    assert not np.array_equal(plain, two)
+
+
 def test_a_coreset_finds_all_that_is_far_apart_in_one_part(rng):
     apart, near_the_first = 10.0 * np.arange(21), 1e-3 * rng.random(60)
     x = np.concatenate([apart, near_the_first])[:, None]
