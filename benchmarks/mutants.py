@@ -193,11 +193,16 @@ def rooms_of(asked: list[str], source: Path) -> list[Path]:
 
 
 def tests_of(file: Path, room: str) -> list[str]:
-    """Return the tests of a room that name something of a file, or its strategy; else all of them."""
+    """Return the tests of a room that name something of a file, or its strategy; else all of them.
+
+    Those of a compiled file, whose lines nobody sees run, come first, the others after them.
+    """
     tree = ast.parse(file.read_text("utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     words = re.compile(rf"\b({'|'.join(map(re.escape, sorted({file.stem, *names})))})\b")
     found = [test for test in TESTS[room] if words.search(Path(test).read_text("utf-8"))]
+    if is_compiled(file):
+        return [*found, *(test for test in TESTS[room] if test not in found)]
     return found or TESTS[room]
 
 

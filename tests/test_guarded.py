@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -381,6 +382,29 @@ def test_strays_make_room_for_other_random_rows_none_of_which_is_a_copy(rng):
     assert found.indices.max() < 500
     assert len(np.unique(found.indices)) == 200
     assert found.duplicates == 0
+
+
+def test_a_row_as_unlikely_as_a_stray_may_be_is_none(rng):
+    x = np.concatenate([rng.standard_normal((500, 4)), 30 + rng.standard_normal((100, 4))])
+    asked = {"guard": rng.standard_normal((90, 4)), "reference": rng.standard_normal((50, 4)),
+             "inner": ["kmeans"]}  # fmt: skip
+    least = conformal_p(30 * np.ones((1, 4)), asked["reference"]).min()
+    at, above = (el.select(x, 200, "guarded", strays=p, **asked) for p in (least, least + 1e-9))
+    assert at.decision.compared["random without strays"][0] == 0
+    assert above.decision.compared["random without strays"][0] > 0
+
+
+def test_the_variety_of_a_large_pool_is_that_of_2048_of_its_rows(rng, monkeypatch):
+    counts = []
+
+    def noted(*given, **told):
+        counts.append(told["count"])
+        return variety_of(*given, **told)
+
+    module = import_module("entroloop.selection.strategies.guarded")  # a function has its name
+    monkeypatch.setattr(module, "variety_of", noted)
+    el.select(rng.standard_normal((80, 3)), 9, "guarded", guard=rng.standard_normal((40, 3)))
+    assert counts == [2048]
 
 
 def test_without_a_guard_others_stand_in_and_where_nothing_is_real_random_is_taken(rng):

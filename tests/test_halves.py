@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from entroloop.distances.neighbors import nearest
 from entroloop.distances.within import count_within, pairs_within
 from entroloop.errors import InputError
-from entroloop.metrics import METRICS
+from entroloop.metrics import METRICS, halves
 from entroloop.metrics.halves import BETWEEN, halvings
 from entroloop.metrics.sets import Sets
 
@@ -88,6 +88,24 @@ def test_a_half_that_is_asked_for_more_neighbours_than_lists_hold_searches_for_t
     alone = nearest(half["generated"], half["train"], BETWEEN + 5)
     np.testing.assert_array_equal(found.indices, alone.indices)
     np.testing.assert_array_equal(found.distances, alone.distances)
+
+
+@pytest.mark.parametrize("most", [0, 10**9])
+def test_rows_within_radii_of_a_half_are_found_where_the_whole_lists_no_pairs(
+    most, rng, monkeypatch
+):
+    monkeypatch.setattr(halves, "MOST_PAIRS", most)
+    searched = []
+    monkeypatch.setattr(
+        Sets, "within", lambda *given, within=Sets.within: (searched.append(1), within(*given))[1]
+    )
+    sets = Sets(generated=rng.standard_normal((60, 3)), reference=rng.standard_normal((60, 3)))
+    half = halvings(sets, rng, 1)[0][0]
+    alone = Sets(generated=half["generated"], reference=half["reference"])
+    radii = half.own("reference", 5).neighbors.distances[:, -1]
+    found = half.within("generated", "reference", radii)
+    assert bool(searched) == (most == 0)
+    assert np.array_equal(found, alone.within("generated", "reference", radii))
 
 
 def test_pairs_beyond_the_most_that_are_wanted_are_not_collected(rng):

@@ -361,6 +361,15 @@ def test_rows_whose_squares_float64_holds_are_taken(reach):
     assert 0 <= reach**2 < np.inf
 
 
+@given(st.integers(0, 10**6), st.floats(-50, 50), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_no_row_lies_farther_from_the_centre_than_the_reach(seed, shift, outlier):
+    x = np.random.default_rng(seed).standard_normal((40, 3)) + shift
+    x[0] *= 1000 if outlier else 1
+    centre, reach = centre_and_reach(x)
+    assert np.sqrt(np.square(x - centre).sum(axis=1)).max() <= reach * (1 + 1e-12)
+
+
 def test_a_last_row_far_away_does_not_leave_float64():
     x = np.zeros((6, 2))
     x[:, 0] = [0, 1, 2, 3, 4, 3.5e144]
