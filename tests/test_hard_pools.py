@@ -336,6 +336,37 @@ def test_rows_within_the_error_of_a_pick_are_looked_at_by_the_definition(definin
     assert (None if told is None else told.tolist()) == found
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+@pytest.mark.parametrize("strength", [0.5, 0.75])
+def test_a_row_of_exactly_its_share_is_taken(metric, strength, rng):
+    compiled.pays(multipliers.KERNELS, 1, 0)  # compiled loops pick where there are any
+    x, order = rng.integers(0, 3, (400, 24)).astype(np.float32), rng.permutation(400)
+    found = el.select(x, 100, "threshold_decay", strength=strength, order=order, metric=metric)
+    value, power = METRICS[metric]
+    y, near, expected = x[order].astype(np.float64), np.full(400, np.inf), []
+    for _ in range(100):
+        eligible = near >= strength**power * near.max() if expected else near > 0
+        expected.append(int(np.flatnonzero(eligible)[0]))
+        near = np.minimum(near, value(y - y[expected[-1]]))
+        near[expected] = -np.inf
+    assert found.indices.tolist() == order[expected].tolist()
+
+
+def test_compiled_pairs_of_a_row_that_lags_behind_begin_where_it_stands(rng):
+    kernels = pytest.importorskip("entroloop.distances.kernels")
+    rows, picks = rng.standard_normal((1, 4)), rng.standard_normal((200, 4))
+    values = np.square(picks - rows).sum(axis=1)
+    for seen in (0, 1, 63, 64, 130, 199):
+        known = [np.full(1, np.inf) for _ in range(3)] + [np.full(1, -1) for _ in range(2)]
+        kernels._merge_pairs(
+            values[None] - np.square(rows).sum(), np.full(1, np.inf), np.array([seen]), 0, rows,
+            np.zeros(1, np.int64), np.linalg.norm(rows, axis=1), np.zeros(1), np.zeros(1), picks,
+            np.square(picks).sum(axis=1), 1.0, *known,
+        )  # fmt: skip
+        assert known[3][0] == seen + values[seen:].argmin()
+        assert known[0][0] == pytest.approx(values[seen:].min())
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-40, 1e-30, 1e-9, -1e-9, 0.3, -7.0])
 def test_the_limit_of_a_compiled_gain_is_rounded_to_no_larger_number(value):
     kernels = pytest.importorskip("entroloop.distances.kernels")

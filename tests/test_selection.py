@@ -298,12 +298,16 @@ def test_a_multiplier_computes_what_its_interface_says(name, rng):
 @pytest.mark.parametrize("n", range(1, 14))
 def test_products_that_threads_share_are_those_of_all_rows(n, rng, monkeypatch, in_three_threads):
     from entroloop.distances import multipliers
+    from entroloop.system import threads
 
     in_three_threads()
     monkeypatch.setattr(multipliers, "FEWEST_IN_A_BAND", 1)
     monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, 99, dtype))
     x = rng.integers(-4, 5, (n, 7)).astype(np.float64)
-    assert np.array_equal(multipliers.NumpyMultiplier().among(x), x @ x.T)
+    with threads.products_in_one_thread():
+        assert threads.threads_here() == 3
+        found = multipliers.NumpyMultiplier().among(x)
+    assert np.array_equal(found, x @ x.T)
 
 
 @pytest.mark.gpu
