@@ -7,6 +7,7 @@ import pytest
 
 import entroloop as el
 from entroloop.pools.rows import rows_of
+from entroloop.pools.sketches import sketch_bytes
 from entroloop.selection.budget import Budget, Cost, budget_for, cost, rounds
 
 GIB = 2**30
@@ -30,6 +31,18 @@ def test_each_copy_of_a_strategy_takes_the_pool_in_float64(monkeypatch):
     transformed = [budget_for(rows, n, "cosine").bytes for n in (50, 51)]
     assert np.diff(wide) == np.diff(transformed) == per_pick + 100 * 4  # stored in float64
     assert per_initial == per_pick  # what counts as chosen is compared like a pick
+
+
+def test_a_plan_counts_the_state_of_each_row_and_a_centred_copy_where_it_fits(monkeypatch):
+    def planned(m, available):
+        monkeypatch.setattr("entroloop.selection.budget.available_bytes", lambda: available)
+        return budget_for(rows_of(np.zeros((m, 100), dtype=np.float32)), 50, "euclidean")
+
+    tight, wide = planned(1000, 2 * 256 * 2**20), planned(1000, None)
+    assert (tight.centred_copy, wide.centred_copy) == (False, True)
+    assert wide.bytes - tight.bytes == 1000 * 100 * 4 + sketch_bytes(1050, 100)
+    more = planned(3000, 2 * 256 * 2**20)
+    assert more.bytes - tight.bytes == 2000 * 74  # 7 numbers of 8 bytes, an index, marks
 
 
 def test_a_plan_is_told_in_gib_rounds_and_seconds():
@@ -90,6 +103,8 @@ def test_shards_send_their_rows_and_receive_all_picks():
         assert found.rounds == round(rounds(n))
     assert rounds(400) - rounds(100) == pytest.approx(rounds(900) - rounds(400))  # as √n grows
     start = cost(0, 1, 1, 1, 2).seconds
+    assert 1 < start < 2
+    assert 30 < cost(10**6, 10**4, 384, 4, 2).seconds < 40  # 3.8e12 multiplications, two shards
     once, twice = (cost(m, 10**4, 384, 4, 2).seconds - start for m in (10**6, 2 * 10**6))
     assert twice == pytest.approx(2 * once)
     assert cost(2 * 10**6, 10**4, 384, 4, 4).seconds - start == pytest.approx(once)
