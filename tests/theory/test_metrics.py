@@ -95,11 +95,12 @@ def test_mifid_of_copies_alone_is_the_frechet_distance_over_1e_14(rng):
 
 
 def test_cells_of_c_t_are_those_of_one_start_of_kmeans(rng):
-    sets = Sets(**{role: rng.random((800, 2)) for role in ("generated", "train", "reference")})
-    seed = seed_for(0, 0, "cells") % 2**32
-    centres = KMeans(16, n_init=1, random_state=seed).fit(sets["train"]).cluster_centers_
-    cells = cdist(sets["generated"], centres).argmin(axis=1)
-    assert np.array_equal(c_t_of(sets).cells, cells)
+    rows = {role: rng.random((800, 2)) for role in ("generated", "train", "reference")}
+    for own in (0, 1, 2):  # of two starts the second is the better one with two of these
+        sets, seed = Sets(**rows, seed=own), seed_for(own, 0, "cells") % 2**32
+        centres = KMeans(16, n_init=1, random_state=seed).fit(rows["train"]).cluster_centers_
+        cells = cdist(rows["generated"], centres).argmin(axis=1)
+        assert np.array_equal(c_t_of(sets).cells, cells)
 
 
 def test_cells_of_training_rows_that_repeat_are_as_few_as_differ(recwarn):
