@@ -448,9 +448,11 @@ def test_a_metric_without_pairs_or_a_floor_has_none(sets):
     assert Taker(Sets(**sets)).floor(METRICS["rke"]) == (None, 0)
     few = Sets(**sets | {"reference": sets["reference"][:15]})
     assert Taker(few).floor(METRICS["coverage"]) == (None, 0)
+    equal = Sets(**sets | {"reference": np.ones_like(sets["reference"])})
+    assert Taker(equal).floor(METRICS["coverage"]) == (None, 0)
 
 
-@pytest.mark.parametrize("n", [1, 3, 10, 77, 1000])
+@pytest.mark.parametrize("n", [1, 3, 5, 10, 77, 1000])
 def test_an_interval_of_a_share_stays_within_0_and_1(n):
     for hits in {0, 1, n - 1, n}:
         low, high = wilson(hits / n, n)

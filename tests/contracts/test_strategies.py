@@ -172,10 +172,13 @@ def test_a_coreset_of_all_rows_has_no_next_one(rng):
     assert sorted(found.indices.tolist()) == list(range(30))
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 @pytest.mark.parametrize("weight", [0.5, 2.0, 3.0])
-def test_equal_weights_change_no_pick(weight, rng):
+def test_equal_weights_change_no_pick(weight, metric, rng):
     x = rng.standard_normal((400, 20))
-    plain, weighted = (el.select(x, 150, first=0, weights=w) for w in (None, np.full(400, weight)))
+    plain, weighted = (
+        el.select(x, 150, first=0, weights=w, metric=metric) for w in (None, np.full(400, weight))
+    )
     assert weighted.indices.tolist() == plain.indices.tolist()
     assert weighted.radii[1:] == pytest.approx(weight * plain.radii[1:], rel=1e-12)
 
