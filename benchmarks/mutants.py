@@ -195,15 +195,20 @@ def rooms_of(asked: list[str], source: Path) -> list[Path]:
 def tests_of(file: Path, room: str) -> list[str]:
     """Return the tests of a room that name something of a file, or its strategy; else all of them.
 
-    Those of a compiled file, whose lines nobody sees run, come first, the others after them.
+    Of a compiled file, whose lines nobody sees run, all of them, those first.
     """
     tree = ast.parse(file.read_text("utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     words = re.compile(rf"\b({'|'.join(map(re.escape, sorted({file.stem, *names})))})\b")
     found = [test for test in TESTS[room] if words.search(Path(test).read_text("utf-8"))]
     if is_compiled(file):
-        return [*found, *(test for test in TESTS[room] if test not in found)]
+        return then_all(found, room)
     return found or TESTS[room]
+
+
+def then_all(tests: list[str], room: str) -> list[str]:
+    """Return tests, and after them the files of a room that are not among them."""
+    return list(dict.fromkeys([*tests, *TESTS[room]]))
 
 
 class Recorder:
@@ -521,17 +526,17 @@ def main() -> None:
         for number, (file, place) in enumerate(sample, 1):
             if only and number not in only:
                 continue
+            room = file.relative_to(source).parts[0]
             mutant = changed(file, place)
             if (str(file.relative_to(source)), mutant.before, mutant.after) in known:
                 equivalent += 1
                 continue
-            tests, imported = asked.tests or tests_of(file, file.relative_to(source).parts[0]), True
+            tests, imported = asked.tests or tests_of(file, room), True
             if lines is not None and not asked.tests and lines.knows(file):
                 tests, imported = lines.tests_of(mutant)
                 tests = tests[: asked.most]
                 if imported and tests:  # what a file holds is seen by tests that run none of it
-                    room = TESTS[file.relative_to(source).parts[0]]
-                    tests += [test for test in room if test not in tests]
+                    tests = then_all(tests, room)
             work = Work(number, mutant, tests)
             if not tests:
                 tell(work, None)

@@ -461,9 +461,7 @@ def test_an_interval_of_a_share_stays_within_0_and_1(n):
 
 @pytest.mark.parametrize("module", sorted({m.value.__module__ for m in METRICS.values()}))
 def test_the_seed_of_every_metric_is_0_unless_it_is_given(module):
-    functions = [
-        f for f in vars(import_module(module)).values() if inspect.isfunction(f)
-    ]  # fmt: skip
+    functions = filter(inspect.isfunction, vars(import_module(module)).values())
     seeds = [inspect.signature(f).parameters.get("seed") for f in functions]
     assert {seed.default for seed in seeds if seed is not None} <= {0, inspect.Parameter.empty}
 

@@ -34,13 +34,6 @@ def searched(x, radius, block=None):
     return found
 
 
-def test_of_no_rows_all_of_the_work_is_done_at_once(rng):
-    x = rng.standard_normal((5, 3))
-    index = RangeIndex(x, 1.0, kept=np.empty(0, np.int64), values=as_float64)
-    pairs, share = index.pairs(x, 0, np.arange(5), 10)
-    assert (len(pairs.queries), share) == (0, 1)
-
-
 def rows(kind, rng):
     x = rng.standard_normal((300, 24))
     if kind == "clusters":
@@ -147,7 +140,9 @@ def test_rows_whose_squares_leave_float64_are_refused(rng):
 def test_an_empty_index_has_no_pairs(rng):
     x = rng.standard_normal((5, 2))
     index = RangeIndex(x, 1.0, kept=np.arange(0), values=as_float64)
-    assert len(index.pairs(x, 5, np.arange(5), 10)[0].rows) == 0
+    for first in (0, 5):  # of its own rows, or of others
+        pairs, share = index.pairs(x, first, np.arange(5), 10)
+        assert (len(pairs.queries), len(pairs.rows), share) == (0, 0, 1)
 
 
 def test_a_search_of_one_row_tells_how_much_of_it_is_done():

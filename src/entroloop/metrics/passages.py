@@ -43,7 +43,7 @@ def shared_passages(texts: Array, others: Array) -> Passages:
     step = max(1, BYTES // (2 * width * width))
     for first in range(0, len(others), step):
         suffixes, places = _suffixes(others[first : first + step], width)
-        order = np.argsort(suffixes, kind="stable")
+        order = np.argsort(suffixes)
         suffixes, places = suffixes[order], places[order]
         if not len(suffixes):
             continue
